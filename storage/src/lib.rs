@@ -1,0 +1,18 @@
+//! The span model and everything on disk.
+//!
+//! - `model`, `schema`: spans as columns, and the public tables.
+//! - `request`: what a client sent, as the WAL keeps it.
+//! - `snapshot`: what a query sees.
+//!
+//! Storage knows neither OTLP nor DataFusion: requests are bytes that a decoder handed in at start turns into columns,
+//! and readers get a [`Snapshot`].
+
+mod error;
+pub mod model;
+mod request;
+pub mod schema;
+mod snapshot;
+
+pub use error::{Error, Result};
+pub use request::{Appended, ContentType, Decoder, Encoding, Request};
+pub use snapshot::{Segment, Snapshot, SnapshotSource, TableSnapshot};

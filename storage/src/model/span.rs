@@ -1,0 +1,25 @@
+//! The scalar fields of one span, as a decoder hands them over.
+
+use super::{SpanId, TraceId, UnixNanos};
+
+/// Borrowed from the decoder's input; `None` becomes NULL.
+#[derive(Debug, Clone, Copy)]
+pub struct SpanFields<'a> {
+    pub trace_id: TraceId,
+    pub span_id: SpanId,
+    pub parent_span_id: Option<SpanId>,
+    pub service_name: &'a str,
+    pub span_name: &'a str,
+    /// OTLP `SpanKind` as its lower-case word; numbers the specification does not know as text.
+    pub kind: &'a str,
+    /// `unset`, `ok`, `error`, or an unknown number as text.
+    pub status_code: &'a str,
+    pub status_message: Option<&'a str>,
+    pub start: UnixNanos,
+    /// Never negative.
+    pub duration_nanos: i64,
+    pub scope_name: Option<&'a str>,
+    pub scope_version: Option<&'a str>,
+    pub trace_state: Option<&'a str>,
+    pub flags: u32,
+}
