@@ -2,7 +2,7 @@ import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
 // `npm run dev` serves the page and passes API calls on to a running server.
-const server = process.env["SPANHOUSE_URL"] ?? "http://127.0.0.1:7317";
+const server = process.env.SPANHOUSE_URL ?? "http://127.0.0.1:7317";
 
 export default defineConfig({
   plugins: [react()],
