@@ -2,6 +2,7 @@
 //!
 //! - `model`, `schema`: spans as columns, and the public tables.
 //! - `request`: what a client sent, as the WAL keeps it.
+//! - `wal`: the write-ahead log.
 //! - `snapshot`: what a query sees.
 //!
 //! Storage knows neither OTLP nor DataFusion: requests are bytes that a decoder handed in at start turns into columns,
@@ -12,6 +13,7 @@ pub mod model;
 mod request;
 pub mod schema;
 mod snapshot;
+pub mod wal;
 
 pub use error::{Error, Result};
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};

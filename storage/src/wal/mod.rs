@@ -1,0 +1,37 @@
+//! The write-ahead log: what was accepted, durable before anyone is told so.
+//!
+//! - `record`: what a record holds, and its bytes.
+//! - `frame`: how records lie in a file, and how damage is told from a torn end.
+//! - `disk`: the files themselves, a seam so that tests can lose what was not synced.
+//! - `writer`: one thread, one sync a group of appends.
+//! - `replay`: reads the log back in order.
+//!
+//! # Format
+//!
+//! A log is the files `wal/<generation>.log`, read in order of generation. Integers are little-endian.
+//!
+//! Header of a file, 64 bytes: `b"SPANWAL1"`, `u32` crc32c of what follows, `u32` zero, `u64` generation, `u64` salt,
+//! `u64` first LSN, `u64` first group, zeros.
+//!
+//! A frame: `u32` length of all that follows the checksum, `u32` crc32c of the same bytes seeded with the file's salt,
+//! `u64` LSN, `u64` generation, `u64` group, `u8` record type (high bit: last of its group), then the record.
+//!
+//! # Invariants
+//!
+//! - LSNs rise by one. A group is written only after the group before it is durable, so at most one group can be torn.
+//! - Files are recycled. An old frame in a recycled file has another generation and another salt, and reads as the end.
+//! - The first failed write or sync ends the writer: nothing after it is acknowledged.
+
+mod disk;
+mod frame;
+mod record;
+mod replay;
+mod writer;
+
+pub use disk::{Disk, LocalDisk, LogFile};
+pub use record::{Decision, Record};
+pub use replay::{ReplayReport, replay};
+pub use writer::{Durability, Durable, Lsn, WalConfig, WalHandle, WalStatus, start};
+
+#[cfg(test)]
+mod tests;

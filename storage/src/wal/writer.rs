@@ -1,0 +1,409 @@
+//! The writer: one thread, one sync a group of appends, deliveries in LSN order.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::disk::{Disk, LogFile};
+use super::frame::{FileHeader, HEADER_BYTES, Position, frame_size_hint, write_frame};
+use super::record::Record;
+use super::replay::ReplayReport;
+use crate::{Error, Result};
+
+/// Log sequence number: the place of a record in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+/// When an append counts as durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// After the device has it: survives a power cut.
+    #[default]
+    Fsync,
+    /// After the operating system has it: survives the end of the process, not a power cut.
+    Os,
+}
+
+#[derive(Debug, Clone)]
+pub struct WalConfig {
+    pub durability: Durability,
+    /// Size of a log file. A group that is larger gets a file of its own size.
+    pub file_bytes: u64,
+    /// Appends that may wait for the disk; beyond, they are refused.
+    pub queue_bytes: usize,
+    /// How much one sync may cover.
+    pub group_bytes: usize,
+    /// Recycled files kept for later.
+    pub spare_files: usize,
+}
+
+impl Default for WalConfig {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Fsync,
+            file_bytes: 64 << 20,
+            queue_bytes: 64 << 20,
+            group_bytes: 8 << 20,
+            spare_files: 2,
+        }
+    }
+}
+
+/// An append that is durable, delivered in LSN order.
+#[derive(Debug)]
+pub struct Durable<T> {
+    pub lsn: Lsn,
+    pub payload: T,
+}
+
+/// The log's size now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WalStatus {
+    pub bytes: u64,
+    pub files: u64,
+    pub queued_bytes: u64,
+    pub syncs: u64,
+    pub sync_nanos: u64,
+}
+
+struct Queue<T> {
+    entries: VecDeque<(Record, T)>,
+    bytes: usize,
+    closed: bool,
+}
+
+struct Shared<T> {
+    queue: Mutex<Queue<T>>,
+    filled: Condvar,
+    queue_bytes: usize,
+    /// Everything below is in committed segments.
+    released: AtomicU64,
+    bytes: AtomicU64,
+    files: AtomicU64,
+    syncs: AtomicU64,
+    sync_nanos: AtomicU64,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        // The queue stays consistent at every step, so a panic elsewhere does not spoil it.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Appends to the log. Dropping the last handle ends the writer after what is queued.
+pub struct WalHandle<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> std::fmt::Debug for WalHandle<T> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("WalHandle").finish_non_exhaustive()
+    }
+}
+
+impl<T> WalHandle<T> {
+    /// Queues a record. Its payload is delivered once it is durable, and dropped if it never will be.
+    pub fn append(&self, record: Record, payload: T) -> Result<()> {
+        let bytes = frame_size_hint(&record);
+        let mut queue = self.shared.lock();
+        if queue.closed {
+            return Err(Error::Closed);
+        }
+        // Decisions and seals free memory, so they are never refused; they are small and few.
+        if matches!(record, Record::Request(_)) && queue.bytes > 0 && queue.bytes + bytes > self.shared.queue_bytes {
+            return Err(Error::Busy(format!("{} bytes wait for the WAL", queue.bytes)));
+        }
+        queue.bytes += bytes;
+        queue.entries.push_back((record, payload));
+        self.shared.filled.notify_one();
+        Ok(())
+    }
+
+    /// Lets files be recycled that hold nothing at or above `lsn`.
+    pub fn release(&self, lsn: Lsn) {
+        self.shared.released.fetch_max(lsn.0, Ordering::Relaxed);
+    }
+
+    /// Takes no more appends; the writer ends after what is queued.
+    pub fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.filled.notify_all();
+    }
+
+    pub fn status(&self) -> WalStatus {
+        let shared = &self.shared;
+        WalStatus {
+            bytes: shared.bytes.load(Ordering::Relaxed),
+            files: shared.files.load(Ordering::Relaxed),
+            queued_bytes: shared.lock().bytes as u64,
+            syncs: shared.syncs.load(Ordering::Relaxed),
+            sync_nanos: shared.sync_nanos.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl<T> Drop for WalHandle<T> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Starts the writer behind what `replayed` found. `deliver` gets each durable group; after an error it gets the error,
+/// once, and nothing more.
+pub fn start<T: Send + 'static>(
+    disk: Arc<dyn Disk>,
+    config: WalConfig,
+    replayed: &ReplayReport,
+    mut deliver: impl FnMut(Result<Vec<Durable<T>>>) + Send + 'static,
+) -> Result<(WalHandle<T>, std::thread::JoinHandle<()>)> {
+    let shared = Arc::new(Shared {
+        queue: Mutex::new(Queue { entries: VecDeque::new(), bytes: 0, closed: false }),
+        filled: Condvar::new(),
+        queue_bytes: config.queue_bytes,
+        released: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+        files: AtomicU64::new(0),
+        syncs: AtomicU64::new(0),
+        sync_nanos: AtomicU64::new(0),
+    });
+    let mut writer = Writer::open(disk, config, replayed).map_err(write_error)?;
+    writer.publish(&shared);
+    let handle = WalHandle { shared: Arc::clone(&shared) };
+    let thread = std::thread::Builder::new()
+        .name("wal".to_owned())
+        .spawn(move || {
+            while let Some(group) = next_group(&shared, writer.config.group_bytes) {
+                let written = writer.write_group(group, &shared).map_err(write_error);
+                let failed = written.is_err();
+                deliver(written);
+                if failed {
+                    // The page cache cannot be trusted after a failed sync, so nothing is tried again.
+                    let mut queue = shared.lock();
+                    queue.closed = true;
+                    queue.entries.clear();
+                    break;
+                }
+            }
+        })
+        .map_err(write_error)?;
+    Ok((handle, thread))
+}
+
+fn write_error(source: io::Error) -> Error {
+    Error::Write { what: "the WAL".to_owned(), source }
+}
+
+/// Waits for appends and takes a group of them; `None` when closed and empty.
+fn next_group<T>(shared: &Shared<T>, group_bytes: usize) -> Option<Vec<(Record, T)>> {
+    let mut queue = shared.lock();
+    while queue.entries.is_empty() {
+        if queue.closed {
+            return None;
+        }
+        queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+    let mut group = Vec::new();
+    let mut bytes = 0;
+    while let Some((record, _)) = queue.entries.front() {
+        let size = frame_size_hint(record);
+        if bytes > 0 && bytes + size > group_bytes {
+            break;
+        }
+        bytes += size;
+        group.extend(queue.entries.pop_front());
+    }
+    queue.bytes = queue.bytes.saturating_sub(bytes);
+    Some(group)
+}
+
+/// A file of the log that is no longer written.
+#[derive(Debug)]
+struct FullFile {
+    name: String,
+    /// LSNs below this one are in it.
+    end_lsn: u64,
+    size_bytes: u64,
+}
+
+#[derive(Debug)]
+struct CurrentFile {
+    file: Box<dyn LogFile>,
+    header: FileHeader,
+    offset: u64,
+    size_bytes: u64,
+}
+
+struct Writer {
+    disk: Arc<dyn Disk>,
+    config: WalConfig,
+    full: VecDeque<FullFile>,
+    spares: Vec<String>,
+    current: CurrentFile,
+    next_lsn: u64,
+    next_group: u64,
+    scratch: Vec<u8>,
+}
+
+impl Writer {
+    fn open(disk: Arc<dyn Disk>, config: WalConfig, replayed: &ReplayReport) -> io::Result<Self> {
+        let mut spares = Vec::new();
+        let mut generation = 0;
+        for name in disk.list()? {
+            match generation_of(&name) {
+                Some(of_file) => {
+                    generation = generation.max(of_file);
+                    if !replayed.files.iter().any(|(known, _)| *known == of_file) {
+                        // Its making was interrupted before anything was acknowledged.
+                        disk.remove(&name)?;
+                    }
+                }
+                None if name.starts_with(SPARE) => spares.push(name),
+                None => {}
+            }
+        }
+        let mut full = VecDeque::new();
+        for (index, (of_file, _)) in replayed.files.iter().enumerate() {
+            let name = file_name(*of_file);
+            let file = disk.open(&name)?;
+            // Replay may have read what the page cache alone had. It is acted upon from now on, so it must be durable.
+            file.sync()?;
+            let end_lsn = replayed.files.get(index + 1).map_or(replayed.next_lsn, |(_, first_lsn)| *first_lsn);
+            full.push_back(FullFile { name, end_lsn, size_bytes: file.size_bytes()? });
+        }
+        let header = FileHeader {
+            generation: generation + 1,
+            salt: rand::random(),
+            first_lsn: replayed.next_lsn,
+            first_group: replayed.next_group,
+        };
+        let current = new_file(&*disk, &mut spares, header, config.file_bytes)?;
+        Ok(Self {
+            disk,
+            config,
+            full,
+            spares,
+            current,
+            next_lsn: replayed.next_lsn,
+            next_group: replayed.next_group,
+            scratch: Vec::new(),
+        })
+    }
+
+    fn write_group<T>(&mut self, group: Vec<(Record, T)>, shared: &Shared<T>) -> io::Result<Vec<Durable<T>>> {
+        self.recycle(Lsn(shared.released.load(Ordering::Relaxed)))?;
+        let needed: usize = group.iter().map(|(record, _)| frame_size_hint(record)).sum();
+        if self.current.offset + needed as u64 > self.current.size_bytes {
+            self.rotate(needed as u64)?;
+        }
+        self.scratch.clear();
+        let count = group.len();
+        let mut durable = Vec::with_capacity(count);
+        for (index, (record, payload)) in group.into_iter().enumerate() {
+            let position = Position { lsn: self.next_lsn, group: self.next_group, last_of_group: index + 1 == count };
+            write_frame(&mut self.scratch, &self.current.header, position, &record);
+            durable.push(Durable { lsn: Lsn(self.next_lsn), payload });
+            self.next_lsn += 1;
+        }
+        self.next_group += 1;
+        self.current.file.write_at(&self.scratch, self.current.offset)?;
+        self.current.offset += self.scratch.len() as u64;
+        if self.config.durability == Durability::Fsync {
+            let start = std::time::Instant::now();
+            self.current.file.sync()?;
+            let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            shared.syncs.fetch_add(1, Ordering::Relaxed);
+            shared.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
+        }
+        // A burst must not pin its memory for ever.
+        if self.scratch.capacity() > 2 * self.config.group_bytes {
+            self.scratch = Vec::new();
+        }
+        self.publish(shared);
+        Ok(durable)
+    }
+
+    fn rotate(&mut self, needed: u64) -> io::Result<()> {
+        if self.config.durability == Durability::Os {
+            // The file is full: what follows must not become durable before it.
+            self.current.file.sync()?;
+        }
+        let header = FileHeader {
+            generation: self.current.header.generation + 1,
+            salt: rand::random(),
+            first_lsn: self.next_lsn,
+            first_group: self.next_group,
+        };
+        let size = self.config.file_bytes.max(needed + HEADER_BYTES as u64);
+        let next = new_file(&*self.disk, &mut self.spares, header, size)?;
+        let full = std::mem::replace(&mut self.current, next);
+        self.full.push_back(FullFile {
+            name: file_name(full.header.generation),
+            end_lsn: self.next_lsn,
+            size_bytes: full.size_bytes,
+        });
+        Ok(())
+    }
+
+    /// Oldest first and never past a file still needed, so that the log has no holes.
+    fn recycle(&mut self, released: Lsn) -> io::Result<()> {
+        while self.full.front().is_some_and(|file| file.end_lsn <= released.0) {
+            let Some(file) = self.full.pop_front() else { break };
+            if self.spares.len() < self.config.spare_files && file.size_bytes == self.config.file_bytes {
+                let spare = format!("{SPARE}{}", file.name);
+                self.disk.rename(&file.name, &spare)?;
+                self.spares.push(spare);
+            } else {
+                self.disk.remove(&file.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn publish<T>(&self, shared: &Shared<T>) {
+        let full: u64 = self.full.iter().map(|file| file.size_bytes).sum();
+        shared.bytes.store(full + self.current.offset, Ordering::Relaxed);
+        shared.files.store(self.full.len() as u64 + 1, Ordering::Relaxed);
+    }
+}
+
+/// A file for `header`, from a spare one where its size serves; durable under its name before any frame is in it.
+fn new_file(disk: &dyn Disk, spares: &mut Vec<String>, header: FileHeader, size_bytes: u64) -> io::Result<CurrentFile> {
+    let name = file_name(header.generation);
+    let mut file = None;
+    if let Some(spare) = spares.pop() {
+        disk.rename(&spare, &name)?;
+        let recycled = disk.open(&name)?;
+        if recycled.size_bytes()? == size_bytes {
+            file = Some(recycled);
+        } else {
+            disk.remove(&name)?;
+        }
+    }
+    let file = match file {
+        Some(file) => file,
+        None => disk.create(&name, size_bytes)?,
+    };
+    file.write_at(&header.write(), 0)?;
+    file.sync()?;
+    disk.sync()?;
+    Ok(CurrentFile { file, header, offset: HEADER_BYTES as u64, size_bytes })
+}
+
+const SPARE: &str = "spare-";
+
+fn file_name(generation: u64) -> String {
+    format!("{generation:020}.log")
+}
+
+pub(super) fn generation_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".log").filter(|digits| digits.len() == 20)?.parse().ok()
+}
+
+impl WalStatus {
+    pub fn mean_sync(&self) -> Duration {
+        Duration::from_nanos(self.sync_nanos.checked_div(self.syncs).unwrap_or(0))
+    }
+}
