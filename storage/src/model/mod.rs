@@ -5,17 +5,20 @@
 //! - `span`: the scalar fields of one span, borrowed from whoever decodes it.
 //! - `attributes`: typed attribute maps as columns.
 //! - `batch`: builds the received columns of `schema::spans` row by row.
+//! - `columns`: reads them back as what they are.
 //!
 //! Nothing here knows a wire format or a file.
 
 pub mod attributes;
 pub mod batch;
+pub mod columns;
 pub mod ids;
 pub mod span;
 pub mod time;
 
 pub use attributes::AttributesBuilder;
 pub use batch::{EventsBuilder, LinksBuilder, SpanBatch, SpanBatchBuilder};
+pub use columns::SpanColumns;
 pub use ids::{InvalidId, SpanId, TraceId};
 pub use span::SpanFields;
 pub use time::UnixNanos;

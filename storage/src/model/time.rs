@@ -8,6 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct UnixNanos(pub i64);
 
 impl UnixNanos {
+    pub fn from_micros(micros: i64) -> Self {
+        Self::from_micros_and_remainder(micros, 0)
+    }
+
     pub fn from_micros_and_remainder(micros: i64, nanos: i32) -> Self {
         Self(micros.saturating_mul(1_000).saturating_add(i64::from(nanos)))
     }

@@ -1,0 +1,254 @@
+//! One Delta table: its live segments, and commits of flush epochs to it.
+
+use std::collections::HashMap;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use chrono::DateTime;
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, StructType, Transaction};
+use deltalake_core::logstore::LogStoreRef;
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::table::state::DeltaTableState;
+use deltalake_core::{DeltaTable, DeltaTableBuilder, TableProperty, checkpoints};
+use object_store::path::Path;
+use serde_json::{Value, json};
+
+use super::SyncedStore;
+use crate::model::UnixNanos;
+use crate::schema::{Table, spans};
+use crate::segment::ColumnRanges;
+use crate::snapshot::Segment;
+use crate::{Error, Result};
+
+/// Name of the partition column: the UTC date of `start_time`.
+const DATE: &str = "date";
+/// A checkpoint spares readers that many log entries.
+const CHECKPOINT_INTERVAL: u64 = 100;
+/// Longer than any engine's longest query.
+const LOG_RETENTION: &str = "interval 6 hours";
+
+/// A segment that is written and not yet live.
+#[derive(Debug, Clone)]
+pub struct NewSegment {
+    pub segment: Segment,
+    pub date: String,
+    pub ranges: ColumnRanges,
+    pub modified: UnixNanos,
+}
+
+/// A table's log, and its state as of the last commit.
+#[derive(Debug)]
+pub struct DeltaCatalog {
+    table: Table,
+    log_store: LogStoreRef,
+    state: DeltaTableState,
+    /// Who commits: the versions of `txn` actions are this collector's flush epochs.
+    collector: String,
+}
+
+impl DeltaCatalog {
+    /// Opens the table below `tables`, or creates it.
+    pub async fn open_or_create(table: Table, tables: &FilePath, collector: String) -> Result<Self> {
+        let failed = |doing| move |source| catalog_error(table, doing, source);
+        let directory = tables.join(table.name());
+        std::fs::create_dir_all(&directory)
+            .map_err(|source| Error::Write { what: format!("directory of table {}", table.name()), source })?;
+        let mut opened = builder(table, &directory)?;
+        match opened.load().await {
+            Ok(()) => {}
+            Err(deltalake_core::DeltaTableError::NotATable(_)) => {
+                opened = create(table, opened.log_store()).await.map_err(failed("create the table"))?;
+            }
+            Err(error) => return Err(catalog_error(table, "open the table", error)),
+        }
+        Self::from_table(table, opened, collector)
+    }
+
+    /// Opens the table for reading; `None` if there is none yet.
+    pub async fn open_existing(table: Table, tables: &FilePath, collector: String) -> Result<Option<Self>> {
+        let directory = tables.join(table.name());
+        if !directory.join("_delta_log").is_dir() {
+            return Ok(None);
+        }
+        let mut opened = builder(table, &directory)?;
+        match opened.load().await {
+            Ok(()) => Self::from_table(table, opened, collector).map(Some),
+            Err(deltalake_core::DeltaTableError::NotATable(_)) => Ok(None),
+            Err(error) => Err(catalog_error(table, "open the table", error)),
+        }
+    }
+
+    fn from_table(table: Table, opened: DeltaTable, collector: String) -> Result<Self> {
+        let log_store = opened.log_store();
+        let state = opened
+            .state
+            .ok_or_else(|| catalog_error(table, "open the table", deltalake_core::DeltaTableError::NotInitialized))?;
+        Ok(Self { table, log_store, state, collector })
+    }
+
+    pub fn version(&self) -> i64 {
+        i64::try_from(self.state.version()).unwrap_or(i64::MAX)
+    }
+
+    /// The last flush epoch of this collector that the table has.
+    pub async fn committed_epoch(&self) -> Result<u64> {
+        let version = self
+            .state
+            .transaction_version(self.log_store.as_ref(), &self.collector)
+            .await
+            .map_err(|source| catalog_error(self.table, "read the committed epoch", source))?;
+        Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
+    }
+
+    /// The live segments, with locations below the tables directory.
+    pub fn segments(&self) -> Vec<Arc<Segment>> {
+        self.state
+            .log_data()
+            .iter()
+            .map(|file| {
+                let stats: Value =
+                    file.stats().and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or(Value::Null);
+                let bound = |side: &str| {
+                    parse_timestamp(stats.get(side)?.get(spans::START_TIME)?.as_str()?).map(UnixNanos::from_micros)
+                };
+                Arc::new(Segment {
+                    location: Path::from_iter(
+                        Path::from(self.table.name()).parts().chain(file.object_store_path().parts()),
+                    ),
+                    size_bytes: u64::try_from(file.size()).unwrap_or(0),
+                    row_count: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
+                    // The log holds microseconds; the rows' remainders lie within the next one.
+                    start_range: bound("minValues").zip(bound("maxValues").map(|latest| latest.plus(999))),
+                })
+            })
+            .collect()
+    }
+
+    /// Makes `segments` live as flush epoch `epoch`. Committing an epoch that the table has already changes nothing, so
+    /// a commit whose outcome is unknown may be tried again.
+    pub async fn commit(&mut self, epoch: u64, segments: &[NewSegment]) -> Result<()> {
+        let failed = |source| catalog_error(self.table, "commit a flush epoch", source);
+        if self.committed_epoch().await? >= epoch {
+            return Ok(());
+        }
+        let actions = segments.iter().map(|new| Action::Add(add_action(self.table, new))).collect();
+        let version = i64::try_from(epoch).unwrap_or(i64::MAX);
+        let properties = CommitProperties::default()
+            .with_application_transaction(Transaction::new(&self.collector, version))
+            // Both would make a flush wait; `maintain` does them apart from commits.
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false));
+        let operation = DeltaOperation::Write {
+            mode: SaveMode::Append,
+            partition_by: Some(vec![DATE.to_owned()]),
+            predicate: None,
+        };
+        let committed = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(&self.state), Arc::clone(&self.log_store), operation)
+            .await;
+        match committed {
+            Ok(committed) => {
+                self.state = committed.snapshot;
+                Ok(())
+            }
+            Err(error) => {
+                // The entry may have been written all the same; the next try asks the log, not this error.
+                self.state
+                    .update(self.log_store.as_ref(), None)
+                    .await
+                    .map_err(|source| catalog_error(self.table, "read the log again", source))?;
+                Err(failed(error))
+            }
+        }
+    }
+
+    /// Writes a checkpoint and removes expired log entries, each now and then. Returns whether it did.
+    pub async fn maintain(&mut self) -> Result<bool> {
+        let version = self.state.version();
+        if version == 0 || !u64::from(version).is_multiple_of(CHECKPOINT_INTERVAL) {
+            return Ok(false);
+        }
+        let table = self.table;
+        let failed = |doing| move |source| catalog_error(table, doing, source);
+        let mut opened = DeltaTable::new(Arc::clone(&self.log_store));
+        opened.state = Some(self.state.clone());
+        checkpoints::create_checkpoint(&opened, None).await.map_err(failed("write a checkpoint"))?;
+        checkpoints::cleanup_metadata(&opened, None).await.map_err(failed("remove expired log entries"))?;
+        // The state lists the entries it was read from, so after a clean-up it is read anew.
+        self.state =
+            DeltaTableState::try_new(self.log_store.as_ref(), None).await.map_err(failed("read the log again"))?;
+        Ok(true)
+    }
+}
+
+fn catalog_error(table: Table, doing: &'static str, source: deltalake_core::DeltaTableError) -> Error {
+    Error::Catalog { table: table.name(), doing, source: Box::new(source) }
+}
+
+fn builder(table: Table, directory: &FilePath) -> Result<DeltaTable> {
+    let unusable =
+        |detail: String| Error::Read { what: format!("directory of table {}", table.name()), source: detail.into() };
+    let directory = directory.canonicalize().map_err(|error| unusable(error.to_string()))?;
+    let url = url::Url::from_directory_path(&directory).map_err(|()| unusable("its path is no URL".to_owned()))?;
+    DeltaTableBuilder::from_url(url.clone())
+        .map(|builder| builder.with_storage_backend(Arc::new(SyncedStore::at_root()), url))
+        .and_then(DeltaTableBuilder::build)
+        .map_err(|source| catalog_error(table, "open the table", source))
+}
+
+async fn create(table: Table, log_store: LogStoreRef) -> Result<DeltaTable, deltalake_core::DeltaTableError> {
+    let arrow = table.schema();
+    let date = Arc::new(Field::new(DATE, DataType::Date32, true));
+    let fields: Vec<_> = arrow.fields().iter().cloned().chain([date]).collect();
+    let schema: StructType = (&Schema::new(fields)).try_into_kernel()?;
+    CreateBuilder::new()
+        .with_log_store(log_store)
+        .with_table_name(table.name())
+        .with_columns(schema.fields().cloned())
+        .with_partition_columns([DATE])
+        .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
+        .with_configuration_property(
+            TableProperty::DataSkippingStatsColumns,
+            Some(ColumnRanges::columns(table).join(",")),
+        )
+        .await
+}
+
+fn add_action(table: Table, new: &NewSegment) -> Add {
+    let location = new.segment.location.as_ref();
+    let within = location.strip_prefix(table.name()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(location);
+    let stats = json!({
+        "numRecords": new.segment.row_count,
+        "minValues": new.ranges.smallest,
+        "maxValues": new.ranges.largest,
+        "nullCount": new.ranges.null_counts,
+    });
+    Add {
+        path: within.to_owned(),
+        partition_values: HashMap::from([(DATE.to_owned(), Some(new.date.clone()))]),
+        size: i64::try_from(new.segment.size_bytes).unwrap_or(i64::MAX),
+        modification_time: new.modified.micros() / 1_000,
+        data_change: true,
+        stats: Some(stats.to_string()),
+        ..Add::default()
+    }
+}
+
+/// The partition of a start: its UTC date.
+pub fn partition_of(start_micros: i64) -> String {
+    // The receiver refuses times that no calendar has.
+    DateTime::from_timestamp_micros(start_micros).unwrap_or_default().format("%Y-%m-%d").to_string()
+}
+
+/// A timestamp of file statistics as microseconds.
+fn parse_timestamp(text: &str) -> Option<i64> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_micros())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use super::*;
+use crate::model::{SpanBatchBuilder, SpanFields, SpanId, TraceId};
+
+fn segment(epoch: u64) -> NewSegment {
+    NewSegment {
+        segment: Segment {
+            location: Path::from(format!("spans/date=2026-01-01/{epoch}.parquet")),
+            size_bytes: 10,
+            row_count: 3,
+            start_range: None,
+        },
+        date: "2026-01-01".to_owned(),
+        ranges: ColumnRanges::default(),
+        modified: UnixNanos(1_000_000),
+    }
+}
+
+async fn open(directory: &FilePath) -> DeltaCatalog {
+    DeltaCatalog::open_or_create(Table::Spans, directory, "collector-1".to_owned()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_committed_epoch_and_its_segments_are_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut catalog = open(directory.path()).await;
+    assert_eq!(catalog.committed_epoch().await.unwrap(), 0);
+    catalog.commit(1, &[segment(1)]).await.unwrap();
+    catalog.commit(2, &[segment(2)]).await.unwrap();
+    let found = catalog.segments();
+    let catalog = open(directory.path()).await;
+    assert_eq!(catalog.committed_epoch().await.unwrap(), 2);
+    assert_eq!(catalog.segments(), found);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0].location.as_ref(), "spans/date=2026-01-01/2.parquet");
+    assert_eq!(found[0].row_count, 3);
+}
+
+#[tokio::test]
+async fn committing_an_epoch_again_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut catalog = open(directory.path()).await;
+    catalog.commit(1, &[segment(1)]).await.unwrap();
+    let version = catalog.version();
+    catalog.commit(1, &[segment(1)]).await.unwrap();
+    assert_eq!(catalog.version(), version);
+    // Not even by a process that does not remember.
+    let mut later = open(directory.path()).await;
+    later.commit(1, &[segment(1)]).await.unwrap();
+    assert_eq!(later.version(), version);
+}
+
+#[tokio::test]
+async fn checkpoints_come_now_and_then_and_lose_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut catalog = open(directory.path()).await;
+    let mut checkpoints = 0;
+    for epoch in 1..=205 {
+        catalog.commit(epoch, &[segment(epoch)]).await.unwrap();
+        checkpoints += u32::from(catalog.maintain().await.unwrap());
+    }
+    assert_eq!(checkpoints, 2);
+    assert!(directory.path().join("spans/_delta_log/_last_checkpoint").exists());
+    let catalog = open(directory.path()).await;
+    assert_eq!(catalog.segments().len(), 205);
+    assert_eq!(catalog.committed_epoch().await.unwrap(), 205);
+}
+
+#[tokio::test]
+async fn statistics_give_the_range_of_starts_and_the_date() {
+    let mut builder = SpanBatchBuilder::default();
+    let start = UnixNanos(1_655_753_657_874_176_999);
+    for (number, offset) in [(1_u64, 0), (2, 5_000_000_123)] {
+        builder.append(&SpanFields {
+            trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+            span_id: SpanId::from_bytes(number.to_be_bytes()).unwrap(),
+            parent_span_id: None,
+            service_name: "a",
+            span_name: "b",
+            kind: "server",
+            status_code: "unset",
+            status_message: None,
+            start: start.plus(offset),
+            duration_nanos: 5,
+            scope_name: None,
+            scope_version: None,
+            trace_state: None,
+            flags: 0,
+        });
+    }
+    let received = builder.finish().unwrap();
+    let rows = crate::derive::TraceRows { rows: 0..2, verdict: crate::derive::Verdict::pending(), late: None };
+    let rows = crate::derive::derive(received.columns(), &[rows]).unwrap().spans.unwrap();
+    let encoded = crate::segment::encode(Table::Spans, &[rows]).unwrap().remove(0);
+    assert_eq!(encoded.date, "2022-06-20");
+    assert_eq!(encoded.start_range, (start, start.plus(5_000_000_123)));
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut catalog = open(directory.path()).await;
+    let new = NewSegment { ranges: encoded.ranges, date: encoded.date, ..segment(1) };
+    catalog.commit(1, &[new]).await.unwrap();
+    let (earliest, latest) = catalog.segments()[0].start_range.unwrap();
+    assert!(earliest <= start && start.plus(5_000_000_123) <= latest);
+    assert!(start.since(earliest) < 1_000 && latest.since(start.plus(5_000_000_123)) < 1_000);
+}

@@ -1,0 +1,202 @@
+//! A local object store that syncs. `object_store`'s own never does, so a power cut could leave an empty log entry, and
+//! with it a table that nobody can read.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+};
+
+/// Reads through `LocalFileSystem`; writes a temporary file, syncs it, gives it its name, and syncs the directory.
+#[derive(Debug, Clone)]
+pub struct SyncedStore {
+    files: Arc<LocalFileSystem>,
+}
+
+impl std::fmt::Display for SyncedStore {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "SyncedStore({})", self.files)
+    }
+}
+
+impl SyncedStore {
+    /// The whole file system, as `deltalake` wants it.
+    pub fn at_root() -> Self {
+        Self { files: Arc::new(LocalFileSystem::new()) }
+    }
+
+    /// Paths below `directory`, which must exist.
+    pub fn below(directory: &FilePath) -> Result<Self> {
+        Ok(Self { files: Arc::new(LocalFileSystem::new_with_prefix(directory)?) })
+    }
+
+    async fn write(&self, location: &Path, payload: PutPayload, create: bool) -> Result<PutResult> {
+        let path = self.files.path_to_filesystem(location)?;
+        let shown = location.to_string();
+        let written = tokio::task::spawn_blocking(move || write_synced(&path, &payload, create))
+            .await
+            .map_err(|source| object_store::Error::JoinError { source })?;
+        match written {
+            Ok(()) => Ok(PutResult { e_tag: None, version: None }),
+            Err(error) if create && error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(object_store::Error::AlreadyExists { path: shown, source: Box::new(error) })
+            }
+            Err(error) => Err(object_store::Error::Generic { store: "SyncedStore", source: Box::new(error) }),
+        }
+    }
+}
+
+fn write_synced(path: &FilePath, payload: &PutPayload, create: bool) -> io::Result<()> {
+    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    create_synced(directory)?;
+    // `LocalFileSystem` does not list names that end in a number sign and digits.
+    let temporary = PathBuf::from(format!("{}#{}", path.display(), rand::random::<u64>()));
+    let written = (|| {
+        let mut file = File::create_new(&temporary)?;
+        for part in payload.iter() {
+            file.write_all(part)?;
+        }
+        file.sync_all()?;
+        if create { std::fs::hard_link(&temporary, path) } else { std::fs::rename(&temporary, path) }
+    })();
+    if create || written.is_err() {
+        // A leftover is harmless: it is never listed.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written?;
+    File::open(directory)?.sync_all()
+}
+
+/// Creates a directory and makes each new name on the way durable.
+fn create_synced(directory: &FilePath) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = directory.parent() {
+        create_synced(parent)?;
+    }
+    match std::fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    match directory.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[async_trait]
+impl ObjectStore for SyncedStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        match options.mode {
+            PutMode::Create => self.write(location, payload, true).await,
+            PutMode::Overwrite => self.write(location, payload, false).await,
+            PutMode::Update(_) => Err(object_store::Error::NotImplemented {
+                operation: "put with an expected version".to_owned(),
+                implementer: self.to_string(),
+            }),
+        }
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        Ok(Box::new(Upload { store: self.clone(), location: location.clone(), parts: Arc::default(), count: 0 }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.files.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.files.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.files.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.files.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let payload = self.files.get_opts(from, GetOptions::default()).await?.bytes().await?;
+        let create = options.mode == object_store::CopyMode::Create;
+        self.write(to, payload.into(), create).await.map(|_| ())
+    }
+}
+
+/// Collects the parts of a checkpoint, which are few and small, and writes them at once.
+#[derive(Debug)]
+struct Upload {
+    store: SyncedStore,
+    location: Path,
+    parts: Arc<Mutex<Vec<(usize, PutPayload)>>>,
+    count: usize,
+}
+
+#[async_trait]
+impl MultipartUpload for Upload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push((self.count, data));
+        self.count += 1;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let mut parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
+        parts.sort_by_key(|(index, _)| *index);
+        let payload: PutPayload = parts.into_iter().flat_map(|(_, part)| part.into_iter()).collect();
+        self.store.write(&self.location, payload, false).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_creator_of_a_name_wins_and_no_temporary_file_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SyncedStore::below(directory.path()).unwrap();
+        let path = Path::from("a/b/0001.json");
+        let create = || PutOptions::from(PutMode::Create);
+        let racers = (0..8).map(|racer: u8| store.put_opts(&path, PutPayload::from(vec![racer; 4]), create()));
+        let results = futures::future::join_all(racers).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+        assert!(
+            results
+                .iter()
+                .flat_map(|result| result.as_ref().err())
+                .all(|error| matches!(error, object_store::Error::AlreadyExists { .. }))
+        );
+        assert_eq!(std::fs::read_dir(directory.path().join("a/b")).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn overwriting_and_parts_leave_the_last_whole_content() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SyncedStore::below(directory.path()).unwrap();
+        let path = Path::from("checkpoint");
+        store.put(&path, PutPayload::from_static(b"old")).await.unwrap();
+        let mut upload = store.put_multipart(&path).await.unwrap();
+        upload.put_part(PutPayload::from_static(b"new ")).await.unwrap();
+        upload.put_part(PutPayload::from_static(b"content")).await.unwrap();
+        upload.complete().await.unwrap();
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "new content");
+    }
+}

@@ -1,0 +1,73 @@
+//! How a segment's rows and columns lie in its file.
+//!
+//! Rows are sorted by what searches name: service, operation, then time. Figures for these choices stand in
+//! `docs/decisions/`.
+
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use crate::schema::{FORMAT_VERSION, Table, spans, traces};
+
+const ROW_GROUP_ROWS: usize = 1 << 20;
+const PAGE_ROWS: usize = 8_192;
+/// The default of 1 MB makes trace ids fall back to plain pages, at three times the bytes.
+const TRACE_ID_DICTIONARY_BYTES: usize = 64 << 20;
+const BLOOM_FALSE_POSITIVES: f64 = 0.01;
+const ZSTD_LEVEL: i32 = 3;
+
+/// Columns in sort order, ascending.
+pub fn sort_columns(table: Table) -> &'static [&'static str] {
+    match table {
+        Table::Spans => &[spans::SERVICE_NAME, spans::SPAN_NAME, spans::START_TIME, spans::START_NANOS],
+        Table::Traces => &[traces::START_TIME, traces::START_NANOS],
+    }
+}
+
+/// Writer properties for `rows` rows of `table`.
+pub(super) fn properties(table: Table, rows: usize) -> WriterProperties {
+    let schema = table.schema();
+    let sorting = sort_columns(table)
+        .iter()
+        // The sorted columns come before any nested one, so a column's index is its leaf's.
+        .filter_map(|name| Some(schema.index_of(name).ok()? as i32))
+        .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false })
+        .collect();
+    let compression = ZstdLevel::try_new(ZSTD_LEVEL).map_or(Compression::SNAPPY, Compression::ZSTD);
+    let id = |name: &str| ColumnPath::from(name);
+    let mut properties = WriterProperties::builder()
+        .set_created_by(format!("spanhouse {}", env!("CARGO_PKG_VERSION")))
+        .set_key_value_metadata(Some(vec![KeyValue::new(
+            "spanhouse.format_version".to_owned(),
+            FORMAT_VERSION.to_string(),
+        )]))
+        .set_compression(compression)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_sorting_columns(Some(sorting))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_bloom_filter_position(BloomFilterPosition::End)
+        .set_column_bloom_filter_enabled(id(spans::TRACE_ID), true)
+        .set_column_bloom_filter_fpp(id(spans::TRACE_ID), BLOOM_FALSE_POSITIVES)
+        .set_column_bloom_filter_max_ndv(id(spans::TRACE_ID), rows as u64)
+        .set_column_dictionary_page_size_limit(id(spans::TRACE_ID), TRACE_ID_DICTIONARY_BYTES);
+    for delta in [spans::START_TIME, spans::START_NANOS, spans::DURATION_NS, spans::SELF_NS] {
+        if schema.index_of(delta).is_ok() {
+            properties = properties
+                .set_column_dictionary_enabled(id(delta), false)
+                .set_column_encoding(id(delta), Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    if table == Table::Spans {
+        // Random bytes: a dictionary and a compressor only add to them.
+        for random in [spans::SPAN_ID, spans::PARENT_SPAN_ID] {
+            properties = properties
+                .set_column_dictionary_enabled(id(random), false)
+                .set_column_encoding(id(random), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+                .set_column_compression(id(random), Compression::UNCOMPRESSED)
+                .set_column_statistics_enabled(id(random), EnabledStatistics::None);
+        }
+    }
+    properties.build()
+}
