@@ -1,1 +1,21 @@
-//! placeholder
+//! OTLP in, decided traces out.
+//!
+//! - `config`: limits and the receivers' settings.
+//! - `otlp`: a request's bytes to columns; pure, bounded, the same rows for protobuf and JSON.
+//! - `receiver`: the two servers, and the one place where errors become OTLP answers.
+//! - `sink`: where a receiver hands a decoded request; its answer is the client's answer.
+//!
+//! Success is answered only after the sink said that the request is durable. Bytes from outside give errors or
+//! rejected counts, never panics.
+
+pub mod config;
+mod error;
+pub mod otlp;
+pub mod receiver;
+mod sink;
+
+pub use config::{Config, Limits};
+pub use error::{Error, Result};
+pub use otlp::{Decoded, OtlpDecoder, decode};
+pub use receiver::{Metrics, Receiver};
+pub use sink::Sink;

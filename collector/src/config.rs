@@ -1,0 +1,184 @@
+//! Settings of the room, as data.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::Error;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    pub limits: Limits,
+    pub receiver: ReceiverConfig,
+}
+
+impl Config {
+    pub fn validate(&self) -> Result<(), Error> {
+        self.limits.validate()?;
+        self.receiver.validate(&self.limits)
+    }
+}
+
+/// What one request may cost. Nothing here can be switched off.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// A request's body, as it came and inflated; more is refused.
+    pub request_bytes: usize,
+    /// A request's columns. Each span repeats its resource, so that small requests can have large columns.
+    pub decoded_bytes: usize,
+    /// Attributes of one span, resource, scope, event or link; the surplus is cut and counted as dropped.
+    pub attributes: usize,
+    pub events_per_span: usize,
+    pub links_per_span: usize,
+    /// One key, name or attribute value; longer ones are cut.
+    pub text_bytes: usize,
+    /// Lists and key-value lists inside each other; a span with more is rejected. At most [`Limits::MAX_VALUE_DEPTH`].
+    pub value_depth: usize,
+    /// Spans that start or end further ahead of their arrival are rejected.
+    pub future_seconds: u64,
+    /// Spans that end longer before their arrival are rejected; `None` takes any age.
+    pub max_age_seconds: Option<u64>,
+    /// The answer to a request; its text is shortened to fit.
+    pub response_bytes: usize,
+    /// Bodies of all requests that are being received, decoded or made durable.
+    pub in_flight_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes: 64 * MIB,
+            decoded_bytes: 256 * MIB,
+            attributes: 4_096,
+            events_per_span: 4_096,
+            links_per_span: 4_096,
+            text_bytes: MIB,
+            value_depth: Self::MAX_VALUE_DEPTH,
+            future_seconds: 24 * 60 * 60,
+            max_age_seconds: None,
+            response_bytes: 4 * MIB,
+            in_flight_bytes: 128 * MIB,
+        }
+    }
+}
+
+impl Limits {
+    /// Decoding recurses into values, so the stack bounds this.
+    pub const MAX_VALUE_DEPTH: usize = 64;
+    /// Offsets inside a column are 32 bits wide.
+    pub const MAX_DECODED_BYTES: usize = 1_024 * MIB;
+
+    pub fn validate(&self) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::Config(message));
+        if self.request_bytes == 0 || self.request_bytes > Self::MAX_DECODED_BYTES {
+            return refuse(format!("limits.request_bytes must be 1 to {}", Self::MAX_DECODED_BYTES));
+        }
+        if self.decoded_bytes == 0 || self.decoded_bytes > Self::MAX_DECODED_BYTES {
+            return refuse(format!("limits.decoded_bytes must be 1 to {}", Self::MAX_DECODED_BYTES));
+        }
+        if self.value_depth > Self::MAX_VALUE_DEPTH {
+            return refuse(format!("limits.value_depth must be at most {}", Self::MAX_VALUE_DEPTH));
+        }
+        if self.in_flight_bytes < self.request_bytes {
+            return refuse("limits.in_flight_bytes must be at least limits.request_bytes".to_owned());
+        }
+        for (name, value) in [
+            ("attributes", self.attributes),
+            ("events_per_span", self.events_per_span),
+            ("links_per_span", self.links_per_span),
+            ("text_bytes", self.text_bytes),
+        ] {
+            if value == 0 {
+                return refuse(format!("limits.{name} must be at least 1"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How the servers treat connections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceiverConfig {
+    /// Where the other port is, to name it to clients that mixed them up.
+    pub grpc_address: Option<SocketAddr>,
+    pub http_address: Option<SocketAddr>,
+    /// Names that clients may use for a loopback listener, beside `localhost` and its own addresses.
+    pub host_names: Vec<String>,
+    /// A path before `/v1/traces` that is taken too, as `/otlp`.
+    pub path_prefix: String,
+    /// Connections a listener keeps at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// From a connection's or request head's first byte to the head's end, and the time a stalled body gets.
+    pub head_timeout: Duration,
+    /// Over the last `head_timeout` a body must have come faster than this.
+    pub body_min_bytes_per_second: usize,
+    /// A connection without requests is closed after this.
+    pub idle_timeout: Duration,
+    /// A connection is asked to end after this, so that clients spread anew.
+    pub max_connection_age: Duration,
+    /// How long a request may wait for its sync before it is answered "unavailable"; SDKs give up after 10 s.
+    pub ack_timeout: Duration,
+    /// How long requests in flight get after the shutdown.
+    pub drain_timeout: Duration,
+    /// Requests decoded at the same time; 0 is one a core.
+    pub decoders: usize,
+    /// The size of a request head.
+    pub max_head_bytes: usize,
+}
+
+impl Default for ReceiverConfig {
+    fn default() -> Self {
+        Self {
+            grpc_address: None,
+            http_address: None,
+            host_names: Vec::new(),
+            path_prefix: String::new(),
+            max_connections: 4_096,
+            head_timeout: Duration::from_secs(5),
+            body_min_bytes_per_second: KIB,
+            idle_timeout: Duration::from_secs(180),
+            max_connection_age: Duration::from_secs(60 * 60),
+            ack_timeout: Duration::from_secs(8),
+            drain_timeout: Duration::from_secs(10),
+            decoders: 0,
+            max_head_bytes: 16 * KIB,
+        }
+    }
+}
+
+impl ReceiverConfig {
+    fn validate(&self, _limits: &Limits) -> Result<(), Error> {
+        if self.max_connections == 0 {
+            return Err(Error::Config("max_connections must be at least 1".to_owned()));
+        }
+        if !self.path_prefix.is_empty() && (!self.path_prefix.starts_with('/') || self.path_prefix.ends_with('/')) {
+            return Err(Error::Config(format!(
+                "path prefix {:?} must begin with a slash and not end with one",
+                self.path_prefix
+            )));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_limits_cannot_be_switched_off() {
+        assert!(Config::default().validate().is_ok());
+        for limits in [
+            Limits { request_bytes: 0, ..Limits::default() },
+            Limits { decoded_bytes: usize::MAX, ..Limits::default() },
+            Limits { value_depth: 65, ..Limits::default() },
+            Limits { in_flight_bytes: 1, ..Limits::default() },
+            Limits { attributes: 0, ..Limits::default() },
+        ] {
+            assert!(limits.validate().is_err(), "{limits:?}");
+        }
+    }
+}
