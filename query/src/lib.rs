@@ -1,1 +1,27 @@
-//! placeholder
+//! Questions in, record batches out: SQL over `spans` and `traces`, and the questions that the pages ask.
+//!
+//! - `engine`: sessions, limits, and the running of queries; `session`: what one query can see.
+//! - `guard`, `bind`: which SQL may run, and the values of its parameters.
+//! - `table`: DataFusion over a storage snapshot.
+//! - `semantics`: ids as hex, and `attributes['key']` with the types that clients gave.
+//! - `answer`: streams of batches with their statistics; `present`: batches as people read them.
+//! - `trace`, `span`, `search`, `services`, `operations`, `attributes`, `schema`: one question each.
+//!
+//! Invariants: query never writes; a query sees one snapshot, however often it names a table; what it may take of
+//! memory, time, rows and nesting is bounded by [`Config`]; dropping an answer stops its query.
+
+mod answer;
+mod bind;
+mod config;
+mod engine;
+mod error;
+mod guard;
+mod session;
+mod table;
+mod threads;
+
+pub use answer::{SqlAnswer, Stats};
+pub use bind::Parameter;
+pub use config::Config;
+pub use engine::{Engine, SqlRequest};
+pub use error::{Error, Position, Result};

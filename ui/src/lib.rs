@@ -1,1 +1,19 @@
-//! placeholder
+//! The page's port: HTTP API and the embedded app.
+//!
+//! - `api`: the routes; JSON, Arrow and CSV exist only there.
+//! - `assets`: the app as Vite built it, embedded with the feature `web`.
+//! - `guard`: which requests are answered: Host, Origin, content type.
+//! - `control`: what the binary tells of the running server.
+//!
+//! Invariants: nothing is answered to a Host that was not named; what changes state needs POST, a JSON type and the
+//! page's own origin; telemetry leaves as data, never as markup.
+
+mod api;
+mod config;
+mod control;
+
+pub use api::router;
+pub use config::Config;
+pub use control::{
+    ControlError, Flushed, Hint, Ingest, Listener, ListenerState, Memory, ServerControl, Status, TableStatus, Wal,
+};

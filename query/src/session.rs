@@ -1,0 +1,166 @@
+//! What one query can see: the tables of one snapshot, the functions, and nothing else.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
+};
+use datafusion::common::{DataFusionError, exec_datafusion_err};
+use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
+use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::SessionConfig;
+use object_store::ObjectStore;
+use storage::SnapshotSource;
+use storage::schema::Table;
+
+use crate::bind::{Parameter, bind};
+use crate::config::Config;
+use crate::engine::Planned;
+use crate::error::Result;
+use crate::guard;
+use crate::table::SnapshotTable;
+
+pub(crate) const CATALOG: &str = "spanhouse";
+pub(crate) const SCHEMA: &str = "public";
+/// Where plans say that segments are; nothing outside this crate resolves it.
+pub(crate) const STORE_URL: &str = "spanhouse://segments";
+
+/// Rows of a batch.
+const BATCH_ROWS: usize = 8_192;
+/// Lists of ids up to this length still prune by statistics and blooms.
+const MAX_IN_LIST: usize = 256;
+
+/// Makes sessions that share memory, caches and functions.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    config: Arc<Config>,
+    source: Arc<dyn SnapshotSource>,
+    base: SessionState,
+}
+
+impl Sessions {
+    pub(crate) fn new(config: Arc<Config>, source: Arc<dyn SnapshotSource>) -> Result<Self> {
+        let runtime = runtime(&config, source.object_store())?;
+        let base = SessionStateBuilder::new()
+            .with_config(session_config(&config))
+            .with_runtime_env(runtime)
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+            .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_table_function_list(
+                SessionStateDefaults::default_table_functions()
+                    .into_iter()
+                    .filter(|function| guard::TABLE_FUNCTIONS.contains(&function.name()))
+                    .collect(),
+            )
+            .build();
+        Ok(Self { config, source, base })
+    }
+
+    /// A session over the newest snapshot. Blocks while storage builds it.
+    pub(crate) fn open(&self) -> Result<Session> {
+        let snapshot = Arc::new(self.source.snapshot()?);
+        let schema = MemorySchemaProvider::new();
+        let mut segments_total = Vec::new();
+        for table in Table::ALL {
+            let provider = SnapshotTable::new(table, Arc::clone(&snapshot));
+            schema.register_table(table.name().to_owned(), Arc::new(provider))?;
+            segments_total.push((table, snapshot.table(table).segments.len() as u64));
+        }
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(SCHEMA, Arc::new(schema))?;
+        let catalogs = MemoryCatalogProviderList::new();
+        datafusion::catalog::CatalogProviderList::register_catalog(&catalogs, CATALOG.to_owned(), Arc::new(catalog));
+        let state =
+            SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(Arc::new(catalogs)).build();
+        Ok(Session { config: Arc::clone(&self.config), state, segments_total })
+    }
+}
+
+/// One snapshot's tables and what may be asked of them.
+#[derive(Debug)]
+pub(crate) struct Session {
+    config: Arc<Config>,
+    state: SessionState,
+    segments_total: Vec<(Table, u64)>,
+}
+
+impl Session {
+    /// Parses, checks and plans one statement; `limit` rows and one more are computed, so that a cut is noticed.
+    pub(crate) async fn plan(&self, query: &str, parameters: &[Parameter], limit: usize) -> Result<Planned> {
+        let mut statement = guard::parse(query, &self.config)?;
+        bind(guard::innermost(&mut statement)?, parameters)?;
+        let logical = self.state.statement_to_plan(statement).await?;
+        let tables = guard::check_plan(&logical, &self.config)?;
+        let logical = limited(logical, limit)?;
+        let plan = self.state.create_physical_plan(&logical).await?;
+        let segments_total =
+            self.segments_total.iter().filter(|(table, _)| tables.contains(table)).map(|(_, count)| count).sum();
+        Ok(Planned { plan, task: self.state.task_ctx(), segments_total })
+    }
+}
+
+fn limited(plan: LogicalPlan, limit: usize) -> Result<LogicalPlan, DataFusionError> {
+    match plan {
+        LogicalPlan::Explain(_) | LogicalPlan::Analyze(_) | LogicalPlan::DescribeTable(_) => Ok(plan),
+        plan => LogicalPlanBuilder::from(plan).limit(0, Some(limit.saturating_add(1)))?.build(),
+    }
+}
+
+fn session_config(config: &Config) -> SessionConfig {
+    let mut session = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true)
+        .with_target_partitions(config.threads)
+        .with_batch_size(BATCH_ROWS);
+    let options = session.options_mut();
+    options.sql_parser.collect_spans = true;
+    options.execution.parquet.max_in_list_size = MAX_IN_LIST;
+    session
+}
+
+fn runtime(config: &Config, store: Arc<dyn ObjectStore>) -> Result<Arc<RuntimeEnv>> {
+    let pool = TrackConsumersPool::new(GreedyMemoryPool::new(config.memory_limit_bytes), TRACKED_CONSUMERS);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .with_object_store_registry(Arc::new(OwnStore { store }))
+        .with_metadata_cache_limit(config.metadata_cache_bytes)
+        .build_arc()?;
+    Ok(runtime)
+}
+
+/// How many of the largest users of memory an error names.
+const TRACKED_CONSUMERS: std::num::NonZeroUsize = std::num::NonZeroUsize::new(3).expect("three");
+
+/// The one object store that a query can reach. DataFusion's own registry starts with the local file system in it.
+#[derive(Debug)]
+struct OwnStore {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl ObjectStoreRegistry for OwnStore {
+    fn register_store(&self, _url: &url::Url, _store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+        None
+    }
+
+    fn get_store(&self, url: &url::Url) -> Result<Arc<dyn ObjectStore>, DataFusionError> {
+        if url.as_str().trim_end_matches('/') == STORE_URL {
+            Ok(Arc::clone(&self.store))
+        } else {
+            Err(exec_datafusion_err!("{url} is not reachable from a query"))
+        }
+    }
+}
+
+pub(crate) fn store_url() -> Result<ObjectStoreUrl, DataFusionError> {
+    ObjectStoreUrl::parse(STORE_URL)
+}

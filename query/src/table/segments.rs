@@ -1,0 +1,137 @@
+//! The scan of a table's segments. Which segments can have matching rows is decided here from what the snapshot knows
+//! of them; row groups and pages are left to the Parquet reader.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use arrow::datatypes::SchemaRef;
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Column, ColumnStatistics, Result, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_plan::ExecutionPlan;
+use storage::Segment;
+use storage::schema::{Table, spans};
+
+use crate::session::store_url;
+
+/// A Parquet leg over the segments that `predicate` (over the whole schema) leaves; `None` if none is left.
+pub(crate) fn scan(
+    table: Table,
+    schema: &SchemaRef,
+    segments: &[Arc<Segment>],
+    columns: &[usize],
+    predicate: Option<&Arc<dyn PhysicalExpr>>,
+    partitions: usize,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let mut live: Vec<Arc<Segment>> = segments.iter().filter(|segment| segment.row_count > 0).cloned().collect();
+    if let Some(predicate) = predicate {
+        prune(&mut live, schema, predicate)?;
+    }
+    if live.is_empty() {
+        return Ok(None);
+    }
+    // Newest first, so that a query for the newest rows soon knows what it need not read.
+    live.sort_by_key(|segment| std::cmp::Reverse(segment.start_range.map(|(_, latest)| latest)));
+    let source = ParquetSource::new(TableSchema::from(Arc::clone(schema)))
+        .with_pushdown_filters(table == Table::Spans)
+        .with_reorder_filters(table == Table::Spans);
+    let statistics: Vec<Arc<Statistics>> = live.iter().map(|segment| Arc::new(statistics(segment, schema))).collect();
+    let total = Statistics::try_merge_iter(statistics.iter().map(AsRef::as_ref), schema)?;
+    let mut groups = vec![Vec::new(); partitions.min(live.len())];
+    for (index, (segment, statistics)) in live.iter().zip(&statistics).enumerate() {
+        let file =
+            PartitionedFile::new(segment.location.as_ref(), segment.size_bytes).with_statistics(Arc::clone(statistics));
+        let group = index % groups.len();
+        groups[group].push(file);
+    }
+    let config = FileScanConfigBuilder::new(store_url()?, Arc::new(source))
+        .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
+        .with_statistics(total)
+        .with_projection_indices(Some(columns.to_vec()))?
+        .build();
+    Ok(Some(DataSourceExec::from_data_source(config)))
+}
+
+fn micros(micros: i64) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
+}
+
+fn statistics(segment: &Segment, schema: &SchemaRef) -> Statistics {
+    let mut statistics = Statistics::new_unknown(schema);
+    statistics.num_rows = Precision::Exact(usize::try_from(segment.row_count).unwrap_or(usize::MAX));
+    for (field, column) in schema.fields().iter().zip(&mut statistics.column_statistics) {
+        if !field.is_nullable() {
+            column.null_count = Precision::Exact(0);
+        }
+        if field.name() == spans::START_TIME
+            && let Some((earliest, latest)) = segment.start_range
+        {
+            *column = ColumnStatistics {
+                min_value: Precision::Exact(micros(earliest.micros())),
+                max_value: Precision::Exact(micros(latest.micros())),
+                ..column.clone()
+            };
+        }
+    }
+    statistics
+}
+
+fn prune(segments: &mut Vec<Arc<Segment>>, schema: &SchemaRef, predicate: &Arc<dyn PhysicalExpr>) -> Result<()> {
+    // A predicate that the pruner cannot use leaves every segment.
+    let Ok(pruning) = PruningPredicate::try_new(Arc::clone(predicate), Arc::clone(schema)) else { return Ok(()) };
+    if pruning.always_true() {
+        return Ok(());
+    }
+    let mut kept = pruning.prune(&Known(segments))?.into_iter();
+    segments.retain(|_| kept.next().unwrap_or(true));
+    Ok(())
+}
+
+/// What is known of segments without opening them.
+struct Known<'a>(&'a [Arc<Segment>]);
+
+impl Known<'_> {
+    fn starts(&self, column: &Column, pick: impl Fn(&Segment) -> Option<i64>) -> Option<ArrayRef> {
+        if column.name != spans::START_TIME {
+            return None;
+        }
+        let values = self
+            .0
+            .iter()
+            .map(|segment| pick(segment).map_or(ScalarValue::TimestampMicrosecond(None, Some("UTC".into())), micros));
+        ScalarValue::iter_to_array(values).ok()
+    }
+}
+
+impl PruningStatistics for Known<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.starts(column, |segment| segment.start_range.map(|(earliest, _)| earliest.micros()))
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.starts(column, |segment| segment.start_range.map(|(_, latest)| latest.micros()))
+    }
+
+    fn num_containers(&self) -> usize {
+        self.0.len()
+    }
+
+    fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(UInt64Array::from_iter_values(self.0.iter().map(|segment| segment.row_count))))
+    }
+
+    fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}

@@ -1,0 +1,129 @@
+//! What the pages need of the running server, which the binary implements.
+
+use async_trait::async_trait;
+use serde::Serialize;
+use storage::model::UnixNanos;
+
+/// The running server, as far as the HTTP API shows and steers it.
+#[async_trait]
+pub trait ServerControl: Send + Sync + 'static {
+    /// A view of the moment; must not block.
+    fn status(&self) -> Status;
+
+    /// Makes what is in memory a segment now.
+    async fn flush(&self) -> Result<Flushed, ControlError>;
+
+    /// The body of `/metrics`, in the Prometheus text format.
+    fn metrics(&self) -> String;
+}
+
+/// Why the server did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Not now; the same request may work later.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A fault of the server.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// Nanoseconds as decimal text: JSON's numbers end at 2^53.
+pub(crate) fn nanos_as_text<S: serde::Serializer>(time: &UnixNanos, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&time.0)
+}
+
+fn some_nanos_as_text<S: serde::Serializer>(time: &Option<UnixNanos>, to: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => nanos_as_text(time, to),
+        None => to.serialize_none(),
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    pub version: String,
+    #[serde(serialize_with = "nanos_as_text")]
+    pub started_at: UnixNanos,
+    #[serde(serialize_with = "nanos_as_text")]
+    pub now: UnixNanos,
+    /// Replay is done and every listener accepts.
+    pub ready: bool,
+    pub data_dir: String,
+    pub listeners: Vec<Listener>,
+    pub ingest: Ingest,
+    pub memory: Memory,
+    pub wal: Wal,
+    pub tables: Vec<TableStatus>,
+    pub hints: Vec<Hint>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Listener {
+    pub name: String,
+    /// The address it really has; `None` if it is off.
+    pub address: Option<String>,
+    pub state: ListenerState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListenerState {
+    Listening,
+    Off,
+}
+
+/// Counted since the start of the process.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Ingest {
+    pub requests: u64,
+    pub spans: u64,
+    pub rejected_spans: u64,
+    pub refused_requests: u64,
+    #[serde(serialize_with = "some_nanos_as_text")]
+    pub last_span_at: Option<UnixNanos>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Memory {
+    pub pending_traces: u64,
+    pub pending_spans: u64,
+    pub buffer_spans: u64,
+    pub buffer_bytes: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Wal {
+    pub bytes: u64,
+    pub files: u64,
+    pub durability: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct TableStatus {
+    pub name: String,
+    pub rows: u64,
+    pub segments: u64,
+    pub bytes: u64,
+    pub version: i64,
+}
+
+/// A mistake that a client seems to make.
+#[derive(Debug, Clone, Serialize)]
+pub struct Hint {
+    /// `grpc_on_http_port`, `http_on_grpc_port`, `wrong_path` or `bad_encoding`.
+    pub kind: String,
+    pub count: u64,
+    #[serde(serialize_with = "nanos_as_text")]
+    pub last_at: UnixNanos,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Flushed {
+    pub epoch: u64,
+    pub spans: u64,
+    pub traces: u64,
+    pub segments: u64,
+    pub ms: f64,
+}
