@@ -8,6 +8,5 @@ mod layout;
 mod ranges;
 mod writer;
 
-pub use layout::sort_columns;
 pub use ranges::ColumnRanges;
-pub use writer::{EncodedSegment, encode};
+pub use writer::encode;

@@ -10,6 +10,8 @@ const MAGIC: &[u8; 8] = b"SPANWAL1";
 const PREFIX_BYTES: usize = 8;
 /// LSN, generation, group, type.
 const FIXED_BYTES: usize = 25;
+/// Where a frame holds its file's generation.
+const GENERATION_AT: usize = PREFIX_BYTES + 8;
 const LAST_OF_GROUP: u8 = 0x80;
 
 /// What a file says of itself.
@@ -119,18 +121,32 @@ pub(super) fn read_frame(file: &Bytes, header: &FileHeader, offset: usize) -> Op
     })
 }
 
-/// The first intact frame of a group above `group` behind `offset`: a sign that what lies at `offset` was durable once.
-pub(super) fn find_later_group(
-    file: &Bytes,
-    header: &FileHeader,
-    offset: usize,
-    group: u64,
-) -> Option<(usize, Position)> {
-    let last = file.len().checked_sub(PREFIX_BYTES + FIXED_BYTES)?;
-    (offset + 1..=last).filter(|&at| read_u64(file, at + PREFIX_BYTES + 8) == Some(header.generation)).find_map(|at| {
-        let frame = read_frame(file, header, at)?;
-        (frame.position.group > group).then_some((at, frame.position))
-    })
+/// What lies behind the place where reading ended.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    /// An intact frame of a later group: what lies before it was durable once.
+    pub later_group: Option<(usize, Position)>,
+    /// Whether there is an intact frame of the same group: it was torn.
+    pub same_group: bool,
+}
+
+/// Looks for intact frames behind `offset`, where a frame of `group` ought to stand.
+pub(super) fn look_behind(file: &Bytes, header: &FileHeader, offset: usize, group: u64) -> Behind {
+    let mut behind = Behind::default();
+    let generation = header.generation.to_le_bytes();
+    // Every frame holds the generation at the same place; searching for it passes over empty space quickly.
+    let from = offset.saturating_add(1 + GENERATION_AT);
+    let Some(rest) = file.get(from..) else { return behind };
+    for found in memchr::memmem::find_iter(rest, &generation) {
+        let at = offset + 1 + found;
+        let Some(frame) = read_frame(file, header, at) else { continue };
+        if frame.position.group > group {
+            behind.later_group = Some((at, frame.position));
+            break;
+        }
+        behind.same_group |= frame.position.group == group;
+    }
+    behind
 }
 
 fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::disk::Disk;
-use super::frame::{FileHeader, HEADER_BYTES, find_later_group, read_frame};
+use super::frame::{FileHeader, HEADER_BYTES, look_behind, read_frame};
 use super::record::Record;
 use super::writer::{Lsn, generation_of};
 use crate::{Error, Result};
@@ -82,13 +82,14 @@ pub fn replay(disk: &dyn Disk, mut apply: impl FnMut(Lsn, Record) -> Result<()>)
         report.next_group = next_group;
         // What stands at `offset` belongs to this group, if it was a frame once.
         let bad_group = if last_of_group { next_group } else { next_group - 1 };
-        if let Some((at, position)) = find_later_group(&file, &header, offset, bad_group) {
+        let behind = look_behind(&file, &header, offset, bad_group);
+        if let Some((at, position)) = behind.later_group {
             return Err(damaged(format!(
                 "the frame at offset {offset}, lsn {}, is broken, but at offset {at} follows lsn {} of a later group",
                 report.next_lsn, position.lsn
             )));
         }
-        if !last_of_group || find_later_group(&file, &header, offset, bad_group.saturating_sub(1)).is_some() {
+        if !last_of_group || behind.same_group {
             report.torn_bytes += (file.len() - offset) as u64;
         }
         cut = Some(format!("WAL file {name} at offset {offset}"));

@@ -72,6 +72,8 @@ struct Queue<T> {
     entries: VecDeque<(Record, T)>,
     bytes: usize,
     closed: bool,
+    /// The writer has files to look at.
+    released: bool,
 }
 
 struct Shared<T> {
@@ -125,6 +127,9 @@ impl<T> WalHandle<T> {
     /// Lets files be recycled that hold nothing at or above `lsn`.
     pub fn release(&self, lsn: Lsn) {
         self.shared.released.fetch_max(lsn.0, Ordering::Relaxed);
+        // An idle writer recycles, too.
+        self.shared.lock().released = true;
+        self.shared.filled.notify_one();
     }
 
     /// Takes no more appends; the writer ends after what is queued.
@@ -160,7 +165,7 @@ pub fn start<T: Send + 'static>(
     mut deliver: impl FnMut(Result<Vec<Durable<T>>>) + Send + 'static,
 ) -> Result<(WalHandle<T>, std::thread::JoinHandle<()>)> {
     let shared = Arc::new(Shared {
-        queue: Mutex::new(Queue { entries: VecDeque::new(), bytes: 0, closed: false }),
+        queue: Mutex::new(Queue { entries: VecDeque::new(), bytes: 0, closed: false, released: false }),
         filled: Condvar::new(),
         queue_bytes: config.queue_bytes,
         released: AtomicU64::new(0),
@@ -176,6 +181,11 @@ pub fn start<T: Send + 'static>(
         .name("wal".to_owned())
         .spawn(move || {
             while let Some(group) = next_group(&shared, writer.config.group_bytes) {
+                if group.is_empty() {
+                    // A file that cannot be removed now is tried again with the next group.
+                    let _ = writer.recycle(&shared);
+                    continue;
+                }
                 let written = writer.write_group(group, &shared).map_err(write_error);
                 let failed = written.is_err();
                 deliver(written);
@@ -196,12 +206,15 @@ fn write_error(source: io::Error) -> Error {
     Error::Write { what: "the WAL".to_owned(), source }
 }
 
-/// Waits for appends and takes a group of them; `None` when closed and empty.
+/// Waits for appends and takes a group of them: none if there are only files to recycle. `None` when closed and empty.
 fn next_group<T>(shared: &Shared<T>, group_bytes: usize) -> Option<Vec<(Record, T)>> {
     let mut queue = shared.lock();
     while queue.entries.is_empty() {
         if queue.closed {
             return None;
+        }
+        if std::mem::take(&mut queue.released) {
+            return Some(Vec::new());
         }
         queue = shared.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
     }
@@ -293,7 +306,7 @@ impl Writer {
     }
 
     fn write_group<T>(&mut self, group: Vec<(Record, T)>, shared: &Shared<T>) -> io::Result<Vec<Durable<T>>> {
-        self.recycle(Lsn(shared.released.load(Ordering::Relaxed)))?;
+        self.recycle(shared)?;
         let needed: usize = group.iter().map(|(record, _)| frame_size_hint(record)).sum();
         if self.current.offset + needed as u64 > self.current.size_bytes {
             self.rotate(needed as u64)?;
@@ -347,10 +360,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Oldest first and never past a file still needed, so that the log has no holes.
-    fn recycle(&mut self, released: Lsn) -> io::Result<()> {
-        while self.full.front().is_some_and(|file| file.end_lsn <= released.0) {
-            let Some(file) = self.full.pop_front() else { break };
+    /// Oldest first and never past a file still needed, each step durable before the next, so that the log has no
+    /// holes.
+    fn recycle<T>(&mut self, shared: &Shared<T>) -> io::Result<()> {
+        let released = shared.released.load(Ordering::Relaxed);
+        while let Some(file) = self.full.pop_front_if(|file| file.end_lsn <= released) {
             if self.spares.len() < self.config.spare_files && file.size_bytes == self.config.file_bytes {
                 let spare = format!("{SPARE}{}", file.name);
                 self.disk.rename(&file.name, &spare)?;
@@ -358,7 +372,9 @@ impl Writer {
             } else {
                 self.disk.remove(&file.name)?;
             }
+            self.disk.sync()?;
         }
+        self.publish(shared);
         Ok(())
     }
 

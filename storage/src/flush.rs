@@ -1,0 +1,91 @@
+//! Makes sealed flush epochs into live segments, oldest first.
+
+use std::sync::Arc;
+
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+
+use crate::catalog::{DeltaCatalog, NewSegment};
+use crate::memory::{Committed, Epoch};
+use crate::model::UnixNanos;
+use crate::schema::Table;
+use crate::segment;
+use crate::snapshot::Segment;
+use crate::{Error, Result};
+
+/// Both tables' logs.
+#[derive(Debug)]
+pub struct Catalogs {
+    pub traces: DeltaCatalog,
+    pub spans: DeltaCatalog,
+}
+
+impl Catalogs {
+    fn of(&mut self, table: Table) -> &mut DeltaCatalog {
+        match table {
+            Table::Spans => &mut self.spans,
+            Table::Traces => &mut self.traces,
+        }
+    }
+
+    /// Both tables' committed states: spans, then traces.
+    pub async fn committed(&self) -> Result<(Committed, Committed)> {
+        Ok((committed(&self.spans).await?, committed(&self.traces).await?))
+    }
+}
+
+async fn committed(catalog: &DeltaCatalog) -> Result<Committed> {
+    Ok(Committed { segments: catalog.segments(), version: catalog.version(), epoch: catalog.committed_epoch().await? })
+}
+
+/// Writes the epoch's segments and commits them: digests first and spans last, so that spans without a digest are never
+/// to be seen, and so that the spans' epoch tells that all is done. Safe to repeat after any failure.
+pub async fn flush(
+    epoch: &Arc<Epoch>,
+    catalogs: &mut Catalogs,
+    objects: &dyn ObjectStore,
+    collector: &str,
+    now: UnixNanos,
+) -> Result<usize> {
+    let mut written = 0;
+    for table in Table::ALL {
+        let segments = write_segments(epoch, table, objects, collector, now).await?;
+        written += segments.len();
+        catalogs.of(table).commit(epoch.number, &segments).await?;
+    }
+    Ok(written)
+}
+
+async fn write_segments(
+    epoch: &Arc<Epoch>,
+    table: Table,
+    objects: &dyn ObjectStore,
+    collector: &str,
+    now: UnixNanos,
+) -> Result<Vec<NewSegment>> {
+    if epoch.rows(table).is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = Arc::clone(epoch);
+    let encoded = tokio::task::spawn_blocking(move || segment::encode(table, rows.rows(table)))
+        .await
+        .map_err(|_| Error::Closed)??;
+    let mut segments = Vec::with_capacity(encoded.len());
+    for file in encoded {
+        // The same epoch always gets the same names, so a repeated flush overwrites what an interrupted one left.
+        let location =
+            Path::from(format!("{}/date={}/{collector}-{:010}.parquet", table.name(), file.date, epoch.number));
+        let size_bytes = file.bytes.len() as u64;
+        objects.put(&location, PutPayload::from(file.bytes)).await.map_err(|source| Error::Write {
+            what: format!("segment {location}"),
+            source: std::io::Error::other(source),
+        })?;
+        segments.push(NewSegment {
+            segment: Segment { location, size_bytes, row_count: file.row_count, start_range: Some(file.start_range) },
+            date: file.date,
+            ranges: file.ranges,
+            modified: now,
+        });
+    }
+    Ok(segments)
+}

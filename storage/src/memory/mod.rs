@@ -1,0 +1,145 @@
+//! What is not in segments yet: pending traces and flush epochs, as a fold over the WAL's records.
+//!
+//! - `pending`: spans whose trace has no decision.
+//! - `epoch`: decided, kept spans and digests, batched into flush epochs.
+//! - this file: the fold itself, the same live and at replay.
+//!
+//! # Exactly once
+//!
+//! Every span has one request, and belongs to the flush epoch in which the first decision of its trace behind that
+//! request lies. So which epoch a span belongs to follows from the order of records alone, and a replay that leaves out
+//! the epochs that a table has committed neither loses nor doubles a span. Late spans need no rule of their own: they
+//! are pending again until a further decision names their trace.
+
+mod epoch;
+mod pending;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::decided::DecidedTraces;
+use crate::derive::{TraceRows, Verdict, derive};
+use crate::model::{SpanBatch, TraceId, UnixNanos};
+use crate::snapshot::Segment;
+use crate::wal::{Decision, Lsn};
+use crate::{Result, schema::Table};
+
+pub use epoch::Epoch;
+pub use pending::{Pending, PendingCapture, PendingTrace};
+
+/// A table's committed state.
+#[derive(Debug, Clone, Default)]
+pub struct Committed {
+    pub segments: Vec<Arc<Segment>>,
+    pub version: i64,
+    /// The last flush epoch that the table has.
+    pub epoch: u64,
+}
+
+/// Everything that a query can see, but for the contents of segments.
+#[derive(Debug)]
+pub struct Memory {
+    pub pending: Pending,
+    pub open: Epoch,
+    pub sealed: VecDeque<Arc<Epoch>>,
+    pub decided: DecidedTraces,
+    pub spans: Committed,
+    pub traces: Committed,
+    /// The last record that is in here.
+    applied: Lsn,
+}
+
+impl Memory {
+    pub fn new(spans: Committed, traces: Committed, decided_traces: usize) -> Self {
+        // Spans are committed last, so whatever epoch they have is whole. Until a seal says otherwise, records belong
+        // to the epoch after it.
+        let open = Epoch::new(spans.epoch + 1);
+        Self {
+            pending: Pending::default(),
+            open,
+            sealed: VecDeque::new(),
+            decided: DecidedTraces::new(decided_traces),
+            spans,
+            traces,
+            applied: Lsn(0),
+        }
+    }
+
+    /// The request at `lsn` brought `batch`.
+    pub fn insert(&mut self, lsn: Lsn, arrival: UnixNanos, batch: &SpanBatch) -> Result<()> {
+        self.applied = lsn;
+        self.pending.insert(lsn, arrival, batch)
+    }
+
+    /// The record at `lsn` decided these traces. Traces without pending spans are passed over: at replay their requests
+    /// may be gone, with the epoch that they belong to committed.
+    pub fn decide(&mut self, lsn: Lsn, now: UnixNanos, decisions: &[Decision]) -> Result<()> {
+        self.applied = lsn;
+        let ids: Vec<TraceId> = decisions.iter().map(|decision| decision.trace_id).collect();
+        let Some(gathered) = self.pending.take(&ids)? else { return Ok(()) };
+        let traces: Vec<TraceRows> = gathered
+            .traces
+            .iter()
+            .map(|(index, rows)| {
+                let decision = &decisions[*index];
+                TraceRows {
+                    rows: rows.clone(),
+                    verdict: Verdict {
+                        keep: decision.keep,
+                        adjusted_count: decision.adjusted_count,
+                        keep_reason: Arc::from(decision.keep_reason.as_str()),
+                        policy_revision: decision.policy_revision,
+                    },
+                    late: self.decided.get(&decision.trace_id).cloned(),
+                }
+            })
+            .collect();
+        let derived = derive(&gathered.spans, &traces)?;
+        for ((index, _), root) in gathered.traces.iter().zip(derived.roots) {
+            self.decided.insert(decisions[*index].trace_id, root);
+        }
+        self.open.push(gathered.first_lsn.min(lsn), now, derived.spans, derived.traces);
+        Ok(())
+    }
+
+    /// Ends the open epoch as `number`. Live, that is the number it has; a replay that begins within an epoch learns it
+    /// here.
+    pub fn seal(&mut self, lsn: Lsn, number: u64) {
+        self.applied = lsn;
+        let mut epoch = std::mem::replace(&mut self.open, Epoch::new(number + 1));
+        epoch.number = number;
+        if number <= self.traces.epoch {
+            epoch.traces.clear();
+        }
+        if number > self.spans.epoch && !epoch.is_empty() {
+            self.sealed.push_back(Arc::new(epoch));
+        }
+    }
+
+    /// A flush put the oldest sealed epoch into segments.
+    pub fn committed(&mut self, number: u64, spans: Committed, traces: Committed) {
+        self.sealed.retain(|epoch| epoch.number != number);
+        self.spans = spans;
+        self.traces = traces;
+    }
+
+    /// Everything below is in segments.
+    pub fn needed_from(&self) -> Lsn {
+        let epochs = self.sealed.iter().map(|epoch| epoch.first_lsn).chain([self.open.first_lsn]).flatten();
+        epochs.chain(self.pending.first_lsn()).min().unwrap_or(Lsn(self.applied.0 + 1))
+    }
+
+    /// Rows of decided traces that are in no segment.
+    pub fn unflushed(&self, table: Table) -> Vec<arrow::array::RecordBatch> {
+        let epochs = self.sealed.iter().map(|epoch| &**epoch).chain([&self.open]);
+        epochs.flat_map(|epoch| epoch.rows(table).iter().cloned()).collect()
+    }
+
+    /// Bytes that spans take, decided or not.
+    pub fn bytes(&self) -> usize {
+        self.pending.bytes() + self.open.bytes + self.sealed.iter().map(|epoch| epoch.bytes).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! The fold: spans are neither lost nor doubled, whatever prefix of the epochs the tables have.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{SpanBatchBuilder, SpanColumns, SpanFields, SpanId};
+
+fn trace(number: u8) -> TraceId {
+    TraceId::from_bytes([number + 1; 16]).unwrap()
+}
+
+fn batch(spans: &[(u8, u64)]) -> SpanBatch {
+    let mut builder = SpanBatchBuilder::default();
+    for (of, span) in spans {
+        builder.attributes.push_text("number", &span.to_string());
+        builder.append(&SpanFields {
+            trace_id: trace(*of),
+            span_id: SpanId::from_bytes((span + 1).to_be_bytes()).unwrap(),
+            parent_span_id: None,
+            service_name: "a",
+            span_name: "b",
+            kind: "server",
+            status_code: "unset",
+            status_message: None,
+            start: UnixNanos(*span as i64),
+            duration_nanos: 5,
+            scope_name: None,
+            scope_version: None,
+            trace_state: None,
+            flags: 0,
+        });
+    }
+    builder.finish().unwrap()
+}
+
+fn keep(of: u8) -> Decision {
+    Decision {
+        trace_id: trace(of),
+        keep: true,
+        adjusted_count: Some(1.0),
+        keep_reason: "all".to_owned(),
+        policy_revision: 0,
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Request(Vec<(u8, u64)>),
+    Decide(Vec<u8>),
+    Seal,
+}
+
+fn apply(memory: &mut Memory, lsn: u64, step: &Step, sealed: &mut u64) {
+    match step {
+        Step::Request(spans) => memory.insert(Lsn(lsn), UnixNanos(0), &batch(spans)).unwrap(),
+        Step::Decide(traces) => {
+            let decisions: Vec<Decision> = traces.iter().copied().map(keep).collect();
+            memory.decide(Lsn(lsn), UnixNanos(0), &decisions).unwrap();
+        }
+        Step::Seal => {
+            *sealed += 1;
+            memory.seal(Lsn(lsn), *sealed);
+        }
+    }
+}
+
+fn span_ids(batches: &[arrow::array::RecordBatch]) -> Vec<SpanId> {
+    let mut ids = Vec::new();
+    for batch in batches {
+        let columns = SpanColumns::new(batch).unwrap();
+        ids.extend((0..batch.num_rows()).filter_map(|row| columns.span_id(row)));
+    }
+    ids
+}
+
+fn memory_at(spans: u64, traces: u64) -> Memory {
+    let at = |epoch| Committed { epoch, ..Committed::default() };
+    Memory::new(at(spans), at(traces), 1_000)
+}
+
+fn pending_ids(memory: &Memory) -> Vec<SpanId> {
+    memory.pending.capture(&memory.decided).gather().unwrap().map_or(Vec::new(), |gathered| span_ids(&[gathered.spans]))
+}
+
+#[test]
+fn a_late_span_is_pending_again_and_joins_the_epoch_of_its_own_decision() {
+    let mut memory = memory_at(0, 0);
+    let mut sealed = 0;
+    for (lsn, step) in [
+        Step::Request(vec![(1, 1)]),
+        Step::Decide(vec![1]),
+        Step::Seal,
+        Step::Request(vec![(1, 2)]),
+        Step::Decide(vec![1]),
+    ]
+    .iter()
+    .enumerate()
+    {
+        apply(&mut memory, lsn as u64 + 1, step, &mut sealed);
+    }
+    assert_eq!(span_ids(&memory.sealed[0].spans).len(), 1);
+    assert_eq!(span_ids(&memory.open.spans).len(), 1);
+    assert_eq!(memory.sealed[0].traces.len(), 1);
+    assert!(memory.open.traces.is_empty(), "the trace has its digest already");
+    assert_eq!(memory.needed_from(), Lsn(1));
+}
+
+#[test]
+fn bytes_and_counts_return_to_nothing() {
+    let mut memory = memory_at(0, 0);
+    memory.insert(Lsn(1), UnixNanos(0), &batch(&[(1, 1), (2, 2), (1, 3)])).unwrap();
+    assert_eq!((memory.pending.trace_count(), memory.pending.span_count()), (2, 3));
+    memory.decide(Lsn(2), UnixNanos(0), &[keep(1), keep(2), keep(9)]).unwrap();
+    assert_eq!((memory.pending.trace_count(), memory.pending.span_count(), memory.pending.bytes()), (0, 0, 0));
+    assert_eq!(memory.pending.first_lsn(), None);
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => proptest::collection::vec(0u8..6, 1..5)
+            .prop_map(|traces| Step::Request(traces.into_iter().map(|trace| (trace, 0)).collect())),
+        2 => proptest::collection::vec(0u8..6, 1..4).prop_map(Step::Decide),
+        1 => Just(Step::Seal),
+    ];
+    proptest::collection::vec(step, 1..40).prop_map(|mut steps| {
+        // Every span its own id, so that losses and doubles show.
+        let mut next = 0;
+        for step in &mut steps {
+            if let Step::Request(spans) = step {
+                for (_, span) in spans {
+                    next += 1;
+                    *span = next;
+                }
+            }
+        }
+        steps
+    })
+}
+
+proptest! {
+    /// A process that lives has every span in one epoch or pending. One that starts with epochs up to `committed` in
+    /// the spans table, and perhaps one more in traces, and replays any tail of the log that holds what it needs, has
+    /// exactly the others.
+    #[test]
+    fn replay_from_any_committed_epoch_loses_and_doubles_nothing(
+        steps in steps(), committed in 0u64..6, ahead in 0u64..2,
+    ) {
+        let mut live = memory_at(0, 0);
+        let mut sealed = 0;
+        let mut all = BTreeSet::new();
+        for (index, step) in steps.iter().enumerate() {
+            apply(&mut live, index as u64 + 1, step, &mut sealed);
+            if let Step::Request(spans) = step {
+                all.extend(spans.iter().map(|(_, span)| SpanId::from_bytes((span + 1).to_be_bytes()).unwrap()));
+            }
+        }
+        let committed = committed.min(sealed);
+        let in_tables: Vec<SpanId> =
+            live.sealed.iter().filter(|epoch| epoch.number <= committed).flat_map(|epoch| span_ids(&epoch.spans)).collect();
+
+        // What a process that had flushed those epochs would have let be recycled.
+        let mut flushed = memory_at(0, 0);
+        let mut numbers = 0;
+        for (index, step) in steps.iter().enumerate() {
+            apply(&mut flushed, index as u64 + 1, step, &mut numbers);
+        }
+        flushed.sealed.retain(|epoch| epoch.number > committed);
+        let needed = flushed.needed_from();
+
+        let mut replayed = memory_at(committed, (committed + ahead).min(sealed));
+        let mut seals_before = 0;
+        for (index, step) in steps.iter().enumerate() {
+            let lsn = index as u64 + 1;
+            if lsn < needed.0 {
+                seals_before += u64::from(matches!(step, Step::Seal));
+            } else {
+                apply(&mut replayed, lsn, step, &mut seals_before);
+            }
+        }
+        let mut found = in_tables;
+        found.extend(span_ids(&replayed.unflushed(Table::Spans)));
+        found.extend(pending_ids(&replayed));
+        let distinct: BTreeSet<SpanId> = found.iter().copied().collect();
+        prop_assert_eq!(found.len(), distinct.len(), "doubled");
+        prop_assert_eq!(distinct, all, "lost");
+    }
+}

@@ -1,0 +1,197 @@
+//! From what is on disk to what was in memory.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::catalog::{DeltaCatalog, SyncedStore};
+use crate::config::Config;
+use crate::derive::RootNames;
+use crate::flush::Catalogs;
+use crate::memory::{Committed, Memory};
+use crate::model::{TraceId, UnixNanos};
+use crate::request::{Decoder, Request};
+use crate::schema::{Table, traces};
+use crate::wal::{self, Disk, Record, ReplayReport};
+use crate::{Error, Result};
+
+/// Where things lie in a data directory.
+#[derive(Debug, Clone)]
+pub struct DataDirectory(PathBuf);
+
+impl DataDirectory {
+    pub fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn wal(&self) -> PathBuf {
+        self.0.join("wal")
+    }
+
+    pub fn tables(&self) -> PathBuf {
+        self.0.join("tables")
+    }
+
+    fn collector(&self) -> PathBuf {
+        self.wal().join("collector")
+    }
+
+    /// Creates what is missing, and returns who this collector is: a name that its WAL and its commits share.
+    pub fn create(&self) -> Result<String> {
+        let failed = |source| Error::Write { what: format!("data directory {}", self.0.display()), source };
+        std::fs::create_dir_all(self.wal()).map_err(failed)?;
+        std::fs::create_dir_all(self.tables()).map_err(failed)?;
+        if let Some(known) = self.known_collector() {
+            return Ok(known);
+        }
+        let collector = format!("{:08x}", rand::random::<u32>());
+        let mut file = std::fs::File::create(self.collector()).map_err(failed)?;
+        file.write_all(collector.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        for directory in [self.wal(), self.0.clone()] {
+            std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        }
+        Ok(collector)
+    }
+
+    pub fn known_collector(&self) -> Option<String> {
+        let mut collector = String::new();
+        std::fs::File::open(self.collector()).ok()?.read_to_string(&mut collector).ok()?;
+        Some(collector).filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    }
+}
+
+/// Opens both tables, creating what is missing.
+pub async fn open_tables(directory: &DataDirectory, collector: &str) -> Result<Catalogs> {
+    let tables = directory.tables();
+    Ok(Catalogs {
+        traces: DeltaCatalog::open_or_create(Table::Traces, &tables, collector.to_owned()).await?,
+        spans: DeltaCatalog::open_or_create(Table::Spans, &tables, collector.to_owned()).await?,
+    })
+}
+
+/// The committed state of the tables that exist, changing nothing: spans, then traces.
+pub async fn read_tables(directory: &DataDirectory) -> Result<(Committed, Committed)> {
+    let collector = directory.known_collector().unwrap_or_default();
+    let mut found = [Committed::default(), Committed::default()];
+    for (table, committed) in [Table::Spans, Table::Traces].into_iter().zip(&mut found) {
+        let opened = DeltaCatalog::open_existing(table, &directory.tables(), collector.clone()).await?;
+        if let Some(catalog) = opened {
+            *committed = Committed {
+                segments: catalog.segments(),
+                version: catalog.version(),
+                epoch: catalog.committed_epoch().await?,
+            };
+        }
+    }
+    let [spans, traces] = found;
+    Ok((spans, traces))
+}
+
+/// Memory as it was: the committed state, and the WAL's records on top of it.
+pub async fn rebuild(
+    (spans, traces): (Committed, Committed),
+    objects: &SyncedStore,
+    disk: Arc<dyn Disk>,
+    decoder: Arc<dyn Decoder>,
+    config: &Config,
+    now: UnixNanos,
+    mut seen: impl FnMut(&Request) + Send + 'static,
+) -> Result<(Memory, ReplayReport)> {
+    let mut memory = Memory::new(spans, traces, config.decided_traces);
+    for (trace_id, root) in recent_traces(&memory.traces, objects, config.decided_traces / 2).await? {
+        memory.decided.insert(trace_id, root);
+    }
+    tokio::task::spawn_blocking(move || {
+        let report = wal::replay(&*disk, |lsn, record| {
+            match record {
+                Record::Request(request) => {
+                    seen(&request);
+                    let batch = decoder.decode(&request).map_err(|error| Error::Damaged {
+                        what: format!("WAL record {}", lsn.0),
+                        detail: format!("its request cannot be decoded: {error}"),
+                    })?;
+                    memory.insert(lsn, request.arrival, &batch)?;
+                }
+                Record::Decisions(decisions) => memory.decide(lsn, now, &decisions)?,
+                Record::Seal { epoch } => memory.seal(lsn, epoch),
+            }
+            Ok(())
+        })?;
+        Ok((memory, report))
+    })
+    .await
+    .map_err(|_| Error::Closed)?
+}
+
+/// Ids and roots of the traces decided last, at most about `limit`, oldest first. They are in segments, so their late
+/// spans must not be taken for new traces.
+async fn recent_traces(
+    committed: &Committed,
+    objects: &SyncedStore,
+    limit: usize,
+) -> Result<Vec<(TraceId, Option<RootNames>)>> {
+    // Epochs are numbers in names that sort; whatever the date, the newest come last.
+    let mut segments = committed.segments.clone();
+    segments.sort_by(|a, b| a.location.filename().cmp(&b.location.filename()));
+    let mut found: Vec<Vec<(TraceId, Option<RootNames>)>> = Vec::new();
+    let mut count = 0;
+    for segment in segments.iter().rev() {
+        if count >= limit {
+            break;
+        }
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Read {
+            what: format!("segment {}", segment.location),
+            source,
+        };
+        let bytes = match objects.get(&segment.location).await {
+            Ok(file) => file.bytes().await.map_err(|error| failed(Box::new(error)))?,
+            Err(error) => return Err(failed(Box::new(error))),
+        };
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| failed(Box::new(error)))?;
+        let wanted = [traces::TRACE_ID, traces::ROOT_SERVICE, traces::ROOT_NAME];
+        let mask = ProjectionMask::columns(reader.parquet_schema(), wanted);
+        let reader = reader.with_projection(mask).build().map_err(|error| failed(Box::new(error)))?;
+        let mut of_segment = Vec::new();
+        for batch in reader {
+            let batch = batch?;
+            let ids = batch.column_by_name(traces::TRACE_ID).and_then(|ids| ids.as_binary_view_opt());
+            let text = |name| batch.column_by_name(name).and_then(|text| text.as_string_view_opt());
+            let (Some(ids), Some(services), Some(names)) = (ids, text(traces::ROOT_SERVICE), text(traces::ROOT_NAME))
+            else {
+                continue;
+            };
+            of_segment.extend((0..batch.num_rows()).filter_map(|row| {
+                let root = (!services.is_null(row) && !names.is_null(row))
+                    .then(|| RootNames { service: services.value(row).into(), name: names.value(row).into() });
+                Some((TraceId::from_slice(ids.value(row)).ok()?, root))
+            }));
+        }
+        count += of_segment.len();
+        found.push(of_segment);
+    }
+    found.reverse();
+    Ok(found.concat())
+}
+
+/// The object store of a data directory's segments.
+pub fn segment_store(directory: &DataDirectory) -> Result<Arc<SyncedStore>> {
+    let store = SyncedStore::below(&directory.tables()).map_err(|source| Error::Read {
+        what: format!("tables of {}", directory.root().display()),
+        source: Box::new(source),
+    })?;
+    Ok(Arc::new(store))
+}
+
+/// As the reader's trait object.
+pub fn as_objects(store: &Arc<SyncedStore>) -> Arc<dyn ObjectStore> {
+    Arc::clone(store) as Arc<dyn ObjectStore>
+}
