@@ -17,7 +17,7 @@ const mayImport = {
   "": ["", "shell", "pages", "explain", "timeline", "api", "model", "widgets", "base", "theme"],
 };
 const packages = {
-  base: ["react"],
+  base: ["react", "@tanstack/react-router"],
   model: ["react"],
   api: ["valibot", "@tanstack/react-query", "@uwdata/flechette"],
 };

@@ -1,0 +1,94 @@
+// What there is to ask for: services, operations, attributes, tables. Feeds pickers and completion, so answers are
+// kept for a while and never block a page.
+
+import { queryOptions } from "@tanstack/react-query";
+import * as v from "valibot";
+import { ask, query } from "./client";
+import { json, number } from "./shapes";
+
+/** Bounds as decimal text, already cut to whole minutes so that completion hits the cache. */
+export interface Bounds {
+  from: string;
+  to: string;
+}
+
+const KEEP_MS = 60_000;
+
+export const servicesShape = v.object({
+  services: v.array(v.object({ name: v.string(), spans: number, operations: number, errors: number })),
+});
+
+export const servicesQuery = (bounds: Bounds) =>
+  queryOptions({
+    queryKey: ["services", bounds],
+    queryFn: ({ signal }) => ask(`/api/spanhouse/services${query({ ...bounds })}`, servicesShape, { signal }),
+    staleTime: KEEP_MS,
+  });
+
+export const operationsShape = v.object({
+  operations: v.array(v.object({ name: v.string(), kind: v.string(), spans: number })),
+});
+
+export const operationsQuery = (service: string | undefined, bounds: Bounds) =>
+  queryOptions({
+    queryKey: ["operations", service ?? "", bounds],
+    queryFn: ({ signal }) =>
+      ask(`/api/spanhouse/operations${query({ service, ...bounds })}`, operationsShape, { signal }),
+    staleTime: KEEP_MS,
+  });
+
+export const attributesShape = v.object({
+  attributes: v.array(
+    v.object({
+      key: v.string(),
+      scope: v.picklist(["span", "resource"]),
+      type: v.string(),
+      spans: number,
+      values: v.array(json),
+    }),
+  ),
+});
+export type AttributeFact = v.InferOutput<typeof attributesShape>["attributes"][number];
+
+export const attributesQuery = (prefix: string, bounds: Bounds) =>
+  queryOptions({
+    queryKey: ["attributes", prefix, bounds],
+    queryFn: ({ signal }) =>
+      ask(`/api/spanhouse/attributes${query({ prefix, ...bounds, limit: 100 })}`, attributesShape, {
+        signal,
+      }),
+    staleTime: KEEP_MS,
+  });
+
+export const schemaShape = v.object({
+  tables: v.array(
+    v.object({
+      name: v.string(),
+      columns: v.array(
+        v.object({
+          name: v.string(),
+          type: v.string(),
+          nullable: v.optional(v.boolean(), true),
+          description: v.optional(v.nullable(v.string()), null),
+        }),
+      ),
+    }),
+  ),
+  functions: v.optional(
+    v.array(
+      v.object({
+        name: v.string(),
+        signature: v.string(),
+        description: v.optional(v.nullable(v.string()), null),
+      }),
+    ),
+    [],
+  ),
+});
+export type SqlSchema = v.InferOutput<typeof schemaShape>;
+
+export const schemaQuery = queryOptions({
+  queryKey: ["schema"],
+  queryFn: ({ signal }) => ask("/api/spanhouse/schema", schemaShape, { signal }),
+  staleTime: 10 * KEEP_MS,
+});

@@ -1,0 +1,119 @@
+// A filter over the columns that the browser holds. Attributes are not among them: those the server must match.
+
+import { at, type SpanColumns, type TraceFacts, word } from "./columns";
+import type { FieldTest, Filter, Operator } from "./filter";
+
+type Test = (row: number) => boolean;
+
+function compareNumbers(op: Operator, left: number, right: number): boolean {
+  if (op === "=") return left === right;
+  if (op === "!=") return left !== right;
+  if (op === "<") return left < right;
+  if (op === "<=") return left <= right;
+  if (op === ">") return left > right;
+  return op === ">=" && left >= right;
+}
+
+function compareTexts(op: Operator, left: string, right: string): boolean {
+  if (op === "=") return left === right;
+  if (op === "!=") return left !== right;
+  if (op === "contains") return left.toLowerCase().includes(right.toLowerCase());
+  if (op === "<") return left < right;
+  if (op === "<=") return left <= right;
+  if (op === ">") return left > right;
+  return op === ">=" && left >= right;
+}
+
+function fieldTest(test: FieldTest, columns: SpanColumns, facts: TraceFacts): Test {
+  const texts = (read: (row: number) => string): Test => {
+    if (test.op === "exists") return (row) => read(row) !== "";
+    return (row) => compareTexts(test.op, read(row), String(test.value ?? ""));
+  };
+  const numbers = (read: (row: number) => number): Test => {
+    if (test.op === "exists") return (row) => !Number.isNaN(read(row));
+    return (row) => compareNumbers(test.op, read(row), Number(test.value));
+  };
+  const flags = (read: (row: number) => boolean): Test => {
+    if (test.op === "exists") return () => true;
+    return (row) => (read(row) === test.value) === (test.op !== "!=");
+  };
+  switch (test.field) {
+    case "service_name":
+      return texts((row) => word(columns.service, row));
+    case "span_name":
+      return texts((row) => word(columns.name, row));
+    case "kind":
+      return texts((row) => word(columns.kind, row));
+    case "status_code":
+      return texts((row) => word(columns.status, row));
+    case "status_message":
+      return texts(columns.statusMessage);
+    case "span_id":
+      return texts(columns.spanId);
+    case "trace_id":
+      return texts(() => facts.traceId);
+    case "root_service":
+      return texts(() => facts.rootService);
+    case "root_name":
+      return texts(() => facts.rootName);
+    case "duration_ns":
+      return numbers((row) => at(columns.duration, row));
+    case "trace_duration_ns":
+      return numbers(() => facts.durationNanos);
+    case "is_root":
+      return flags((row) => at(columns.parent, row) < 0 && columns.parentId(row) === "");
+    case "is_entry":
+      return flags((row) => at(columns.isEntry, row) === 1);
+    case "scope_name":
+      return () => false;
+  }
+}
+
+function compile(filter: Filter, columns: SpanColumns, facts: TraceFacts): Test {
+  if ("and" in filter) {
+    const tests = filter.and.map((each) => compile(each, columns, facts));
+    return (row) => tests.every((test) => test(row));
+  }
+  if ("or" in filter) {
+    const tests = filter.or.map((each) => compile(each, columns, facts));
+    return (row) => tests.some((test) => test(row));
+  }
+  if ("not" in filter) {
+    const test = compile(filter.not, columns, facts);
+    return (row) => !test(row);
+  }
+  return "field" in filter ? fieldTest(filter, columns, facts) : () => false;
+}
+
+function mark(columns: SpanColumns, test: Test): Uint8Array {
+  const marks = new Uint8Array(columns.count);
+  for (let row = 0; row < columns.count; row += 1) if (test(row)) marks[row] = 1;
+  return marks;
+}
+
+export const matchFilter = (columns: SpanColumns, facts: TraceFacts, filter: Filter): Uint8Array =>
+  mark(columns, compile(filter, columns, facts));
+
+/** Plain words: every word must occur in the service, the name, the status message or the span id. */
+export function matchText(columns: SpanColumns, text: string): Uint8Array {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  const services = columns.service.words.map((each) => each.toLowerCase());
+  const names = columns.name.words.map((each) => each.toLowerCase());
+  return mark(columns, (row) => {
+    const service = services[at(columns.service.codes, row)] ?? "";
+    const name = names[at(columns.name.codes, row)] ?? "";
+    return words.every(
+      (part) =>
+        service.includes(part) ||
+        name.includes(part) ||
+        columns.statusMessage(row).toLowerCase().includes(part) ||
+        columns.spanId(row) === part,
+    );
+  });
+}
+
+export function countMarks(marks: Uint8Array): number {
+  let count = 0;
+  for (const each of marks) count += each;
+  return count;
+}
