@@ -3,6 +3,8 @@
 //! - `config`: limits and the receivers' settings.
 //! - `otlp`: a request's bytes to columns; pure, bounded, the same rows for protobuf and JSON.
 //! - `receiver`: the two servers, and the one place where errors become OTLP answers.
+//! - `sampler`: when a trace is decided, and what becomes of it.
+//! - `pipeline`: from a decoded request to the store, and from pending to decided.
 //! - `sink`: where a receiver hands a decoded request; its answer is the client's answer.
 //!
 //! Success is answered only after the sink said that the request is durable. Bytes from outside give errors or
@@ -11,11 +13,14 @@
 pub mod config;
 mod error;
 pub mod otlp;
+pub mod pipeline;
 pub mod receiver;
+pub mod sampler;
 mod sink;
 
 pub use config::{Config, Limits};
 pub use error::{Error, Result};
 pub use otlp::{Decoded, OtlpDecoder, decode};
+pub use pipeline::Pipeline;
 pub use receiver::{Metrics, Receiver};
 pub use sink::Sink;

@@ -251,15 +251,12 @@ impl Store {
         self.shared.outcome(wait).await
     }
 
-    /// The pending traces that `choose` says are due.
-    pub fn pending(&self, mut choose: impl FnMut(&TraceId, &PendingTrace) -> bool) -> Vec<TraceId> {
+    /// The pending traces that `choose` takes. It is told whether a trace was decided before, so that what is pending
+    /// of it is late.
+    pub fn pending(&self, mut choose: impl FnMut(bool, &PendingTrace) -> bool) -> Vec<TraceId> {
         let memory = lock(&self.shared.memory);
-        memory.pending.traces().filter(|(id, trace)| choose(id, trace)).map(|(id, _)| *id).collect()
-    }
-
-    /// Whether a decision of the trace is remembered, so that what is pending of it is late.
-    pub fn is_decided(&self, trace_id: &TraceId) -> bool {
-        lock(&self.shared.memory).decided.get(trace_id).is_some()
+        let traces = memory.pending.traces();
+        traces.filter(|(id, trace)| choose(memory.decided.get(id).is_some(), trace)).map(|(id, _)| *id).collect()
     }
 
     /// Makes all decided spans segments now, and waits for it.

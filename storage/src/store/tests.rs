@@ -66,7 +66,8 @@ fn keep(number: u8) -> Decision {
 
 fn config() -> Config {
     // No flush but those that a test asks for.
-    Config { flush_age: Duration::from_secs(86_400), ..Config::default() }
+    let wal = wal::WalConfig { file_bytes: 1 << 20, ..wal::WalConfig::default() };
+    Config { flush_age: Duration::from_secs(86_400), wal, ..Config::default() }
 }
 
 async fn open(directory: &Path) -> Store {
@@ -154,13 +155,13 @@ async fn a_process_that_ends_without_a_word_leaves_everything_behind() {
         assert_eq!(digests(&store).await, 3);
         // The late span still knows its trace's root.
         let snapshot = store.snapshot().unwrap();
-        let late = snapshot
-            .spans
-            .memory
-            .iter()
-            .find(|batch| SpanColumns::new(batch).unwrap().span_id(0).unwrap().as_bytes()[0] == 111);
-        let root = late.unwrap().column_by_name("root_service").unwrap();
-        assert_eq!(arrow::array::AsArray::as_string_view(root).value(0), "service");
+        let root_of_late = snapshot.spans.memory.iter().find_map(|batch| {
+            let columns = SpanColumns::new(batch).unwrap();
+            let row = (0..batch.num_rows()).find(|row| columns.span_id(*row).unwrap().as_bytes()[0] == 111)?;
+            let roots = arrow::array::AsArray::as_string_view(batch.column_by_name("root_service").unwrap());
+            Some(roots.value(row).to_owned())
+        });
+        assert_eq!(root_of_late.as_deref(), Some("service"));
     }
     let store = open(directory.path()).await;
     let all = store.pending(|_, _| true);

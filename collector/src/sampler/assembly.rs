@@ -1,0 +1,104 @@
+//! When a pending trace has waited long enough for its spans.
+
+use std::time::Duration;
+
+use storage::PendingTrace;
+use storage::model::UnixNanos;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssemblyConfig {
+    /// After the root came, for spans that come behind it.
+    pub root_grace: Duration,
+    /// From a trace's first span to its decision at most, root or not.
+    pub max_age: Duration,
+    /// A trace with this many spans is decided at once; the rest of it is late.
+    pub max_spans: usize,
+    /// For late spans of a decided trace, so that some of them are stored together.
+    pub late_grace: Duration,
+    /// Bounds one record of the WAL.
+    pub decisions_per_tick: usize,
+}
+
+impl Default for AssemblyConfig {
+    fn default() -> Self {
+        Self {
+            root_grace: Duration::from_secs(2),
+            max_age: Duration::from_secs(30),
+            max_spans: 100_000,
+            late_grace: Duration::from_secs(1),
+            decisions_per_tick: 50_000,
+        }
+    }
+}
+
+impl AssemblyConfig {
+    pub fn validate(&self) -> crate::Result<()> {
+        let refuse = |message: &str| Err(crate::Error::Config(message.to_owned()));
+        if self.max_age < self.root_grace {
+            return refuse("assembly.max_age must be at least assembly.root_grace");
+        }
+        if self.max_spans == 0 || self.decisions_per_tick == 0 {
+            return refuse("assembly.max_spans and assembly.decisions_per_tick must be at least 1");
+        }
+        Ok(())
+    }
+}
+
+/// What of a pending trace says whether it is ripe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ripeness {
+    pub first_arrival: UnixNanos,
+    pub root_arrival: Option<UnixNanos>,
+    pub span_count: usize,
+    /// The trace was decided before.
+    pub late: bool,
+}
+
+impl Ripeness {
+    pub fn of(trace: &PendingTrace, late: bool) -> Self {
+        Self {
+            first_arrival: trace.first_arrival,
+            root_arrival: trace.root_arrival,
+            span_count: trace.span_count(),
+            late,
+        }
+    }
+
+    pub fn is_ripe(&self, config: &AssemblyConfig, now: UnixNanos) -> bool {
+        let waited = |since: UnixNanos, grace: Duration| {
+            // A clock that was set back must not hold a trace for ever.
+            let nanos = now.since(since);
+            nanos < 0 || u128::from(nanos.unsigned_abs()) >= grace.as_nanos()
+        };
+        self.span_count >= config.max_spans
+            || waited(self.first_arrival, config.max_age)
+            || self.late && waited(self.first_arrival, config.late_grace)
+            || self.root_arrival.is_some_and(|root| waited(root, config.root_grace))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn check(trace: Ripeness, now_seconds: i64, expected: bool) {
+        assert_eq!(trace.is_ripe(&AssemblyConfig::default(), UnixNanos(now_seconds * SECOND)), expected, "{trace:?}");
+    }
+
+    #[test]
+    fn a_trace_waits_for_its_root_and_a_grace_or_for_an_age_or_a_size() {
+        let trace =
+            Ripeness { first_arrival: UnixNanos(100 * SECOND), root_arrival: None, span_count: 3, late: false };
+        check(trace, 129, false);
+        check(trace, 130, true);
+        let rooted = Ripeness { root_arrival: Some(UnixNanos(105 * SECOND)), ..trace };
+        check(rooted, 106, false);
+        check(rooted, 107, true);
+        check(Ripeness { span_count: 100_000, ..trace }, 100, true);
+        check(Ripeness { late: true, ..trace }, 100, false);
+        check(Ripeness { late: true, ..trace }, 101, true);
+        check(trace, 99, true);
+    }
+}
