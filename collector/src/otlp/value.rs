@@ -29,10 +29,6 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub fn text(text: Text<'a>, findings: &mut Findings<'_>) -> Self {
-        Value::Text(findings.cut(text))
-    }
-
     pub fn bytes(bytes: Cow<'a, [u8]>, findings: &mut Findings<'_>) -> Self {
         let limit = findings.limits.text_bytes;
         if bytes.len() <= limit {

@@ -1,10 +1,30 @@
 //! The OTLP servers.
 //!
-//! - `metrics`: what they count.
-//! - `status`: errors as OTLP answers.
+//! - `connection`: accepting, watching and draining connections; HTTP/1.1 and cleartext HTTP/2 on both ports.
+//! - `grpc`, `http`: the two transports, from a request's head to its answer.
+//! - `body`: bodies, bounded in size and time; `in_flight`: the budget that all of them share.
+//! - `intake`: decoding, the sink, and counting.
+//! - `status`: errors as OTLP answers, the only place that knows both; `rpc`, `answer`: those answers as bytes.
+//! - `host`, `told`, `metrics`: names a loopback listener has, warnings once a minute, counters.
+//!
+//! Success is answered only after the sink's. Decoding that takes long leaves the async threads. What a client sends is
+//! held only within the budget, and nobody waits for the budget.
 
+mod answer;
+mod body;
+mod connection;
+mod grpc;
+mod host;
+mod http;
+mod in_flight;
+mod intake;
 mod metrics;
+mod rpc;
 mod status;
+mod told;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::future::Future;
@@ -13,11 +33,16 @@ use std::time::SystemTime;
 
 use storage::model::UnixNanos;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 pub use metrics::{Hint, HintSeen, Metrics};
 pub use status::Answer;
 
-use crate::{Config, Result, Sink};
+use crate::{Config, Error, Result, Sink};
+use connection::Transport;
+use in_flight::Budget;
+use status::Refusal;
+use told::Told;
 
 /// Tells the arrival time of requests.
 pub type Clock = Arc<dyn Fn() -> UnixNanos + Send + Sync>;
@@ -28,6 +53,9 @@ pub struct Receiver {
     sink: Arc<dyn Sink>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    in_flight: Budget,
+    decoders: Arc<Semaphore>,
+    told: Told,
 }
 
 impl fmt::Debug for Receiver {
@@ -43,23 +71,51 @@ impl Receiver {
 
     pub fn with_clock(config: Config, sink: Arc<dyn Sink>, clock: Clock) -> Result<Arc<Self>> {
         config.validate()?;
-        Ok(Arc::new(Self { config, sink, clock, metrics: Arc::default() }))
+        let decoders = match config.receiver.decoders {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count.min(Semaphore::MAX_PERMITS),
+        };
+        Ok(Arc::new(Self {
+            in_flight: Budget::new(config.limits.in_flight_bytes),
+            decoders: Arc::new(Semaphore::new(decoders)),
+            config,
+            sink,
+            clock,
+            metrics: Arc::default(),
+            told: Told::default(),
+        }))
     }
 
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }
 
+    /// Bytes of bodies being received, decoded or made durable.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.in_flight.used_bytes()
+    }
+
     /// Serves OTLP/gRPC until `shutdown` resolves; returns once requests in flight are answered or the drain time is
     /// over.
     pub async fn serve_grpc(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        let _ = (&self.sink, &self.clock, listener);
-        shutdown.await;
+        connection::serve(self, Transport::Grpc, listener, shutdown).await;
     }
 
     /// Serves OTLP/HTTP likewise.
     pub async fn serve_http(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        let _ = listener;
-        shutdown.await;
+        connection::serve(self, Transport::Http, listener, shutdown).await;
+    }
+
+    fn hint(&self, hint: Hint) {
+        self.metrics.hint(hint, (self.clock)());
+    }
+
+    fn count_refusal(&self, error: &Error, refusal: &Refusal) {
+        self.metrics.refuse(refusal.answer);
+        if refusal.answer == Answer::Internal {
+            tracing::error!(%error, "request failed");
+        } else {
+            tracing::debug!(%error, answer = refusal.answer.name(), "request refused");
+        }
     }
 }

@@ -89,8 +89,7 @@ mod tests {
 
     #[test]
     fn a_trace_waits_for_its_root_and_a_grace_or_for_an_age_or_a_size() {
-        let trace =
-            Ripeness { first_arrival: UnixNanos(100 * SECOND), root_arrival: None, span_count: 3, late: false };
+        let trace = Ripeness { first_arrival: UnixNanos(100 * SECOND), root_arrival: None, span_count: 3, late: false };
         check(trace, 129, false);
         check(trace, 130, true);
         let rooted = Ripeness { root_arrival: Some(UnixNanos(105 * SECOND)), ..trace };
