@@ -22,6 +22,9 @@ mod rejected;
 mod span;
 mod value;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use storage::model::{SpanBatch, SpanBatchBuilder, UnixNanos};
 use storage::{ContentType, Encoding, Request};
 

@@ -16,6 +16,3 @@ mod reader;
 mod values;
 
 pub use messages::decode;
-
-#[cfg(test)]
-mod tests;

@@ -12,6 +12,3 @@ mod values;
 mod wire;
 
 pub use messages::decode;
-
-#[cfg(test)]
-mod tests;

@@ -19,8 +19,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
-use super::json;
 use super::server::Server;
+use crate::otlp::tests::json_text;
 
 pub const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
@@ -140,7 +140,7 @@ pub fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
 }
 
 pub fn encode(way: Way, request: &ExportTraceServiceRequest) -> Vec<u8> {
-    if way == Way::Json { json::of(request) } else { request.encode_to_vec() }
+    if way == Way::Json { json_text::of(request) } else { request.encode_to_vec() }
 }
 
 /// A request to shape before it goes out.

@@ -2,7 +2,6 @@
 //!
 //! - `server`: a receiver on free ports, and a sink in memory.
 //! - `client`: one request over gRPC, HTTP with protobuf and HTTP with JSON, and the answer's word.
-//! - `json`: OTLP/JSON of the messages that prost knows, written on its own so that it can be an oracle.
 //! - the others: the cases, by the chapters they come from.
 #![allow(clippy::unwrap_used)]
 
@@ -12,7 +11,6 @@ mod client;
 mod compression;
 mod connections;
 mod errors;
-mod json;
 mod limits;
 mod real_traces;
 mod server;
