@@ -16,6 +16,7 @@ mod config;
 mod engine;
 mod error;
 mod guard;
+mod semantics;
 mod session;
 mod table;
 mod threads;

@@ -12,7 +12,10 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ScalarUDF};
+use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
 use object_store::ObjectStore;
 use storage::SnapshotSource;
@@ -23,6 +26,7 @@ use crate::config::Config;
 use crate::engine::Planned;
 use crate::error::Result;
 use crate::guard;
+use crate::semantics::{AttributePlanner, Meaning, public_functions};
 use crate::table::SnapshotTable;
 
 pub(crate) const CATALOG: &str = "spanhouse";
@@ -49,8 +53,13 @@ impl Sessions {
         let base = SessionStateBuilder::new()
             .with_config(session_config(&config))
             .with_runtime_env(runtime)
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
-            .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+            .with_expr_planners(expr_planners())
+            .with_analyzer_rules(vec![
+                Arc::new(ResolveGroupingFunction::new()),
+                Arc::new(Meaning),
+                Arc::new(TypeCoercion::new()),
+            ])
+            .with_scalar_functions(scalar_functions())
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
@@ -82,6 +91,18 @@ impl Sessions {
             SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(Arc::new(catalogs)).build();
         Ok(Session { config: Arc::clone(&self.config), state, segments_total })
     }
+}
+
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(AttributePlanner)];
+    planners.extend(SessionStateDefaults::default_expr_planners());
+    planners
+}
+
+fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    let mut functions = SessionStateDefaults::default_scalar_functions();
+    functions.extend(public_functions());
+    functions
 }
 
 /// One snapshot's tables and what may be asked of them.

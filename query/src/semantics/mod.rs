@@ -1,0 +1,26 @@
+//! What Spanhouse's SQL means beyond SQL: ids are hex, and attributes have the types that clients gave them.
+//!
+//! - `planner`: `attributes['key']` while SQL is planned.
+//! - `rule`: one walk over the plan before types are coerced; it rewrites each node's expressions.
+//! - `kinds`: which columns and expressions are ids or come from attributes, through subqueries, unions and aggregates.
+//! - `ids`: comparisons and conversions of ids; `id_functions`: what they call.
+//! - `typed`: comparisons and conversions of attributes; `attributes`: what they call.
+//! - `twins`: hidden columns that carry typed attributes out of a subquery.
+//!
+//! DataFusion would compare an id with text by taking the text's bytes for the id, and text with a number by parsing every
+//! row's text: zero rows or a failed query. So the walk leaves no comparison of an id with text, nor of an attribute with
+//! a number, to the coercion that follows it.
+
+pub(crate) mod attributes;
+mod functions;
+pub(crate) mod id_functions;
+mod ids;
+mod kinds;
+mod planner;
+mod rule;
+mod twins;
+mod typed;
+
+pub(crate) use functions::public as public_functions;
+pub(crate) use planner::AttributePlanner;
+pub(crate) use rule::Meaning;
