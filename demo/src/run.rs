@@ -1,8 +1,8 @@
 //! The shop in real time: every pod sends through an exporter of its own, as SDKs do.
 //!
-//! First the history in a burst, so that a page has something to show at once; then what happens now. During the
-//! history a slow server slows the shop; after it a full queue drops spans and counts them, since visitors do not wait
-//! for telemetry.
+//! First the history in a burst, so that a page has something to show at once, in large batches, since a server syncs
+//! for each request; then what happens now. A slow server slows the shop until it has caught up with the present; from
+//! then on a full queue drops spans and counts them, since visitors do not wait for telemetry.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::Error;
 use crate::export::{DEFAULT_DELAY, Export, Requests};
 use crate::send::{self, Client, Compression, Endpoint, Transport};
-use crate::shop::{self, Fault, InstanceId};
+use crate::shop::{self, Fault, InstanceId, Schedule};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -69,18 +69,19 @@ struct Counters {
 
 /// Requests that wait at one exporter; an SDK's queue holds 2,048 spans.
 const QUEUE_REQUESTS: usize = 4;
+/// Between the ticks of an exporter while the history is sent.
+const HISTORY_DELAY: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// Runs until `shutdown`, then lets the exporters finish what they hold, for three seconds at most.
 pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<Summary, Error> {
-    let history_nanos = u64::try_from(config.history.as_nanos()).unwrap_or(u64::MAX);
     let shop = shop::Config {
         seed: config.seed,
-        start_unix_nanos: config.now_unix_nanos.saturating_sub(history_nanos),
+        start_unix_nanos: config.now_unix_nanos.saturating_sub(nanos(config.history)),
         visits_per_second: config.visits_per_second,
         ..shop::Config::default()
     };
-    let requests = Requests::new(shop, DEFAULT_DELAY)?;
+    let requests = Requests::new(shop, HISTORY_DELAY)?;
     let mut exporters = Exporters::new(&config, requests.world().instances().len())?;
     let counters = Arc::clone(&exporters.counters);
 
@@ -88,7 +89,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<S
         let mut shutdown = pin!(shutdown);
         tokio::select! {
             () = &mut shutdown => {}
-            () = drive(&config, requests, &mut exporters) => {}
+            outcome = drive(&config, requests, &mut exporters) => outcome?,
         }
     }
     exporters.finish().await;
@@ -102,25 +103,51 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<S
     })
 }
 
-async fn drive(config: &Config, requests: Requests, exporters: &mut Exporters) {
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+async fn drive(config: &Config, mut requests: Requests, exporters: &mut Exporters) -> Result<(), Error> {
+    let now = config.now_unix_nanos;
     let schedule = requests.world().schedule().clone();
+    log_past(config, &schedule);
+    // Early enough for the last large batches to be sent by now.
+    let end_of_large_batches = now.saturating_sub(nanos(2 * HISTORY_DELAY));
     let started = Instant::now();
     let mut active: Vec<Fault> = Vec::new();
-    let mut is_live = false;
-    for export in requests {
+    let mut has_small_batches = false;
+    let mut has_caught_up = false;
+    while let Some(export) = requests.next() {
         let at = export.send_at_unix_nanos;
-        if at <= config.now_unix_nanos {
+        if !has_small_batches && at >= end_of_large_batches {
+            has_small_batches = true;
+            requests.set_delay(DEFAULT_DELAY)?;
+        }
+        let due = started + Duration::from_nanos(at.saturating_sub(now));
+        if !has_caught_up && due <= Instant::now() {
             exporters.send_when_there_is_room(export).await;
             continue;
         }
-        if !is_live {
-            is_live = true;
+        if !has_caught_up {
+            has_caught_up = true;
             let (seconds, ms) = (config.history.as_secs(), started.elapsed().as_millis());
             tracing::info!(history_seconds = seconds, ms, "the shop's past is sent, it is open now");
         }
-        sleep_until(started + Duration::from_nanos(at - config.now_unix_nanos)).await;
+        sleep_until(due).await;
         log_changes(&mut active, schedule.active(at).collect());
         exporters.send_or_lose(export);
+    }
+    Ok(())
+}
+
+fn log_past(config: &Config, schedule: &Schedule) {
+    let now = config.now_unix_nanos;
+    let start = now.saturating_sub(nanos(config.history));
+    for window in schedule.windows(start, now) {
+        let (from, to) = (window.start_unix_nanos.max(start), window.end_unix_nanos.min(now));
+        let (from_seconds_ago, to_seconds_ago) = ((now - from) / 1_000_000_000, (now - to) / 1_000_000_000);
+        let fault = window.fault.name();
+        tracing::info!(fault, from_seconds_ago, to_seconds_ago, "in the past: {}", window.fault.description());
     }
 }
 
@@ -230,12 +257,40 @@ async fn export(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::send::fake_server::{FakeServer, grpc_ok, http_ok};
 
     #[tokio::test]
     async fn without_an_address_there_is_no_demo() {
         let config = Config::new(None, None, 1_767_614_400_000_000_000);
         let outcome = run(config, std::future::pending()).await;
         assert!(matches!(outcome, Err(Error::Config(_))), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn past_and_present_arrive_over_both_transports() {
+        let grpc = FakeServer::start(vec![grpc_ok]).await;
+        let http = FakeServer::start(vec![http_ok]).await;
+        let now_unix_nanos = 1_767_614_400_000_000_000;
+        let config = Config {
+            visits_per_second: 20.0,
+            history: Duration::from_secs(90),
+            ..Config::new(Some(grpc.endpoint(Transport::Grpc)), Some(http.endpoint(Transport::Http)), now_unix_nanos)
+        };
+        let summary = run(config, tokio::time::sleep(Duration::from_secs(6))).await.unwrap();
+        assert_eq!((summary.lost_spans, summary.rejected_spans), (0, 0));
+        assert_eq!(summary.requests, (grpc.requests() + http.requests()) as u64);
+        assert!(grpc.requests() > 50 && http.requests() > 50);
+        // 90 s of the past and a few of the present, at 20 visits of some 15 spans.
+        assert!(summary.accepted_spans > 20 * 90 * 12, "{summary:?}");
+        let shop = shop::Config {
+            start_unix_nanos: now_unix_nanos - 90_000_000_000,
+            visits_per_second: 20.0,
+            ..shop::Config::default()
+        };
+        let past =
+            crate::export::requests(shop).unwrap().take_while(|export| export.send_at_unix_nanos < now_unix_nanos);
+        let past: usize = past.map(|export| export.spans).sum();
+        assert!(summary.accepted_spans > past as u64, "the present is missing: {past} before, {summary:?}");
     }
 
     #[tokio::test]

@@ -52,7 +52,8 @@ pub struct Requests {
 
 #[derive(Debug)]
 struct Exporter {
-    phase_nanos: u64,
+    /// So that exporters do not all tick together.
+    phase: u64,
     due_unix_nanos: u64,
     spans: Vec<Span>,
 }
@@ -71,28 +72,36 @@ pub fn requests(config: Config) -> Result<Requests, Error> {
 
 impl Requests {
     pub fn new(config: Config, delay: Duration) -> Result<Self, Error> {
-        let delay_nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
-        if !(1_000_000..=3_600_000_000_000).contains(&delay_nanos) {
-            return Err(Error::Config("the export delay must be between 1 ms and 1 h".to_owned()));
-        }
         let mut phases = Rng::new(config.seed, 0xe4_50);
         let generator = Generator::new(config)?;
         let world = Arc::clone(generator.world());
         let exporters = world
             .instances()
             .iter()
-            .map(|_| Exporter { phase_nanos: phases.below(delay_nanos), due_unix_nanos: 0, spans: Vec::new() })
+            .map(|_| Exporter { phase: phases.next(), due_unix_nanos: 0, spans: Vec::new() })
             .collect();
-        Ok(Self {
+        let mut requests = Self {
             generator,
             world,
-            delay_nanos,
+            delay_nanos: 0,
             running: BinaryHeap::new(),
             sequence: 0,
             exporters,
             due: BTreeSet::new(),
             ready: VecDeque::new(),
-        })
+        };
+        requests.set_delay(delay)?;
+        Ok(requests)
+    }
+
+    /// The time between the ticks of an exporter from now on; batches that have begun keep their tick.
+    pub fn set_delay(&mut self, delay: Duration) -> Result<(), Error> {
+        let delay_nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        if !(1_000_000..=3_600_000_000_000).contains(&delay_nanos) {
+            return Err(Error::Config("the export delay must be between 1 ms and 1 h".to_owned()));
+        }
+        self.delay_nanos = delay_nanos;
+        Ok(())
     }
 
     pub const fn world(&self) -> &Arc<World> {
@@ -150,9 +159,9 @@ impl Requests {
             return;
         };
         if exporter.spans.is_empty() {
-            let since_phase = now_unix_nanos.saturating_sub(exporter.phase_nanos);
-            let ticks = since_phase / self.delay_nanos + 1;
-            exporter.due_unix_nanos = exporter.phase_nanos + ticks * self.delay_nanos;
+            let phase = exporter.phase % self.delay_nanos;
+            let ticks = now_unix_nanos.saturating_sub(phase) / self.delay_nanos + 1;
+            exporter.due_unix_nanos = phase + ticks * self.delay_nanos;
             self.due.insert((exporter.due_unix_nanos, instance));
         }
         exporter.spans.push(span);

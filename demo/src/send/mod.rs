@@ -10,6 +10,8 @@
 //! may have been stored all the same: servers get such a request twice.
 
 mod endpoint;
+#[cfg(test)]
+pub(crate) mod fake_server;
 mod grpc;
 mod http;
 mod payload;

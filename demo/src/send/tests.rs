@@ -1,113 +1,17 @@
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io::Read;
-use std::sync::Mutex;
 
-use ::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use http_body_util::combinators::BoxBody;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message;
 use tokio::net::TcpListener;
 
+use super::fake_server::{FakeServer, Reply, grpc, grpc_ok, http_ok, reply};
 use super::status::{Delay, Detail, RetryInfo, RpcStatus};
 use super::*;
 
-type Body = BoxBody<Bytes, Infallible>;
-type Reply = Response<Body>;
-
-struct Seen {
-    path: String,
-    headers: HeaderMap,
-    body: Bytes,
-    at: Instant,
-    peer: u16,
-}
-
-/// Answers requests in the order of its script, the last answer again and again.
-struct Server {
-    address: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Server {
-    async fn start(script: Vec<fn() -> Reply>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let script = Arc::new(Mutex::new(VecDeque::from(script)));
-        tokio::spawn({
-            let seen = Arc::clone(&seen);
-            async move {
-                while let Ok((stream, peer)) = listener.accept().await {
-                    let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
-                    let service = service_fn(move |request: Request<Incoming>| {
-                        let (seen, script) = (Arc::clone(&seen), Arc::clone(&script));
-                        async move {
-                            let (head, body) = request.into_parts();
-                            let body = body.collect().await?.to_bytes();
-                            let path = head.uri.path().to_owned();
-                            let peer = peer.port();
-                            seen.lock().unwrap().push(Seen {
-                                path,
-                                headers: head.headers,
-                                body,
-                                at: Instant::now(),
-                                peer,
-                            });
-                            let mut script = script.lock().unwrap();
-                            let reply = if script.len() > 1 { script.pop_front() } else { script.front().copied() };
-                            Ok::<_, hyper::Error>(reply.unwrap()())
-                        }
-                    });
-                    tokio::spawn(async move {
-                        let _ = auto::Builder::new(TokioExecutor::new())
-                            .serve_connection(TokioIo::new(stream), service)
-                            .await;
-                    });
-                }
-            }
-        });
-        Self { address, seen }
-    }
-
-    fn client(&self, transport: Transport, retry: Retry) -> Client {
-        let endpoint = Endpoint::parse(&self.address, transport).unwrap();
-        let config = Config { timeout: Duration::from_millis(1_500), retry, jitter_seed: 1 };
-        Client::new(endpoint, config)
-    }
-
-    fn requests(&self) -> usize {
-        self.seen.lock().unwrap().len()
-    }
-}
-
 fn quick() -> Retry {
     Retry { max_tries: 4, initial_backoff: Duration::from_millis(5), ..Retry::default() }
-}
-
-fn reply(status: u16, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> Reply {
-    let mut builder = Response::builder().status(status);
-    for (name, value) in headers {
-        builder = builder.header(*name, *value);
-    }
-    builder.body(Full::new(Bytes::from(body)).boxed()).unwrap()
-}
-
-fn grpc(trailers: &[(&'static str, String)], message: Vec<u8>) -> Reply {
-    let mut map = HeaderMap::new();
-    for (name, value) in trailers {
-        map.insert(*name, value.parse().unwrap());
-    }
-    let mut frame = vec![0];
-    frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
-    frame.extend_from_slice(&message);
-    let body = Full::new(Bytes::from(frame)).with_trailers(async move { Some(Ok(map)) });
-    Response::builder().header("content-type", "application/grpc").body(body.boxed()).unwrap()
 }
 
 fn status(code: i32, message: &str, wait_nanos: Option<i32>) -> RpcStatus {
@@ -130,14 +34,6 @@ fn partial(rejected_spans: i64, error_message: &str) -> Vec<u8> {
     ExportTraceServiceResponse { partial_success: Some(partial_success) }.encode_to_vec()
 }
 
-fn http_ok() -> Reply {
-    reply(200, &[("content-type", "application/x-protobuf")], Vec::new())
-}
-
-fn grpc_ok() -> Reply {
-    grpc(&[("grpc-status", "0".to_owned())], Vec::new())
-}
-
 fn request() -> ExportTraceServiceRequest {
     let config = crate::shop::Config { spans: Some(40), ..Default::default() };
     let exports: Vec<_> = crate::export::requests(config).unwrap().collect();
@@ -145,8 +41,8 @@ fn request() -> ExportTraceServiceRequest {
 }
 
 /// The answers lead to `expected` (its text, or `ok`) after so many requests.
-async fn check(transport: Transport, script: Vec<fn() -> Reply>, expected: &str, requests: usize) -> Server {
-    let server = Server::start(script).await;
+async fn check(transport: Transport, script: Vec<fn() -> Reply>, expected: &str, requests: usize) -> FakeServer {
+    let server = FakeServer::start(script).await;
     let outcome = server.client(transport, quick()).send(&request(), Compression::None).await;
     let text = match &outcome {
         Ok(accepted) => format!("ok, {} rejected, {}", accepted.rejected_spans, accepted.message),
@@ -162,7 +58,7 @@ async fn every_compression_arrives_whole_over_both_transports() {
     for transport in [Transport::Http, Transport::Grpc] {
         let ok = if transport == Transport::Http { http_ok } else { grpc_ok };
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-            let server = Server::start(vec![ok]).await;
+            let server = FakeServer::start(vec![ok]).await;
             let sent = request();
             server.client(transport, quick()).send(&sent, compression).await.unwrap();
             let seen = server.seen.lock().unwrap();
@@ -268,7 +164,7 @@ async fn the_wait_that_a_server_asks_for_is_kept() {
 
 #[tokio::test]
 async fn a_wait_beyond_our_patience_ends_the_tries_at_once() {
-    let server = Server::start(vec![|| reply(503, &[("retry-after", "3000")], Vec::new())]).await;
+    let server = FakeServer::start(vec![|| reply(503, &[("retry-after", "3000")], Vec::new())]).await;
     let error = server.client(Transport::Http, quick()).send(&request(), Compression::None).await;
     assert!(matches!(error, Err(Error::Overloaded { tries: 1, .. })), "{error:?}");
 }
@@ -302,7 +198,7 @@ async fn a_server_that_never_answers_is_left_alone_after_the_timeout() {
 #[tokio::test]
 async fn connections_are_reused() {
     for (transport, ok) in [(Transport::Http, http_ok as fn() -> Reply), (Transport::Grpc, grpc_ok)] {
-        let server = Server::start(vec![ok]).await;
+        let server = FakeServer::start(vec![ok]).await;
         let client = server.client(transport, quick());
         for _ in 0..5 {
             client.send(&request(), Compression::None).await.unwrap();
