@@ -15,7 +15,6 @@ export function Splitter({ label, value, min, max, side, onChange }: Props) {
   const direction = side === "left" ? 1 : -1;
   const set = (width: number): void => onChange(Math.round(Math.min(max, Math.max(min, width))));
   return (
-    // biome-ignore lint/a11y/useSemanticElements: an <hr> takes no focus and no value
     <div
       className={styles.splitter}
       role="separator"

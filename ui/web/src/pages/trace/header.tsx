@@ -1,0 +1,106 @@
+// What the trace is, before any span of it: who began it, how long it took, whether it is all there.
+
+import { formatDuration } from "../../base/duration";
+import { formatCount, formatPercent, plural } from "../../base/format";
+import { formatInstant, type Zone } from "../../base/time";
+import { colourToken } from "../../model/colours";
+import type { TraceFacts } from "../../model/columns";
+import type { ServiceShare } from "../../model/services";
+import { CopyButton } from "../../widgets/copy";
+import { Icon } from "../../widgets/icon";
+import styles from "./trace.module.css";
+
+interface Props {
+  facts: TraceFacts;
+  zone: Zone;
+  shares: readonly ServiceShare[];
+  colours: ReadonlyMap<string, number>;
+  /** The service that the filter names, to show its chip as pressed. */
+  service: string | undefined;
+  onService: (service: string | undefined) => void;
+}
+
+function completeness(facts: TraceFacts): { text: string; good: boolean; why: string } {
+  if (facts.truncated) return { text: "cut", good: false, why: "the trace is larger than one answer may be" };
+  if (facts.missingParents > 0)
+    return {
+      text: `incomplete: ${plural(facts.missingParents, "missing parent")}`,
+      good: false,
+      why: "spans name parents that have not arrived",
+    };
+  if (facts.pending)
+    return { text: "pending", good: false, why: "the trace may still grow; this page follows it" };
+  if (!facts.complete) return { text: "incomplete", good: false, why: "the root span has not arrived" };
+  return { text: "complete", good: true, why: "every span's parent is here" };
+}
+
+export function TraceHeader({ facts, zone, shares, colours, service, onService }: Props) {
+  const state = completeness(facts);
+  const selfTotal = shares.reduce((sum, share) => sum + share.selfNanos, 0);
+  const kept = facts.keepReason !== "" && facts.keepReason !== "pending" ? `kept: ${facts.keepReason}` : "";
+  return (
+    <header className={styles.header}>
+      <div className={styles.headline}>
+        <h1>
+          <span>{facts.rootService || "root not seen"}</span> {facts.rootName}
+        </h1>
+        <span className={styles.id}>
+          <code>{facts.traceId}</code>
+          <CopyButton text={facts.traceId} label="Copy trace id" />
+        </span>
+      </div>
+      <ul className={styles.figures}>
+        <li>
+          <b>{formatDuration(facts.durationNanos)}</b>
+        </li>
+        <li>{plural(facts.spanCount, "span")}</li>
+        <li>{plural(facts.services.length, "service")}</li>
+        <li className={facts.errorCount > 0 ? styles.bad : undefined}>
+          {facts.errorCount > 0 && <Icon name="error" size={14} />}
+          {plural(facts.errorCount, "error")}
+        </li>
+        <li className={state.good ? styles.good : styles.warn} title={state.why}>
+          {state.good && <Icon name="check" size={13} />}
+          {state.text}
+        </li>
+        {kept && (
+          <li>
+            {kept}
+            {facts.adjustedCount !== 1 ? `, stands for ${formatCount(facts.adjustedCount)}` : ""}
+          </li>
+        )}
+        <li className={styles.when}>
+          {formatInstant(facts.start, zone, 6)} {zone === "utc" ? "UTC" : "local"}
+        </li>
+      </ul>
+      <ul className={styles.legend} aria-label="Services">
+        {shares.map((share) => (
+          <li key={share.service}>
+            <button
+              type="button"
+              aria-pressed={share.service === service}
+              title={`${plural(share.spans, "span")}, ${plural(share.errors, "error")}, self time ${formatDuration(share.selfNanos)}`}
+              onClick={() => onService(share.service === service ? undefined : share.service)}
+            >
+              <span
+                className={styles.swatch}
+                style={{ background: `var(${colourToken(colours.get(share.service) ?? 0)})` }}
+                aria-hidden="true"
+              />
+              {share.service}
+              <small>
+                {selfTotal > 0 ? formatPercent(share.selfNanos / selfTotal) : formatCount(share.spans)}
+              </small>
+              {share.errors > 0 && (
+                <span className={styles.bad}>
+                  <Icon name="error" size={12} />
+                  {formatCount(share.errors)}
+                </span>
+              )}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </header>
+  );
+}
