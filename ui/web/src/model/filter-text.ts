@@ -213,7 +213,9 @@ function attributeValue(token: Token): Value {
   if (token.value === "true" || token.value === "false") return token.value === "true";
   if (/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(token.value)) {
     const value = Number(token.value);
-    if (Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))) return value;
+    // An integer that a number cannot hold stays text; the server reads the digits.
+    const isFloat = /[.eE]/.test(token.value);
+    if (Number.isFinite(value) && (isFloat || Number.isSafeInteger(value))) return value;
   }
   return token.value;
 }
