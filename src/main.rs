@@ -1,1 +1,62 @@
-fn main(){}
+//! `spanhouse`: parse, build, run, drain.
+//!
+//! - `cli`: the command line.
+//! - `config`: settings from file, environment and flags.
+//! - `serve`: everything in one process; `listeners`, `control`, `metrics` are its parts.
+//! - `import`, `flush`, `sql`: commands that talk to a server, or to a directory without one; `client` asks the server.
+
+mod cli;
+mod client;
+mod config;
+mod control;
+mod flush;
+mod import;
+mod listeners;
+mod metrics;
+mod serve;
+mod sql;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, ConfigCommand};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("spanhouse: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match command {
+        Command::Serve(arguments) => {
+            telemetry::start()?;
+            done(block_on(serve::run(config::load(&arguments, serve::DEFAULT_DATA)?, None)))
+        }
+        Command::Demo(arguments) => {
+            telemetry::start()?;
+            let shop = serve::Shop { seed: arguments.seed, visits_per_second: arguments.visits_per_second };
+            done(block_on(serve::run(config::load(&arguments.server, serve::DEMO_DATA)?, Some(shop))))
+        }
+        Command::Import(arguments) => done(block_on(import::run(arguments))),
+        Command::Flush(arguments) => done(block_on(flush::run(arguments))),
+        Command::Sql(arguments) => done(block_on(sql::run(arguments))),
+        Command::Config { command: ConfigCommand::Check { file } } => done(config::check(&file)),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What still runs in the background has been told to end; a stuck one must not hold the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    result
+}

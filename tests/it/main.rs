@@ -1,1 +1,9 @@
+//! The whole way, on the real binary.
 
+mod acked;
+mod browser;
+mod command_line;
+mod demo;
+mod engines;
+mod exporters;
+mod real_traces;

@@ -58,12 +58,10 @@ impl DeltaCatalog {
         std::fs::create_dir_all(&directory)
             .map_err(|source| Error::Write { what: format!("directory of table {}", table.name()), source })?;
         let mut opened = builder(table, &directory)?;
-        match opened.load().await {
-            Ok(()) => {}
-            Err(deltalake_core::DeltaTableError::NotATable(_)) => {
-                opened = create(table, opened.log_store()).await.map_err(failed("create the table"))?;
-            }
-            Err(error) => return Err(catalog_error(table, "open the table", error)),
+        if has_log(&directory) {
+            opened.load().await.map_err(failed("open the table"))?;
+        } else {
+            opened = create(table, opened.log_store()).await.map_err(failed("create the table"))?;
         }
         Self::from_table(table, opened, collector)
     }
@@ -71,15 +69,12 @@ impl DeltaCatalog {
     /// Opens the table for reading; `None` if there is none yet.
     pub async fn open_existing(table: Table, tables: &FilePath, collector: String) -> Result<Option<Self>> {
         let directory = tables.join(table.name());
-        if !directory.join("_delta_log").is_dir() {
+        if !has_log(&directory) {
             return Ok(None);
         }
         let mut opened = builder(table, &directory)?;
-        match opened.load().await {
-            Ok(()) => Self::from_table(table, opened, collector).map(Some),
-            Err(deltalake_core::DeltaTableError::NotATable(_)) => Ok(None),
-            Err(error) => Err(catalog_error(table, "open the table", error)),
-        }
+        opened.load().await.map_err(|source| catalog_error(table, "open the table", source))?;
+        Self::from_table(table, opened, collector).map(Some)
     }
 
     fn from_table(table: Table, opened: DeltaTable, collector: String) -> Result<Self> {
@@ -170,7 +165,7 @@ impl DeltaCatalog {
     /// Writes a checkpoint and removes expired log entries, each now and then. Returns whether it did.
     pub async fn maintain(&mut self) -> Result<bool> {
         let version = self.state.version();
-        if version == 0 || !u64::from(version).is_multiple_of(CHECKPOINT_INTERVAL) {
+        if version == 0 || !version.is_multiple_of(CHECKPOINT_INTERVAL) {
             return Ok(false);
         }
         let table = self.table;
@@ -188,6 +183,13 @@ impl DeltaCatalog {
 
 fn catalog_error(table: Table, doing: &'static str, source: deltalake_core::DeltaTableError) -> Error {
     Error::Catalog { table: table.name(), doing, source: Box::new(source) }
+}
+
+/// Whether the table was ever created. A log directory alone may be left by a creation that was cut short.
+fn has_log(directory: &FilePath) -> bool {
+    std::fs::read_dir(directory.join("_delta_log")).is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".json")))
+    })
 }
 
 fn builder(table: Table, directory: &FilePath) -> Result<DeltaTable> {

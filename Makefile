@@ -1,0 +1,57 @@
+# The same commands as CI. `make run` and `make test` set up what they need.
+
+# Built dependencies outlive a checkout, so that they are built once a machine.
+CACHE ?= $(HOME)/.cache/spanhouse
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+VENV := $(CACHE)/venv
+WEB := ui/web
+CARGO := cargo --locked
+
+.DEFAULT_GOAL := help
+.PHONY: help run release test check fmt web web-check browser python
+
+help: ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+run: web ## Build everything and start the demo on http://127.0.0.1:7317
+	@echo "==> building spanhouse: about ten minutes the first time on two cores, seconds later on"
+	$(CARGO) build --profile quick --package spanhouse
+	@echo "==> starting the demo; Ctrl-C ends it"
+	$(CARGO_TARGET_DIR)/quick/spanhouse demo
+
+release: web ## Build the fastest binary
+	$(CARGO) build --release --package spanhouse
+
+test: browser python web web-check ## Run every test
+	$(CARGO) build --workspace
+	VENV=$(VENV) tests/setup/with-tools.sh $(CARGO) test --workspace
+
+check: web ## Formatting and lints, as CI has them
+	cargo fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- --deny warnings
+
+fmt: ## Format the code
+	cargo fmt --all
+	cd $(WEB) && npm run --silent format
+
+# The page: packages once they change, the build whenever a source is newer.
+web: $(WEB)/dist/index.html
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	@echo "==> installing the page's packages"
+	cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(WEB)/dist/index.html: $(WEB)/node_modules/.package-lock.json $(shell find $(WEB)/src $(WEB)/public $(WEB)/*.* -type f 2>/dev/null)
+	@echo "==> building the page"
+	cd $(WEB) && npm run --silent build
+	@touch $@
+
+web-check: web
+	cd $(WEB) && npm run --silent check && npm run --silent test
+
+browser:
+	@tests/setup/browser.sh
+
+python:
+	@tests/setup/python.sh $(VENV)

@@ -1,0 +1,139 @@
+//! One layer over the other: defaults, file, environment.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use toml::{Table, Value};
+
+use super::Config;
+
+const PREFIX: &str = "SPANHOUSE_";
+/// Variables that are no settings of the configuration.
+const OTHERS: [&str; 2] = ["SPANHOUSE_LOG", "SPANHOUSE_LOG_FORMAT"];
+
+/// A parsed file, and its name for messages.
+#[derive(Debug)]
+pub struct File {
+    path: PathBuf,
+    table: Table,
+}
+
+impl File {
+    pub fn parse(path: &Path, text: &str) -> anyhow::Result<Self> {
+        // Read as a configuration first: its errors name line and key.
+        toml::from_str::<Config>(text).with_context(|| format!("{}", path.display()))?;
+        let table = text.parse().with_context(|| format!("{}", path.display()))?;
+        Ok(Self { path: path.to_owned(), table })
+    }
+}
+
+/// Defaults, overridden by the file, overridden by the variables.
+pub fn merge(
+    defaults: &Config,
+    file: Option<File>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> anyhow::Result<Config> {
+    let mut merged = Table::try_from(defaults)?;
+    let names = keys(&merged);
+    let source = file.as_ref().map(|file| file.path.display().to_string());
+    if let Some(file) = file {
+        for (section, values) in file.table {
+            match (merged.get_mut(&section), values) {
+                (Some(Value::Table(merged)), Value::Table(values)) => merged.extend(values),
+                _ => bail!("section [{section}] is unknown"),
+            }
+        }
+    }
+    for (name, text) in variables.filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str())) {
+        let Some((section, key)) = names.iter().find(|(section, key)| variable(section, key) == name) else {
+            bail!("environment variable {name} is no setting; `spanhouse config check` shows all settings");
+        };
+        if let Some(Value::Table(merged)) = merged.get_mut(section) {
+            merged.insert(key.clone(), typed(&text));
+        }
+    }
+    let merged: Result<Config, _> = Value::Table(merged).try_into();
+    merged.with_context(|| match source {
+        Some(file) => format!("configuration of {file} and {PREFIX}... variables"),
+        None => format!("configuration of {PREFIX}... variables"),
+    })
+}
+
+fn variable(section: &str, key: &str) -> String {
+    format!("{PREFIX}{}_{}", section.to_uppercase(), key.to_uppercase())
+}
+
+/// Every key that has a default, and those that are unset by default.
+fn keys(defaults: &Table) -> Vec<(String, String)> {
+    let mut keys: Vec<(String, String)> = defaults
+        .iter()
+        .filter_map(|(section, values)| Some((section, values.as_table()?)))
+        .flat_map(|(section, values)| values.keys().map(|key| (section.clone(), key.clone())))
+        .collect();
+    keys.push(("limits".to_owned(), "max_age_seconds".to_owned()));
+    keys
+}
+
+/// A variable's text as the value that TOML would read, else as text.
+fn typed(text: &str) -> Value {
+    let read: Option<Table> = format!("value = {text}").parse().ok();
+    read.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Addresses as text.
+pub mod address {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::cli::Address;
+
+    pub fn serialize<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(address)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Address, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let file = File::parse(Path::new("test.toml"), file)?;
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        merge(&Config::default(), Some(file), variables)
+    }
+
+    #[track_caller]
+    fn refused(file: &str, variables: &[(&str, &str)], parts: &[&str]) {
+        let error = format!("{:#}", merged(file, variables).unwrap_err());
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+
+    #[test]
+    fn variables_override_the_file_and_the_file_the_defaults() {
+        let file = "[wal]\ndurability = \"os\"\nqueue_bytes = 5\n[server]\nhttp = \"off\"";
+        let config = merged(file, &[("SPANHOUSE_WAL_QUEUE_BYTES", "7"), ("SPANHOUSE_FLUSH_MAX_AGE", "3s")]).unwrap();
+        assert_eq!(config.wal.queue_bytes, 7);
+        assert_eq!(config.wal.durability, super::super::Durability::Os);
+        assert_eq!(config.wal.file_bytes, Config::default().wal.file_bytes);
+        assert_eq!(config.flush.max_age, std::time::Duration::from_secs(3));
+        assert_eq!(config.server.http, crate::cli::Address::Off);
+    }
+
+    #[test]
+    fn unknown_and_wrong_keys_are_named() {
+        refused("[wal]\ndurabilty = \"os\"", &[], &["test.toml", "line 2", "durabilty"]);
+        refused("[wall]", &[], &["wall"]);
+        refused("[server]\nhttp = \"nowhere\"", &[], &["nowhere", "127.0.0.1:4317"]);
+        refused("", &[("SPANHOUSE_WAL_DURABILTY", "os")], &["SPANHOUSE_WAL_DURABILTY"]);
+        refused("", &[("SPANHOUSE_WAL_QUEUE_BYTES", "many")], &["queue_bytes"]);
+    }
+
+    #[test]
+    fn the_printed_configuration_reads_back() {
+        let printed = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(merged(&printed, &[]).unwrap(), Config::default());
+    }
+}

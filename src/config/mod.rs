@@ -1,0 +1,270 @@
+//! Settings: defaults, then a TOML file, then `SPANHOUSE_...` variables, then flags. Unknown keys are errors.
+//!
+//! A key `[wal] durability` is the variable `SPANHOUSE_WAL_DURABILITY`.
+
+mod layers;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{Address, ServerArgs};
+
+/// The whole of it. Every key has a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub wal: Wal,
+    pub flush: Flush,
+    pub assembly: Assembly,
+    pub memory: Memory,
+    pub limits: collector::Limits,
+    pub query: Query,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Data directory.
+    pub data: PathBuf,
+    #[serde(with = "layers::address")]
+    pub otlp_grpc: Address,
+    #[serde(with = "layers::address")]
+    pub otlp_http: Address,
+    #[serde(with = "layers::address")]
+    pub http: Address,
+    #[serde(with = "layers::address")]
+    pub postgres: Address,
+    #[serde(with = "layers::address")]
+    pub sampling_http: Address,
+    #[serde(with = "layers::address")]
+    pub sampling_grpc: Address,
+    /// Listen beyond loopback, without authentication.
+    pub allow_remote: bool,
+    /// Further names under which this server is reached.
+    pub host_names: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wal {
+    /// `fsync`: an answer means that the device has the spans. `os`: that the operating system has them.
+    pub durability: Durability,
+    /// Size of one log file.
+    pub file_bytes: u64,
+    /// Requests that may wait for the disk.
+    pub queue_bytes: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    Fsync,
+    Os,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Flush {
+    /// Decided spans become a segment at this age ...
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    /// ... or at this size in memory.
+    pub max_bytes: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Assembly {
+    /// How long a trace waits for more spans once its root is there.
+    #[serde(with = "humantime_serde")]
+    pub root_grace: Duration,
+    /// How long a trace waits at most.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    /// A trace with this many spans waits no longer.
+    pub max_spans: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Memory {
+    /// Spans in memory, pending or decided; beyond, clients are told to slow down.
+    pub spans_bytes: usize,
+    /// Traces whose late spans are recognised.
+    pub decided_traces: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Query {
+    /// Memory that all running queries share.
+    pub memory_limit_bytes: usize,
+    #[serde(with = "humantime_serde")]
+    pub time_limit: Duration,
+    /// Rows of an answer whose request names no limit.
+    pub default_row_limit: usize,
+    pub max_row_limit: usize,
+    pub max_concurrent_queries: usize,
+    /// Parquet footers and indexes kept in memory.
+    pub metadata_cache_bytes: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let storage = storage::Config::default();
+        let assembly = collector::sampler::AssemblyConfig::default();
+        let query = query::Config::default();
+        let local = |port| Address::At(([127, 0, 0, 1], port).into());
+        Self {
+            server: Server {
+                data: PathBuf::from(crate::serve::DEFAULT_DATA),
+                otlp_grpc: local(4317),
+                otlp_http: local(4318),
+                http: local(7317),
+                postgres: local(5433),
+                sampling_http: local(5778),
+                sampling_grpc: local(5779),
+                allow_remote: false,
+                host_names: Vec::new(),
+            },
+            wal: Wal {
+                durability: Durability::Fsync,
+                file_bytes: storage.wal.file_bytes,
+                queue_bytes: storage.wal.queue_bytes,
+            },
+            flush: Flush { max_age: storage.flush_age, max_bytes: storage.flush_bytes },
+            assembly: Assembly {
+                root_grace: assembly.root_grace,
+                max_age: assembly.max_age,
+                max_spans: assembly.max_spans,
+            },
+            memory: Memory { spans_bytes: storage.memory_bytes, decided_traces: storage.decided_traces },
+            limits: collector::Limits::default(),
+            query: Query {
+                memory_limit_bytes: query.memory_limit_bytes,
+                time_limit: query.time_limit,
+                default_row_limit: query.default_row_limit,
+                max_row_limit: query.max_row_limit,
+                max_concurrent_queries: query.max_concurrent_queries,
+                metadata_cache_bytes: query.metadata_cache_bytes,
+            },
+        }
+    }
+}
+
+macro_rules! default_from_config {
+    ($($section:ident: $name:ident),*) => {$(
+        impl Default for $section {
+            fn default() -> Self {
+                Config::default().$name
+            }
+        }
+    )*};
+}
+default_from_config!(Server: server, Wal: wal, Flush: flush, Assembly: assembly, Memory: memory, Query: query);
+
+impl Config {
+    pub fn storage(&self) -> storage::Config {
+        let defaults = storage::Config::default();
+        storage::Config {
+            wal: storage::wal::WalConfig {
+                durability: match self.wal.durability {
+                    Durability::Fsync => storage::wal::Durability::Fsync,
+                    Durability::Os => storage::wal::Durability::Os,
+                },
+                file_bytes: self.wal.file_bytes,
+                queue_bytes: self.wal.queue_bytes,
+                ..defaults.wal
+            },
+            flush_bytes: self.flush.max_bytes,
+            flush_age: self.flush.max_age,
+            memory_bytes: self.memory.spans_bytes,
+            decided_traces: self.memory.decided_traces,
+            ..defaults
+        }
+    }
+
+    pub fn assembly(&self) -> collector::sampler::AssemblyConfig {
+        collector::sampler::AssemblyConfig {
+            root_grace: self.assembly.root_grace,
+            max_age: self.assembly.max_age,
+            max_spans: self.assembly.max_spans,
+            ..collector::sampler::AssemblyConfig::default()
+        }
+    }
+
+    pub fn query(&self) -> query::Config {
+        query::Config {
+            memory_limit_bytes: self.query.memory_limit_bytes,
+            time_limit: self.query.time_limit,
+            default_row_limit: self.query.default_row_limit,
+            max_row_limit: self.query.max_row_limit,
+            max_concurrent_queries: self.query.max_concurrent_queries,
+            metadata_cache_bytes: self.query.metadata_cache_bytes,
+            ..query::Config::default()
+        }
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        self.limits.validate()?;
+        self.assembly().validate()?;
+        self.query().validate().map_err(anyhow::Error::msg)?;
+        if self.wal.file_bytes < 1 << 16 {
+            bail!("wal.file_bytes is {}, but a log file needs at least 65536", self.wal.file_bytes);
+        }
+        if self.flush.max_bytes == 0 || self.memory.spans_bytes < self.flush.max_bytes {
+            bail!(
+                "memory.spans_bytes ({}) must be at least flush.max_bytes ({}), which must be above 0",
+                self.memory.spans_bytes,
+                self.flush.max_bytes
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The effective configuration of a server.
+pub fn load(arguments: &ServerArgs, default_data: &str) -> anyhow::Result<Config> {
+    let mut defaults = Config::default();
+    defaults.server.data = PathBuf::from(default_data);
+    let file = arguments.config.as_deref().map(read).transpose()?;
+    let mut config = layers::merge(&defaults, file, std::env::vars())?;
+    let server = &mut config.server;
+    let addresses = [
+        (&mut server.otlp_grpc, arguments.otlp_grpc),
+        (&mut server.otlp_http, arguments.otlp_http),
+        (&mut server.http, arguments.http),
+        (&mut server.postgres, arguments.postgres),
+        (&mut server.sampling_http, arguments.sampling_http),
+        (&mut server.sampling_grpc, arguments.sampling_grpc),
+    ];
+    for (setting, flag) in addresses {
+        if let Some(address) = flag {
+            *setting = address;
+        }
+    }
+    if let Some(data) = &arguments.data {
+        server.data.clone_from(data);
+    }
+    server.allow_remote |= arguments.allow_remote;
+    server.host_names.extend(arguments.host_names.iter().cloned());
+    config.validate()?;
+    Ok(config)
+}
+
+/// Prints the configuration that `file` and the environment give, or says what is wrong with it.
+pub fn check(file: &Path) -> anyhow::Result<()> {
+    let config = layers::merge(&Config::default(), Some(read(file)?), std::env::vars())?;
+    config.validate().with_context(|| format!("{}", file.display()))?;
+    print!("{}", toml::to_string(&config)?);
+    Ok(())
+}
+
+fn read(file: &Path) -> anyhow::Result<layers::File> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    layers::File::parse(file, &text)
+}

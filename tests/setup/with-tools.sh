@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs a command with the variables that tell the integration tests which tools are there.
+set -euo pipefail
+
+venv=$VENV
+if [ -x "$venv/bin/python" ]; then
+  export SPANHOUSE_TEST_PYTHON="$venv/bin/python"
+fi
+if browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome); then
+  export SPANHOUSE_TEST_BROWSER="$browser"
+fi
+exec "$@"
