@@ -10,6 +10,7 @@ use super::number;
 use super::reader::{Kind, Reader, Step};
 use crate::Result;
 use crate::otlp::findings::{Findings, cut_to};
+use crate::otlp::rejected::Cause;
 use crate::otlp::span::RawId;
 
 /// Padding is optional in both alphabets; bits beyond the last byte are ignored, as protobuf's own parsers do.
@@ -85,7 +86,10 @@ pub fn bytes<'a>(reader: &mut Reader<'a>, findings: &mut Findings<'_>) -> Result
 
 /// An id; judged with all others later.
 pub fn id<'a>(reader: &mut Reader<'a>, findings: &mut Findings<'_>) -> Result<RawId<'a>> {
-    let text = reader.string(findings)?;
+    let (text, is_whole) = reader.whole_string()?;
+    if !is_whole {
+        findings.note(Cause::NotUtf8);
+    }
     Ok(if text.is_empty() { RawId::Absent } else { RawId::Hex(text) })
 }
 

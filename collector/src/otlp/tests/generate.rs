@@ -58,8 +58,11 @@ fn value() -> impl Strategy<Value = AnyValue> {
 
 fn attribute() -> impl Strategy<Value = KeyValue> {
     let index = prop_oneof![9 => Just(0), 1 => any::<i32>()];
-    (key(), option::weighted(0.95, value()), index)
-        .prop_map(|(key, value, key_strindex)| KeyValue { key, value, key_strindex })
+    (key(), option::weighted(0.95, value()), index).prop_map(|(key, value, key_strindex)| KeyValue {
+        key,
+        value,
+        key_strindex,
+    })
 }
 
 fn attributes() -> impl Strategy<Value = Vec<KeyValue>> {
@@ -84,11 +87,8 @@ fn time() -> impl Strategy<Value = u64> {
 
 fn event() -> impl Strategy<Value = Event> {
     let time = prop_oneof![any::<u64>(), NOW - 1_000..NOW];
-    (time, text(), attributes(), count()).prop_map(|(time_unix_nano, name, attributes, dropped_attributes_count)| Event {
-        time_unix_nano,
-        name,
-        attributes,
-        dropped_attributes_count,
+    (time, text(), attributes(), count()).prop_map(|(time_unix_nano, name, attributes, dropped_attributes_count)| {
+        Event { time_unix_nano, name, attributes, dropped_attributes_count }
     })
 }
 
@@ -138,16 +138,15 @@ fn span() -> impl Strategy<Value = Span> {
 }
 
 fn scope_spans() -> impl Strategy<Value = ScopeSpans> {
-    let scope = (text(), text(), attributes(), count()).prop_map(
-        |(name, version, attributes, dropped_attributes_count)| InstrumentationScope {
-            name,
-            version,
-            attributes,
-            dropped_attributes_count,
-        },
-    );
-    (option::of(scope), vec(span(), 0..3), text())
-        .prop_map(|(scope, spans, schema_url)| ScopeSpans { scope, spans, schema_url })
+    let scope =
+        (text(), text(), attributes(), count()).prop_map(|(name, version, attributes, dropped_attributes_count)| {
+            InstrumentationScope { name, version, attributes, dropped_attributes_count }
+        });
+    (option::of(scope), vec(span(), 0..3), text()).prop_map(|(scope, spans, schema_url)| ScopeSpans {
+        scope,
+        spans,
+        schema_url,
+    })
 }
 
 fn resource_spans() -> impl Strategy<Value = ResourceSpans> {
