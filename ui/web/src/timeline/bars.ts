@@ -20,7 +20,6 @@ export interface BarsScene {
   colours: CanvasColours;
   /** 1 where the row matches the filter; undefined without one. */
   matches: Uint8Array | undefined;
-  font: string;
 }
 
 const BAR = 12;
@@ -53,7 +52,7 @@ export function drawBars(canvas: HTMLCanvasElement, scene: BarsScene): void {
     const x = Math.round(xOf(tick, window, width));
     context.fillRect(x, 0, 1, (last - first) * rowHeight);
   }
-  context.font = scene.font;
+  context.font = colours.font;
   context.textBaseline = "middle";
   for (let position = first; position < last; position += 1) {
     const row = rows[position];
@@ -74,11 +73,7 @@ export function drawBars(canvas: HTMLCanvasElement, scene: BarsScene): void {
     const top = y + (rowHeight - BAR) / 2;
     context.fillStyle =
       colours.services[scene.serviceColour[at(columns.service.codes, row)] ?? 0] ?? colours.text;
-    if (w > 4) {
-      context.beginPath();
-      context.roundRect(x, top, w, BAR, 2);
-      context.fill();
-    } else context.fillRect(x, top, w, BAR);
+    context.fillRect(x, top, w, BAR);
     if (columns.isError[row] === 1) {
       // The row's name carries a sign as well: the frame alone would be colour only.
       context.strokeStyle = colours.error;
@@ -90,6 +85,19 @@ export function drawBars(canvas: HTMLCanvasElement, scene: BarsScene): void {
   context.globalAlpha = 1;
 }
 
+/** Few durations differ once they are rounded, and measuring is the slowest part of a label. */
+const widths = new Map<string, number>();
+
+function widthOf(context: CanvasRenderingContext2D, label: string): number {
+  let width = widths.get(label);
+  if (width === undefined) {
+    if (widths.size > 5000) widths.clear();
+    width = context.measureText(label).width;
+    widths.set(label, width);
+  }
+  return width;
+}
+
 function drawLabel(
   context: CanvasRenderingContext2D,
   label: string,
@@ -99,7 +107,7 @@ function drawLabel(
   width: number,
   colours: CanvasColours,
 ): void {
-  const room = context.measureText(label).width + 8;
+  const room = widthOf(context, label) + 8;
   context.fillStyle = colours.text;
   if (right + room <= width) context.fillText(label, Math.max(right, 1.5) + 6, y);
   else if (left - room >= 0) context.fillText(label, left - room + 2, y);

@@ -9,6 +9,7 @@ export interface CanvasColours {
   line: string;
   error: string;
   onBar: string;
+  font: string;
 }
 
 const made = new Map<string, CanvasColours>();
@@ -29,6 +30,7 @@ export function canvasColours(theme: "light" | "dark"): CanvasColours {
     line: read("--line"),
     error: read("--error-mark"),
     onBar: read("--on-bar"),
+    font: `11px ${getComputedStyle(document.body).fontFamily}`,
   };
   probe.remove();
   made.set(theme, colours);

@@ -149,16 +149,18 @@ export default function Explore() {
             onOpen={openTrace}
             more={
               list.hasNextPage && (
-                <div className={styles.more}>
-                  <Button
-                    disabled={list.isFetchingNextPage}
-                    onClick={() => {
-                      if (view.live) change({ live: false }, { replace: true });
-                      void list.fetchNextPage();
-                    }}
-                  >
-                    {list.isFetchingNextPage ? "Loading…" : "Load more"}
-                  </Button>
+                <div className={styles.more} role="row">
+                  <div role="gridcell">
+                    <Button
+                      disabled={list.isFetchingNextPage}
+                      onClick={() => {
+                        if (view.live) change({ live: false }, { replace: true });
+                        void list.fetchNextPage();
+                      }}
+                    >
+                      {list.isFetchingNextPage ? "Loading…" : "Load more"}
+                    </Button>
+                  </div>
                 </div>
               )
             }

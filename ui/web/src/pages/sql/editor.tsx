@@ -5,6 +5,7 @@ import {
   autocompletion,
   closeBrackets,
   closeBracketsKeymap,
+  closeCompletion,
   completionKeymap,
 } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
@@ -114,6 +115,21 @@ function language(schema: SqlSchema | undefined) {
   });
 }
 
+/**
+ * Typing over a selection: Chromium would keep the look of what it replaces in a style attribute, which the content
+ * security policy forbids and reports. The editor makes the change itself instead.
+ */
+function typeOverSelection(event: InputEvent, view: EditorView): boolean {
+  const { main } = view.state.selection;
+  const text = event.data;
+  if (event.inputType !== "insertText" || text === null || event.isComposing || main.empty) return false;
+  const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type" });
+  const handlers = view.state.facet(EditorView.inputHandler);
+  if (!handlers.some((handler) => handler(view, main.from, main.to, text, insert))) view.dispatch(insert());
+  event.preventDefault();
+  return true;
+}
+
 function nonce(): string {
   return document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content ?? "";
 }
@@ -140,7 +156,8 @@ export default function Editor({ initial, schema, fault, onChange, onRun, handle
             keymap.of([
               {
                 key: "Mod-Enter",
-                run: () => {
+                run: (target) => {
+                  closeCompletion(target);
                   latest.current.onRun();
                   return true;
                 },
@@ -155,6 +172,7 @@ export default function Editor({ initial, schema, fault, onChange, onRun, handle
               },
             ]),
           ),
+          EditorView.domEventHandlers({ beforeinput: typeOverSelection }),
           lineNumbers(),
           history(),
           highlightSpecialChars(),

@@ -12,8 +12,8 @@ import { SpanRow } from "./row";
 import styles from "./trace.module.css";
 
 export const ROW_HEIGHT = 26;
-const CHUNK = 12;
-const OVERSCAN = 18;
+const CHUNK = 4;
+const OVERSCAN = 5;
 
 interface Props {
   columns: SpanColumns;
@@ -40,14 +40,12 @@ interface Run {
   last: number;
 }
 
+/** Always the same number of rows for the same height: a canvas that changes its size costs more than its drawing. */
 function runOf(element: HTMLElement, count: number): Run {
   const top = Math.floor(element.scrollTop / ROW_HEIGHT) - OVERSCAN;
-  const bottom = Math.ceil((element.scrollTop + element.clientHeight) / ROW_HEIGHT) + OVERSCAN;
-  const first = Math.max(0, Math.floor(top / CHUNK) * CHUNK);
-  return {
-    first: Math.min(first, Math.max(0, count - 1)),
-    last: Math.min(count, Math.ceil(bottom / CHUNK) * CHUNK),
-  };
+  const size = Math.ceil(element.clientHeight / ROW_HEIGHT) + 2 * OVERSCAN + CHUNK;
+  const first = Math.max(0, Math.min(Math.floor(top / CHUNK) * CHUNK, count - 1));
+  return { first, last: Math.min(count, first + size) };
 }
 
 export function Waterfall(props: Props) {
@@ -100,7 +98,6 @@ export function Waterfall(props: Props) {
       serviceColour: props.serviceColour,
       colours: canvasColours(props.theme),
       matches,
-      font: `11px ${getComputedStyle(document.body).fontFamily}`,
     });
   }, [columns, rows, first, last, barsWidth, shown, props.serviceColour, props.theme, matches]);
 
