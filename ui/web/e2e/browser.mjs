@@ -1,6 +1,7 @@
 // The browser, and what it must never do: log an error, throw, or break the content security policy.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
 
 const FLAGS = [
@@ -14,8 +15,15 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-export const launch = () =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+function browserPath() {
+  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+  const folders = ["/usr/bin", ...(process.env.PATH ?? "").split(delimiter)];
+  for (const name of ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"])
+    for (const folder of folders) if (existsSync(join(folder, name))) return join(folder, name);
+  throw new Error("no Chromium found; install it, or name one in CHROMIUM");
+}
+
+export const launch = () => chromium.launch({ executablePath: browserPath(), args: FLAGS });
 
 /** A page of 1600 x 1000 whose faults are collected. */
 export async function open(browser, theme = "light") {

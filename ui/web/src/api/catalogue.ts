@@ -14,7 +14,7 @@ export interface Bounds {
 
 const KEEP_MS = 60_000;
 
-export const servicesShape = v.object({
+const servicesShape = v.object({
   services: v.array(v.object({ name: v.string(), spans: number, operations: number, errors: number })),
 });
 
@@ -25,7 +25,7 @@ export const servicesQuery = (bounds: Bounds) =>
     staleTime: KEEP_MS,
   });
 
-export const operationsShape = v.object({
+const operationsShape = v.object({
   operations: v.array(v.object({ name: v.string(), kind: v.string(), spans: number })),
 });
 
@@ -37,7 +37,7 @@ export const operationsQuery = (service: string | undefined, bounds: Bounds) =>
     staleTime: KEEP_MS,
   });
 
-export const attributesShape = v.object({
+const attributesShape = v.object({
   attributes: v.array(
     v.object({
       key: v.string(),
@@ -48,7 +48,6 @@ export const attributesShape = v.object({
     }),
   ),
 });
-export type AttributeFact = v.InferOutput<typeof attributesShape>["attributes"][number];
 
 export const attributesQuery = (prefix: string, bounds: Bounds) =>
   queryOptions({
@@ -60,7 +59,7 @@ export const attributesQuery = (prefix: string, bounds: Bounds) =>
     staleTime: KEEP_MS,
   });
 
-export const schemaShape = v.object({
+const schemaShape = v.object({
   tables: v.array(
     v.object({
       name: v.string(),

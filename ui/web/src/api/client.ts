@@ -3,7 +3,7 @@
 
 import * as v from "valibot";
 
-export type ErrorCode =
+type ErrorCode =
   | "bad_query"
   | "not_found"
   | "too_large"

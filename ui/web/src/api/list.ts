@@ -6,7 +6,7 @@ import type { Filter } from "../model/filter";
 import { ask } from "./client";
 import { nanosText, number, stats } from "./shapes";
 
-export interface ListRequest {
+interface ListRequest {
   from: Nanos;
   to: Nanos;
   filter: Filter | undefined;
@@ -22,7 +22,7 @@ const page = {
 };
 const maybeText = v.nullish(v.string());
 
-export const traceRow = v.object({
+const traceRow = v.object({
   trace_id: v.string(),
   start: nanosText,
   duration_ns: number,
@@ -39,7 +39,7 @@ export const traceRow = v.object({
 });
 export type TraceRow = v.InferOutput<typeof traceRow>;
 
-export const spanRow = v.object({
+const spanRow = v.object({
   trace_id: v.string(),
   span_id: v.string(),
   start: nanosText,
@@ -53,8 +53,8 @@ export const spanRow = v.object({
 });
 export type SpanRow = v.InferOutput<typeof spanRow>;
 
-export const tracePage = v.object({ rows: v.array(traceRow), ...page });
-export const spanPage = v.object({ rows: v.array(spanRow), ...page });
+const tracePage = v.object({ rows: v.array(traceRow), ...page });
+const spanPage = v.object({ rows: v.array(spanRow), ...page });
 export type TracePage = v.InferOutput<typeof tracePage>;
 export type SpanPage = v.InferOutput<typeof spanPage>;
 

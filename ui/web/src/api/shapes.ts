@@ -27,7 +27,6 @@ export const stats = v.object({
   segments_scanned: v.optional(number),
   segments_total: v.optional(number),
 });
-export type Stats = v.InferOutput<typeof stats>;
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 /** What JSON.parse made is JSON: checking each of 10,000 rows again would cost more than drawing them. */

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { ask, send } from "./client";
 import { json, stats } from "./shapes";
 
-export const sqlShape = v.object({
+const sqlShape = v.object({
   columns: v.array(v.object({ name: v.string(), type: v.string() })),
   rows: v.array(v.array(json)),
   truncated: v.boolean(),

@@ -12,7 +12,7 @@ const text = v.pipe(
   v.transform((value) => value ?? ""),
 );
 
-export const traceFacts = v.pipe(
+const traceFacts = v.pipe(
   v.object({
     trace_id: v.string(),
     start: nanosText,
@@ -113,7 +113,7 @@ function textArray(table: Table, name: string): (row: number) => string {
   };
 }
 
-export function decodeColumns(table: Table): SpanColumns {
+function decodeColumns(table: Table): SpanColumns {
   const status = coded(table, "status_code");
   const errorCode = status.words.indexOf("error");
   const isError = new Uint8Array(table.numRows);
@@ -170,7 +170,7 @@ export const traceQuery = (traceId: string) =>
     refetchInterval: (query) => (query.state.data?.facts.pending === true ? 2_000 : false),
   });
 
-export const spanShape = v.object({
+const spanShape = v.object({
   span: v.object({
     span_id: v.string(),
     parent_span_id: v.nullish(v.string()),
@@ -191,7 +191,6 @@ export const spanShape = v.object({
   links: v.array(v.object({ trace_id: v.string(), span_id: v.string(), attributes })),
   stats: v.optional(stats),
 });
-export type SpanDetails = v.InferOutput<typeof spanShape>;
 
 export const spanQuery = (traceId: string, spanId: string) =>
   queryOptions({

@@ -3,14 +3,14 @@
 import { useEffect, useRef, useSyncExternalStore } from "react";
 import { preferences } from "./preferences";
 
-export interface KeyCommand {
+interface KeyCommand {
   /** "j", "g e" (one after the other), "mod+k", "Escape", "[". */
   keys: string;
   does: string;
   run: (event: KeyboardEvent) => void;
 }
 
-export interface KeyGroup {
+interface KeyGroup {
   title: string;
   commands: readonly KeyCommand[];
 }

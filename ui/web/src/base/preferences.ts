@@ -5,7 +5,7 @@ import type { Zone } from "./time";
 
 export type Theme = "system" | "light" | "dark";
 
-export interface Preferences {
+interface Preferences {
   theme: Theme;
   zone: Zone;
   singleKeys: boolean;

@@ -15,7 +15,7 @@ const END_OF_TIME = nanos("7258118400000000000"); // year 2200: inside int64 wit
 
 const WORDS = "try 30m, 1h..now, 14:00-14:20, 2026-01-31, an ISO time or all";
 
-export type RangeAnswer = { range: TimeRange } | { error: string };
+type RangeAnswer = { range: TimeRange } | { error: string };
 
 interface Instant {
   at: Nanos;

@@ -12,8 +12,7 @@ const floorMod = (value: bigint, by: bigint): bigint => ((value % by) + by) % by
 export const nanos = (value: bigint | string): Nanos => BigInt(value) as Nanos;
 export const nanosFromMs = (ms: number): Nanos => (BigInt(Math.round(ms)) * NANOS_PER_MS) as Nanos;
 /** Rounded down, also before 1970. */
-export const msFromNanos = (value: Nanos): number =>
-  Number((value - floorMod(value, NANOS_PER_MS)) / NANOS_PER_MS);
+const msFromNanos = (value: Nanos): number => Number((value - floorMod(value, NANOS_PER_MS)) / NANOS_PER_MS);
 export const plusNanos = (value: Nanos, more: bigint): Nanos => (value + more) as Nanos;
 
 interface Parts {

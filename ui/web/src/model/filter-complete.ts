@@ -3,7 +3,7 @@
 import { FIELDS, type FieldName, fieldOf, type Scope } from "./filter";
 import { type Token, tokens } from "./filter-tokens";
 
-export interface Place {
+interface Place {
   /** What is expected here. */
   wants: "subject" | "operator" | "value" | "joint";
   /** The text that a completion replaces. */

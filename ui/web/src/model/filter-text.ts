@@ -21,13 +21,13 @@ import {
 } from "./filter";
 import { type Token, tokens } from "./filter-tokens";
 
-export interface FilterError {
+interface FilterError {
   message: string;
   from: number;
   to: number;
 }
 
-export type FilterAnswer = { filter: Filter | undefined } | { error: FilterError };
+type FilterAnswer = { filter: Filter | undefined } | { error: FilterError };
 
 class Fault extends Error {
   readonly from: number;

@@ -61,8 +61,7 @@ export function fieldOf(word: string): FieldName | undefined {
   return FIELD_NAMES.find((name) => FIELDS[name].typed === word);
 }
 
-export const isFieldTest = (filter: Filter): filter is FieldTest => "field" in filter;
-export const isAttributeTest = (filter: Filter): filter is AttributeTest => "attribute" in filter;
+const isFieldTest = (filter: Filter): filter is FieldTest => "field" in filter;
 
 /** The terms that all must hold. */
 export function termsOf(filter: Filter | undefined): Filter[] {

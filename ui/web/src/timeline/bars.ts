@@ -6,7 +6,7 @@ import { at, type SpanColumns } from "../model/columns";
 import type { CanvasColours } from "./colours";
 import { ticks, type Window, xOf } from "./geometry";
 
-export interface BarsScene {
+interface BarsScene {
   columns: SpanColumns;
   /** Shown rows, and the run of positions among them that is drawn. */
   rows: Int32Array;

@@ -5,7 +5,7 @@ import { type ReactNode, useMemo, useRef } from "react";
 import { classes } from "../base/classes";
 import styles from "./grid.module.css";
 
-export interface GridColumn {
+interface GridColumn {
   /** Names may repeat in an answer; keys may not. */
   key: string;
   name: string;

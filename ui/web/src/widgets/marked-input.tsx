@@ -1,7 +1,7 @@
 // A one-line text field whose text is coloured, whose mistakes are marked at the character, and which completes what
 // is being typed. It knows no language: the page gives pieces, mistakes and suggestions.
 
-import { type ReactNode, type RefObject, useEffect, useId, useLayoutEffect, useRef, useState } from "react";
+import { type ReactNode, type RefObject, useId, useLayoutEffect, useRef, useState } from "react";
 import { Icon } from "./icon";
 import styles from "./marked-input.module.css";
 
@@ -32,12 +32,14 @@ interface Props {
   children?: ReactNode;
 }
 
+/** Pixels of a character in the 13 px monospace font. */
+const CHARACTER = 7.83;
+
 export function MarkedInput(props: Props) {
   const { label, placeholder, value, pieces, mistake, suggest, onChange, onSubmit, input, children } = props;
   const [cursor, setCursor] = useState(0);
   const [active, setActive] = useState(-1);
   const [open, setOpen] = useState(false);
-  const [left, setLeft] = useState(0);
   const mirror = useRef<HTMLDivElement>(null);
   const moveTo = useRef<number | undefined>(undefined);
   const id = useId();
@@ -62,12 +64,12 @@ export function MarkedInput(props: Props) {
     }
   });
 
-  useEffect(() => {
-    // The list stands under the piece it completes: monospace makes that a multiplication.
+  /** What belongs to a character stands below it: monospace makes that a multiplication. */
+  const leftOf = (character: number): number => {
     const scrolled = input.current?.scrollLeft ?? 0;
     const width = input.current?.clientWidth ?? 600;
-    setLeft(Math.max(0, Math.min(32 + from * 7.83 - scrolled - 12, width - 300)));
-  }, [from, input]);
+    return Math.max(0, Math.min(32 + character * CHARACTER - scrolled - 12, width - 300));
+  };
 
   const choose = (suggestion: Suggestion): void => {
     const after = value.slice(to);
@@ -143,7 +145,12 @@ export function MarkedInput(props: Props) {
         <div className={styles.hint}>{children}</div>
       </div>
       {mistake && !shown && (
-        <div className={styles.message} id={`${id}-mistake`} role="alert">
+        <div
+          className={styles.message}
+          id={`${id}-mistake`}
+          role="alert"
+          style={{ left: leftOf(mistake.from) }}
+        >
           {mistake.message} <span>(character {mistake.from + 1})</span>
         </div>
       )}
@@ -154,7 +161,7 @@ export function MarkedInput(props: Props) {
           role="listbox"
           tabIndex={-1}
           aria-label="Suggestions"
-          style={{ left }}
+          style={{ left: leftOf(from) }}
         >
           {list.map((suggestion, index) => (
             <div

@@ -2,7 +2,7 @@ import { useId, useState } from "react";
 import { Popover } from "./popover";
 import styles from "./popover.module.css";
 
-export interface Choice {
+interface Choice {
   value: string;
   note?: string;
 }

@@ -10,7 +10,6 @@ interface Props {
   value?: string | undefined;
   icon?: IconName;
   end?: boolean;
-  trigger?: (open: () => void) => void;
   children: (close: () => void) => ReactNode;
 }
 

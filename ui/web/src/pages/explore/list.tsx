@@ -27,8 +27,8 @@ interface Props {
   more: ReactNode;
 }
 
-export const rowId = ({ kind, row }: Row): string => (kind === "traces" ? row.trace_id : row.span_id);
-export const rowSpan = ({ kind, row }: Row): string =>
+const rowId = ({ kind, row }: Row): string => (kind === "traces" ? row.trace_id : row.span_id);
+const rowSpan = ({ kind, row }: Row): string =>
   kind === "traces" ? (row.matched_span_id ?? "") : row.span_id;
 
 export function RowList({ rows, kind, zone, at, dimmed, onSelect, onOpen, more }: Props) {

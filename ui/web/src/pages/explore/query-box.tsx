@@ -24,7 +24,7 @@ const bareWord = (text: string): boolean => /^[^\s"'`()=!<>,]+$/.test(text);
 const quoted = (text: string): string =>
   bareWord(text) ? text : `"${text.replace(/[\\"]/g, (sign) => `\\${sign}`)}"`;
 
-export function piecesOf(text: string): Piece[] {
+function piecesOf(text: string): Piece[] {
   let expectsValue = false;
   return tokens(text).map((token): Piece => {
     const word = token.text.toLowerCase();

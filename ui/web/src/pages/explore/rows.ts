@@ -9,7 +9,7 @@ import type { Filter } from "../../model/filter";
 import { parseFilter } from "../../model/filter-text";
 import type { ExploreView } from "./url";
 
-export const PAGE_ROWS = 100;
+const PAGE_ROWS = 100;
 const LIVE_MS = 2000;
 
 interface Bounds {
@@ -17,7 +17,7 @@ interface Bounds {
   to: Nanos;
 }
 
-export type ListPage = ({ kind: "traces"; page: TracePage } | { kind: "spans"; page: SpanPage }) & {
+type ListPage = ({ kind: "traces"; page: TracePage } | { kind: "spans"; page: SpanPage }) & {
   bounds: Bounds;
 };
 

@@ -10,7 +10,7 @@ export interface Target {
   http: string | undefined;
 }
 
-export interface Snippet {
+interface Snippet {
   title: string;
   note?: string;
   code: string;

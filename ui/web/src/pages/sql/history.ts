@@ -2,7 +2,7 @@
 
 import { useSyncExternalStore } from "react";
 
-export interface Entry {
+interface Entry {
   sql: string;
   /** Milliseconds since the epoch. */
   at: number;

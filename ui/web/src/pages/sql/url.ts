@@ -3,7 +3,7 @@
 import { type Search, withoutEmpty } from "../../base/search";
 import type { UrlOf } from "../../base/view";
 
-export interface SqlView {
+interface SqlView {
   q: string;
   limit: number;
 }
