@@ -1,6 +1,6 @@
 // What a person does, as checks. Each gets a fresh page; its name is the sentence that must hold.
 import assert from "node:assert/strict";
-import { MARKUP, SERVICE } from "./telemetry.mjs";
+import { knownTrace, MARKUP, SERVICE, sendTo } from "./telemetry.mjs";
 
 const rows = (page) => page.getByRole("grid").getByRole("row");
 const spans = (page) => page.getByRole("treegrid").getByRole("row");
@@ -194,6 +194,15 @@ export const CHECKS = {
     await page.waitForFunction(() => document.querySelectorAll("[role=treegrid] [role=row]").length === 2);
   },
 
+  "live search shows a trace that arrives": async ({ page, url, send }) => {
+    await page.goto(`${url}/explore?q=service+=+${SERVICE}`);
+    await rows(page).nth(1).waitFor();
+    await page.getByRole("button", { name: "Live" }).click();
+    await page.waitForURL(/live=1/);
+    const { traceId } = await send();
+    await page.locator(`[role=grid] a[href*="${traceId}"]`).waitFor();
+  },
+
   "an unknown trace says so": async ({ page, url }) => {
     page.allowed = /404/;
     await page.goto(`${url}/trace/${"e".repeat(32)}`);
@@ -288,6 +297,20 @@ export const CHECKS = {
     await spans(page).nth(3).waitFor();
   },
 };
+
+/** Only where nothing was ever sent: the newcomer's minute. */
+export async function firstSpan({ page, url, status, shot }) {
+  await page.goto(`${url}/`);
+  await page.getByText("No spans have arrived yet").waitFor();
+  await page.getByRole("link", { name: "Set up an exporter" }).click();
+  await page.getByText("Waiting for the first span").waitFor();
+  await shot("setup-waiting");
+  const { traceId, body } = knownTrace();
+  await sendTo(status, body);
+  await page.getByRole("link", { name: "Open the newest trace" }).click();
+  await page.waitForURL(new RegExp(traceId));
+  await spans(page).nth(3).waitFor();
+}
 
 /** Pages and open dialogs that axe reads, in both themes. */
 export const PLACES = {

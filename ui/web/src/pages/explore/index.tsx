@@ -130,7 +130,7 @@ export default function Explore() {
           onChange={(next) => change({ rows: next, at: "" })}
         />
       </div>
-      <Progress on={list.isFetching && !(view.live && !list.isPlaceholderData)} />
+      <Progress on={list.isPending || list.isPlaceholderData || list.isFetchingNextPage} />
       <main className={styles.main} id="explore-rows" aria-busy={list.isFetching}>
         {list.isError ? (
           <ErrorState

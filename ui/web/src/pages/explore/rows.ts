@@ -11,6 +11,7 @@ import type { ExploreView } from "./url";
 
 const PAGE_ROWS = 100;
 const LIVE_MS = 2000;
+const EMPTY_MS = 3000;
 
 interface Bounds {
   from: Nanos;
@@ -65,7 +66,9 @@ export function useListRows(view: ExploreView, zone: Zone) {
     getNextPageParam: (last): PageParam | undefined =>
       last.page.cursor === null ? undefined : { cursor: last.page.cursor, bounds: last.bounds },
     placeholderData: keepPreviousData,
-    refetchInterval: view.live ? LIVE_MS : false,
+    // An empty answer is asked again: what a newcomer waits for should appear by itself.
+    refetchInterval: (query) =>
+      view.live ? LIVE_MS : query.state.data?.pages[0]?.page.rows.length === 0 ? EMPTY_MS : false,
     staleTime: 5000,
     retry: false,
   });
