@@ -3,7 +3,7 @@
 import { useEffect, useRef, useSyncExternalStore } from "react";
 import { preferences } from "./preferences";
 
-interface KeyCommand {
+export interface KeyCommand {
   /** "j", "g e" (one after the other), "mod+k", "Escape", "[". */
   keys: string;
   does: string;

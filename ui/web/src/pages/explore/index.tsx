@@ -130,7 +130,9 @@ export default function Explore() {
           onChange={(next) => change({ rows: next, at: "" })}
         />
       </div>
-      <Progress on={list.isPending || list.isPlaceholderData || list.isFetchingNextPage} />
+      <Progress
+        on={list.isFetching && (list.isPlaceholderData || !view.live) && (rows.length > 0 || list.isPending)}
+      />
       <main className={styles.main} id="explore-rows" aria-busy={list.isFetching}>
         {list.isError ? (
           <ErrorState

@@ -103,7 +103,9 @@ function useSuggestions(
       const unique = new Map(
         [...fields, ...keys].filter((each) => fits(each.label)).map((each) => [each.insert, each]),
       );
-      list = [...unique.values()];
+      // What begins as typed stands before what only contains it; within each, the order stays.
+      const begins = (each: Suggestion): number => (each.label.toLowerCase().startsWith(typed) ? 0 : 1);
+      list = [...unique.values()].sort((left, right) => begins(left) - begins(right));
     } else if (here.wants === "operator") {
       const numeric = field === "duration_ns" || field === "trace_duration_ns";
       const operators = numeric ? [">", "<", ">=", "<="] : ["=", "!=", "contains", "exists", "in", ">", "<"];

@@ -109,6 +109,11 @@ export function TraceBody({ trace }: { trace: LoadedTrace }) {
     setSpan(columns.spanId(row));
     scrollTo(open === collapse ? rows : visibleRows(columns, open, keep), row, center);
   };
+  useEffect(() => {
+    // The ids are made into text once, while the reader looks at the first rows, not at the first click.
+    const timer = setTimeout(() => columns.spanId(0), 150);
+    return () => clearTimeout(timer);
+  }, [columns]);
   const opened = useRef(false);
   useEffect(() => {
     // The view opens at the span that the link names.
