@@ -143,7 +143,7 @@ describe("a trace as Arrow", () => {
     {
       span_id: ["01", "02", "03", "04"],
       parent_span_id: [null, "01", "01", "ff"],
-      parent_row: [-1, 0, 0, -1],
+      parent_row: [null, 0, 0, -1],
       last_descendant_row: [2, 1, 2, 3],
       service_name: ["a", "b", "a", "b"],
       span_name: ["root", "x", "y", "x"],

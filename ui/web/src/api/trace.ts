@@ -58,9 +58,9 @@ function column(table: Table, name: string): Column<unknown> {
   return found;
 }
 
-function ints(table: Table, name: string): Int32Array {
+function ints(table: Table, name: string, missing = 0): Int32Array {
   const values: ArrayLike<unknown> = column(table, name).toArray();
-  return values instanceof Int32Array ? values : Int32Array.from(values, (value) => Number(value ?? 0));
+  return values instanceof Int32Array ? values : Int32Array.from(values, (value) => Number(value ?? missing));
 }
 
 function floats(table: Table, name: string): Float64Array {
@@ -121,7 +121,7 @@ function decodeColumns(table: Table): SpanColumns {
     for (let row = 0; row < isError.length; row += 1) if (status.codes[row] === errorCode) isError[row] = 1;
   return {
     count: table.numRows,
-    parent: ints(table, "parent_row"),
+    parent: ints(table, "parent_row", -1),
     last: ints(table, "last_descendant_row"),
     depth: ints(table, "depth"),
     service: coded(table, "service_name"),

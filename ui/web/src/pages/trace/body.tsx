@@ -296,7 +296,11 @@ export function TraceBody({ trace }: { trace: LoadedTrace }) {
           </>
         )}
       </div>
-      <PanelFooter stats={trace.stats} exact={!facts.truncated} action={<SqlLink sql={sql} />}>
+      <PanelFooter
+        stats={trace.stats}
+        exact={facts.truncated ? undefined : true}
+        action={<SqlLink sql={sql} />}
+      >
         <span>
           {formatCount(columns.count)} spans in {formatBytes(trace.bytes)}
         </span>
