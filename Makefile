@@ -8,7 +8,7 @@ WEB := ui/web
 CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run release test check fmt web web-check browser python
+.PHONY: help run release test check fmt web web-check browser python bench-commits
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -49,6 +49,9 @@ $(WEB)/dist/index.html: $(WEB)/node_modules/.package-lock.json $(shell find $(WE
 
 web-check: web
 	cd $(WEB) && npm run --silent check && npm run --silent test
+
+bench-commits: ## What commits cost as the tables grow old (FLUSHES=1000)
+	$(CARGO) bench --profile quick --package storage --bench commits
 
 browser:
 	@tests/setup/browser.sh

@@ -29,13 +29,9 @@ impl Catalogs {
     }
 
     /// Both tables' committed states: spans, then traces.
-    pub async fn committed(&self) -> Result<(Committed, Committed)> {
-        Ok((committed(&self.spans).await?, committed(&self.traces).await?))
+    pub fn committed(&self) -> (Committed, Committed) {
+        (Committed::of(&self.spans), Committed::of(&self.traces))
     }
-}
-
-async fn committed(catalog: &DeltaCatalog) -> Result<Committed> {
-    Ok(Committed { segments: catalog.segments(), version: catalog.version(), epoch: catalog.committed_epoch().await? })
 }
 
 /// Writes the epoch's segments and commits them: digests first and spans last, so that spans without a digest are never

@@ -18,7 +18,7 @@
 //! - Memory changes only by applying durable records in order, and by commits.
 //! - A segment never changes; the Delta log alone says which segments count.
 
-mod catalog;
+pub mod catalog;
 mod clock;
 mod config;
 mod decided;

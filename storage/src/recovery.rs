@@ -85,11 +85,7 @@ pub async fn read_tables(directory: &DataDirectory) -> Result<(Committed, Commit
     for (table, committed) in [Table::Spans, Table::Traces].into_iter().zip(&mut found) {
         let opened = DeltaCatalog::open_existing(table, &directory.tables(), collector.clone()).await?;
         if let Some(catalog) = opened {
-            *committed = Committed {
-                segments: catalog.segments(),
-                version: catalog.version(),
-                epoch: catalog.committed_epoch().await?,
-            };
+            *committed = Committed::of(&catalog);
         }
     }
     let [spans, traces] = found;

@@ -157,7 +157,7 @@ impl Store {
             let repeats = Arc::clone(&repeats);
             move |request: &Request| self::lock(&repeats).stored(request.content_hash, request.arrival)
         };
-        let committed = catalogs.committed().await?;
+        let committed = catalogs.committed();
         let first = FlushProgress { committed: committed.0.epoch, ..FlushProgress::default() };
         let start = Instant::now();
         let (memory, report) =
@@ -440,12 +440,9 @@ async fn flush_sealed(shared: Arc<Shared>, mut catalogs: Catalogs) {
         };
         let start = Instant::now();
         let flushed = flush(&epoch, &mut catalogs, &*shared.objects, &shared.collector, shared.clock.now()).await;
-        let committed = match flushed {
-            Ok(segments) => catalogs.committed().await.map(|committed| (segments, committed)),
-            Err(error) => Err(error),
-        };
-        match committed {
-            Ok((segments, (spans, traces))) => {
+        match flushed {
+            Ok(segments) => {
+                let (spans, traces) = catalogs.committed();
                 let needed_from = {
                     let mut memory = lock(&shared.memory);
                     memory.committed(epoch.number, spans, traces);

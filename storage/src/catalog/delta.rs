@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use chrono::DateTime;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, StructType, Transaction};
+use deltalake_core::kernel::{Action, Add, LogicalFileView, StructType, Transaction};
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
@@ -48,6 +48,10 @@ pub struct DeltaCatalog {
     state: DeltaTableState,
     /// Who commits: the versions of `txn` actions are this collector's flush epochs.
     collector: String,
+    /// The last flush epoch of this collector that the table has.
+    epoch: u64,
+    /// What the state lists, kept beside it: reading it anew costs as much as the table has files.
+    segments: Vec<Arc<Segment>>,
 }
 
 impl DeltaCatalog {
@@ -63,7 +67,7 @@ impl DeltaCatalog {
         } else {
             opened = create(table, opened.log_store()).await.map_err(failed("create the table"))?;
         }
-        Self::from_table(table, opened, collector)
+        Self::from_table(table, opened, collector).await
     }
 
     /// Opens the table for reading; `None` if there is none yet.
@@ -74,15 +78,29 @@ impl DeltaCatalog {
         }
         let mut opened = builder(table, &directory)?;
         opened.load().await.map_err(|source| catalog_error(table, "open the table", source))?;
-        Self::from_table(table, opened, collector).map(Some)
+        Self::from_table(table, opened, collector).await.map(Some)
     }
 
-    fn from_table(table: Table, opened: DeltaTable, collector: String) -> Result<Self> {
+    async fn from_table(table: Table, opened: DeltaTable, collector: String) -> Result<Self> {
         let log_store = opened.log_store();
         let state = opened
             .state
             .ok_or_else(|| catalog_error(table, "open the table", deltalake_core::DeltaTableError::NotInitialized))?;
-        Ok(Self { table, log_store, state, collector })
+        let mut catalog = Self { table, log_store, state, collector, epoch: 0, segments: Vec::new() };
+        catalog.read_state().await?;
+        Ok(catalog)
+    }
+
+    /// Takes epoch and segments from the state.
+    async fn read_state(&mut self) -> Result<()> {
+        let version = self
+            .state
+            .transaction_version(self.log_store.as_ref(), &self.collector)
+            .await
+            .map_err(|source| catalog_error(self.table, "read the committed epoch", source))?;
+        self.epoch = version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0);
+        self.segments = self.state.log_data().iter().map(|file| Arc::new(listed(self.table, &file))).collect();
+        Ok(())
     }
 
     pub fn version(&self) -> i64 {
@@ -90,44 +108,21 @@ impl DeltaCatalog {
     }
 
     /// The last flush epoch of this collector that the table has.
-    pub async fn committed_epoch(&self) -> Result<u64> {
-        let version = self
-            .state
-            .transaction_version(self.log_store.as_ref(), &self.collector)
-            .await
-            .map_err(|source| catalog_error(self.table, "read the committed epoch", source))?;
-        Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
+    pub fn committed_epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// The live segments, with locations below the tables directory.
-    pub fn segments(&self) -> Vec<Arc<Segment>> {
-        self.state
-            .log_data()
-            .iter()
-            .map(|file| {
-                let stats: Value =
-                    file.stats().and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or(Value::Null);
-                let bound = |side: &str| {
-                    parse_timestamp(stats.get(side)?.get(spans::START_TIME)?.as_str()?).map(UnixNanos::from_micros)
-                };
-                Arc::new(Segment {
-                    location: Path::from_iter(
-                        Path::from(self.table.name()).parts().chain(file.object_store_path().parts()),
-                    ),
-                    size_bytes: u64::try_from(file.size()).unwrap_or(0),
-                    row_count: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
-                    // The log holds microseconds; the rows' remainders lie within the next one.
-                    start_range: bound("minValues").zip(bound("maxValues").map(|latest| latest.plus(999))),
-                })
-            })
-            .collect()
+    pub fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
     }
 
     /// Makes `segments` live as flush epoch `epoch`. Committing an epoch that the table has already changes nothing, so
     /// a commit whose outcome is unknown may be tried again.
     pub async fn commit(&mut self, epoch: u64, segments: &[NewSegment]) -> Result<()> {
-        let failed = |source| catalog_error(self.table, "commit a flush epoch", source);
-        if self.committed_epoch().await? >= epoch {
+        let table = self.table;
+        let failed = |source| catalog_error(table, "commit a flush epoch", source);
+        if self.epoch >= epoch {
             return Ok(());
         }
         let actions = segments.iter().map(|new| Action::Add(add_action(self.table, new))).collect();
@@ -149,6 +144,8 @@ impl DeltaCatalog {
         match committed {
             Ok(committed) => {
                 self.state = committed.snapshot;
+                self.epoch = epoch;
+                self.segments.extend(segments.iter().map(|new| Arc::new(new.segment.clone())));
                 Ok(())
             }
             Err(error) => {
@@ -157,6 +154,7 @@ impl DeltaCatalog {
                     .update(self.log_store.as_ref(), None)
                     .await
                     .map_err(|source| catalog_error(self.table, "read the log again", source))?;
+                self.read_state().await?;
                 Err(failed(error))
             }
         }
@@ -178,6 +176,20 @@ impl DeltaCatalog {
         self.state =
             DeltaTableState::try_new(self.log_store.as_ref(), None).await.map_err(failed("read the log again"))?;
         Ok(true)
+    }
+}
+
+/// A live file as the log tells of it.
+fn listed(table: Table, file: &LogicalFileView) -> Segment {
+    let stats: Value = file.stats().and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or(Value::Null);
+    let bound =
+        |side: &str| parse_timestamp(stats.get(side)?.get(spans::START_TIME)?.as_str()?).map(UnixNanos::from_micros);
+    Segment {
+        location: Path::from_iter(Path::from(table.name()).parts().chain(file.object_store_path().parts())),
+        size_bytes: u64::try_from(file.size()).unwrap_or(0),
+        row_count: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
+        // The log holds microseconds; the rows' remainders lie within the next one.
+        start_range: bound("minValues").zip(bound("maxValues").map(|latest| latest.plus(999))),
     }
 }
 

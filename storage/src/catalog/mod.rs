@@ -9,5 +9,7 @@
 mod delta;
 mod synced_store;
 
-pub use delta::{DeltaCatalog, NewSegment, partition_of};
+pub use crate::segment::ColumnRanges;
+pub(crate) use delta::partition_of;
+pub use delta::{DeltaCatalog, NewSegment};
 pub use synced_store::SyncedStore;

@@ -17,6 +17,7 @@ mod pending;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::catalog::DeltaCatalog;
 use crate::decided::DecidedTraces;
 use crate::derive::{TraceRows, Verdict, derive};
 use crate::model::{SpanBatch, TraceId, UnixNanos};
@@ -47,6 +48,12 @@ pub struct Memory {
     pub traces: Committed,
     /// The last record that is in here.
     applied: Lsn,
+}
+
+impl Committed {
+    pub fn of(catalog: &DeltaCatalog) -> Self {
+        Self { segments: catalog.segments().to_vec(), version: catalog.version(), epoch: catalog.committed_epoch() }
+    }
 }
 
 impl Memory {

@@ -1,0 +1,78 @@
+//! What a flush's commits cost as the tables grow old: `make bench-commits`.
+//!
+//! Two tables, one segment a flush each, through the syncing store, with checkpoints and clean-up as they come. Prints wall
+//! and CPU time of a flush's two commits at the ages and numbers of live files that `docs/benchmarks.md` quotes.
+
+use std::time::{Duration, Instant};
+
+use object_store::path::Path;
+use storage::Segment;
+use storage::catalog::{ColumnRanges, DeltaCatalog, NewSegment};
+use storage::model::UnixNanos;
+use storage::schema::Table;
+
+const COLLECTOR: &str = "0badcafe";
+/// Commits measured at each age.
+const WINDOW: u64 = 50;
+
+fn new_segment(table: Table, epoch: u64) -> NewSegment {
+    NewSegment {
+        segment: Segment {
+            location: Path::from(format!("{}/date=2026-01-01/{COLLECTOR}-{epoch:010}.parquet", table.name())),
+            size_bytes: 1 << 20,
+            row_count: 30_000,
+            start_range: None,
+        },
+        date: "2026-01-01".to_owned(),
+        ranges: ColumnRanges::default(),
+        modified: UnixNanos(1_767_225_600_000_000_000),
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+fn median(mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort_unstable();
+    (times[times.len() / 2], times[times.len() * 99 / 100])
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let flushes: u64 = std::env::var("FLUSHES").ok().map_or(Ok(1_000), |text| text.parse())?;
+    let directory = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut catalogs = Vec::new();
+        for table in Table::ALL {
+            let catalog = DeltaCatalog::open_or_create(table, directory.path(), COLLECTOR.to_owned()).await?;
+            catalogs.push((table, catalog));
+        }
+        println!("flushes  live files  wall p50  wall p99  cpu mean  maintenance (all so far)");
+        let (mut wall, mut maintained) = (Vec::new(), Duration::ZERO);
+        let mut cpu = Duration::ZERO;
+        for epoch in 1..=flushes {
+            let (start, cpu_before) = (Instant::now(), cpu_time());
+            for (table, catalog) in &mut catalogs {
+                catalog.commit(epoch, &[new_segment(*table, epoch)]).await?;
+            }
+            wall.push(start.elapsed());
+            cpu += cpu_time() - cpu_before;
+            let start = Instant::now();
+            for (_, catalog) in &mut catalogs {
+                catalog.maintain().await?;
+            }
+            maintained += start.elapsed();
+            if epoch % WINDOW == 0 {
+                let (p50, p99) = median(std::mem::take(&mut wall));
+                let cpu_mean = std::mem::take(&mut cpu) / WINDOW as u32;
+                if [50, 100, 350, 1_000, 2_000, 5_000, 10_000].contains(&epoch) || epoch == flushes {
+                    let live = catalogs[0].1.segments().len();
+                    println!("{epoch:>7}  {live:>10}  {p50:>8.1?}  {p99:>8.1?}  {cpu_mean:>8.1?}  {maintained:.1?}");
+                }
+            }
+        }
+        Ok(())
+    })
+}
