@@ -64,10 +64,10 @@ impl<'l> Findings<'l> {
     /// `bytes` as text: what is no UTF-8 replaced, what is over the limit cut.
     #[inline]
     pub fn text<'a>(&mut self, bytes: &'a [u8]) -> Result<Text<'a>> {
-        if bytes.len() <= self.limits.text_bytes {
-            if let Ok(text) = std::str::from_utf8(bytes) {
-                return Ok(Cow::Borrowed(text));
-            }
+        if bytes.len() <= self.limits.text_bytes
+            && let Ok(text) = std::str::from_utf8(bytes)
+        {
+            return Ok(Cow::Borrowed(text));
         }
         self.odd_text(bytes)
     }

@@ -63,7 +63,10 @@ pub fn decode(
     Ok(Decoded { batch, rejected, warnings, inflated_bytes: body.len(), content_hash })
 }
 
-/// Decodes requests for the store, at replay as at arrival.
+/// Decodes stored requests for the store's replay.
+///
+/// They were within the limits of their time, so that lower limits of today must not lose them: of `limits`, the sizes
+/// of requests do not count here.
 #[derive(Debug, Clone, Default)]
 pub struct OtlpDecoder {
     pub limits: Limits,
@@ -72,7 +75,12 @@ pub struct OtlpDecoder {
 impl storage::Decoder for OtlpDecoder {
     fn decode(&self, request: &Request) -> Result<SpanBatch, Box<dyn std::error::Error + Send + Sync>> {
         let Request { arrival, content_type, encoding, body, .. } = request;
-        match decode(&self.limits, *content_type, *encoding, body, *arrival)?.batch {
+        let limits = Limits {
+            request_bytes: Limits::MAX_DECODED_BYTES,
+            decoded_bytes: Limits::MAX_DECODED_BYTES,
+            ..self.limits.clone()
+        };
+        match decode(&limits, *content_type, *encoding, body, *arrival)?.batch {
             Some(batch) => Ok(batch),
             None => Ok(SpanBatchBuilder::default().finish().map_err(|error| Error::Internal(error.to_string()))?),
         }

@@ -89,10 +89,10 @@ pub fn check_head(receiver: &Receiver, connection: &Connection, head: &http::req
         None => head.headers.get(HOST).map(|value| value.to_str().unwrap_or_default()),
     };
     // HTTP/1.0 knows no Host, and no browser speaks it.
-    if let Some(name) = name {
-        if !host::is_allowed(name, connection.local_address(), &receiver.config.receiver.host_names) {
-            return Err(Error::ForeignHost(name.to_owned()));
-        }
+    if let Some(name) = name
+        && !host::is_allowed(name, connection.local_address(), &receiver.config.receiver.host_names)
+    {
+        return Err(Error::ForeignHost(name.to_owned()));
     }
     if connection.is_draining() {
         return Err(Error::Unavailable("the server is shutting down".to_owned()));

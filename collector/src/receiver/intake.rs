@@ -56,7 +56,7 @@ impl Receiver {
 
     async fn decode_and_append(self: Arc<Self>, intake: Intake) -> Result<Accepted> {
         let Intake { content_type, encoding, body, mut reserved, .. } = intake;
-        let arrival = (self.clock)();
+        let arrival = self.clock.now();
         let decoded = self.decode(content_type, encoding, body.clone(), arrival).await?;
         // The columns stand in for the body from here on, and are larger.
         reserved.grow_to(decoded.inflated_bytes)?;

@@ -29,9 +29,8 @@ mod tests;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use storage::model::UnixNanos;
+use storage::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -44,14 +43,12 @@ use in_flight::Budget;
 use status::Refusal;
 use told::Told;
 
-/// Tells the arrival time of requests.
-pub type Clock = Arc<dyn Fn() -> UnixNanos + Send + Sync>;
-
 /// What both servers share: limits, budgets, counters, and the sink.
 pub struct Receiver {
     config: Config,
     sink: Arc<dyn Sink>,
-    clock: Clock,
+    /// Tells the arrival time of requests.
+    clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     in_flight: Budget,
     decoders: Arc<Semaphore>,
@@ -66,10 +63,10 @@ impl fmt::Debug for Receiver {
 
 impl Receiver {
     pub fn new(config: Config, sink: Arc<dyn Sink>) -> Result<Arc<Self>> {
-        Self::with_clock(config, sink, Arc::new(|| UnixNanos::from(SystemTime::now())))
+        Self::with_clock(config, sink, Arc::new(SystemClock))
     }
 
-    pub fn with_clock(config: Config, sink: Arc<dyn Sink>, clock: Clock) -> Result<Arc<Self>> {
+    pub fn with_clock(config: Config, sink: Arc<dyn Sink>, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         config.validate()?;
         let decoders = match config.receiver.decoders {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -107,7 +104,7 @@ impl Receiver {
     }
 
     fn hint(&self, hint: Hint) {
-        self.metrics.hint(hint, (self.clock)());
+        self.metrics.hint(hint, self.clock.now());
     }
 
     fn count_refusal(&self, error: &Error, refusal: &Refusal) {

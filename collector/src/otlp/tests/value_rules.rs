@@ -267,3 +267,14 @@ fn equal_requests_have_equal_hashes_however_they_are_compressed() {
     let other = decode_protobuf(&request(vec![span(), span()]).encode_to_vec()).unwrap();
     assert_ne!(plain.content_hash, other.content_hash);
 }
+
+#[test]
+fn what_was_acknowledged_is_read_again_under_lower_limits() {
+    let body = bytes::Bytes::from(request(vec![span()]).encode_to_vec());
+    let limits = Limits { request_bytes: 10, decoded_bytes: 10, ..Limits::default() };
+    let (content_type, encoding) = (ContentType::OtlpProtobuf, Encoding::Identity);
+    assert!(decode(&limits, content_type, encoding, &body, ARRIVAL).is_err());
+    let stored = storage::Request { arrival: ARRIVAL, content_type, encoding, body, content_hash: 0 };
+    let decoder = crate::OtlpDecoder { limits };
+    assert_eq!(storage::Decoder::decode(&decoder, &stored).unwrap().span_count(), 1);
+}

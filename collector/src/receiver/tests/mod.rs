@@ -2,7 +2,7 @@
 //!
 //! - `server`: a receiver on free ports, and a sink in memory.
 //! - `client`: one request over gRPC, HTTP with protobuf and HTTP with JSON, and the answer's word.
-//! - the others: the cases, by the chapters they come from.
+//! - `honest`: a client of others; the rest: the cases, by the chapters they come from.
 #![allow(clippy::unwrap_used)]
 
 mod access;
@@ -11,6 +11,7 @@ mod client;
 mod compression;
 mod connections;
 mod errors;
+mod honest;
 mod limits;
 mod real_traces;
 mod server;
