@@ -4,7 +4,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import * as v from "valibot";
 import { ask, query } from "./client";
-import { json, number } from "./shapes";
+import { number } from "./shapes";
 
 /** Bounds as decimal text, already cut to whole minutes so that completion hits the cache. */
 export interface Bounds {
@@ -13,6 +13,7 @@ export interface Bounds {
 }
 
 const KEEP_MS = 60_000;
+const MOST_KEYS = 1000;
 
 const servicesShape = v.object({
   services: v.array(v.object({ name: v.string(), spans: number, operations: number, errors: number })),
@@ -44,18 +45,17 @@ const attributesShape = v.object({
       scope: v.picklist(["span", "resource"]),
       type: v.string(),
       spans: number,
-      values: v.array(json),
+      /** As text, whatever the type. */
+      values: v.array(v.string()),
     }),
   ),
 });
 
-export const attributesQuery = (prefix: string, bounds: Bounds) =>
+export const attributesQuery = (bounds: Bounds) =>
   queryOptions({
-    queryKey: ["attributes", prefix, bounds],
+    queryKey: ["attributes", bounds],
     queryFn: ({ signal }) =>
-      ask(`/api/spanhouse/attributes${query({ prefix, ...bounds, limit: 100 })}`, attributesShape, {
-        signal,
-      }),
+      ask(`/api/spanhouse/attributes${query({ ...bounds, limit: MOST_KEYS })}`, attributesShape, { signal }),
     staleTime: KEEP_MS,
   });
 

@@ -1,7 +1,7 @@
 // The filter box: text in, the text that is asked for out. What is typed is a draft until Enter.
 
 import { useQuery } from "@tanstack/react-query";
-import { type RefObject, useDeferredValue, useEffect, useState } from "react";
+import { type RefObject, useEffect, useState } from "react";
 import { attributesQuery, operationsQuery, servicesQuery } from "../../api/catalogue";
 import { formatCompact } from "../../base/format";
 import { FIELD_NAMES, FIELDS, topLevelValue, WORDS } from "../../model/filter";
@@ -44,11 +44,10 @@ function piecesOf(text: string): Piece[] {
   });
 }
 
-/** Numbers that look like text are quoted so that they stay text. */
-function valueText(value: unknown): string {
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  return /^(-?[\d.]+([eE][+-]?\d+)?|true|false)$/.test(text) ? `"${text}"` : quoted(text);
+/** A value as the filter reads it back with the type that it has in the store. */
+function valueText(value: string, type: string): string {
+  if (type === "int" || type === "float" || type === "bool") return value;
+  return /^(-?[\d.]+([eE][+-]?\d+)?|true|false)$/.test(value) ? `"${value}"` : quoted(value);
 }
 
 function useSuggestions(
@@ -61,11 +60,6 @@ function useSuggestions(
   const service = "filter" in answer ? topLevelValue(answer.filter, "service_name", "=") : undefined;
   const field = place.subject && "field" in place.subject ? place.subject.field : undefined;
   const key = place.subject && "attribute" in place.subject ? place.subject.attribute : undefined;
-  const prefix = useDeferredValue(
-    place.wants === "subject"
-      ? place.typed.replace(/^(any|span|resource):/, "").replace(/"/g, "")
-      : (key ?? ""),
-  );
   const services = useQuery({
     ...servicesQuery(bounds),
     enabled: field === "service_name" || field === "root_service",
@@ -74,8 +68,9 @@ function useSuggestions(
     ...operationsQuery(typeof service === "string" ? service : undefined, bounds),
     enabled: field === "span_name" || field === "root_name",
   });
+  // One question for all keys: the server counts spans for it, and narrowing by what is typed needs no server.
   const attributes = useQuery({
-    ...attributesQuery(prefix, bounds),
+    ...attributesQuery(bounds),
     enabled: place.wants === "subject" || (place.wants === "value" && key !== undefined),
     placeholderData: (previous) => previous,
   });
@@ -135,8 +130,11 @@ function useSuggestions(
     if (field === "duration_ns" || field === "trace_duration_ns")
       return ["10ms", "100ms", "500ms", "1s", "5s"].map((each) => ({ insert: each, label: each }));
     if (field) return (WORDS[field] ?? []).map((each) => ({ insert: each, label: each }));
-    const fact = attributes.data?.attributes.find((each) => each.key === key);
-    return (fact?.values ?? []).map((value) => ({ insert: valueText(value), label: valueText(value) }));
+    const facts = (attributes.data?.attributes ?? []).filter(
+      (each) => each.key === key && each.type !== "json",
+    );
+    const texts = facts.flatMap((fact) => fact.values.map((value) => valueText(value, fact.type)));
+    return [...new Set(texts)].map((each) => ({ insert: each, label: each }));
   };
   return pick;
 }

@@ -10,7 +10,8 @@ import { Grid, type GridCell } from "../../widgets/grid";
 import { TRACE_START, traceUrl } from "../trace/url";
 import styles from "./sql.module.css";
 
-const NUMBER = /^(u?int|float|decimal|double|bigint|smallint|real|numeric)/i;
+const NUMBER =
+  /^(u?int\d*|integer|(small|big|unsigned big)int|unsigned.*|float\d*|double|real|decimal.*|numeric.*)$/i;
 const ID = /(^|_)id$/;
 
 const textOf = (value: Json): string =>
