@@ -16,6 +16,7 @@ use crate::answer::{SqlAnswer, Stats};
 use crate::bind::Parameter;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::rows::Rows;
 use crate::session::{Session, Sessions};
 use crate::threads::Threads;
 
@@ -52,6 +53,13 @@ pub(crate) struct Planned {
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     pub(crate) task: Arc<TaskContext>,
     pub(crate) segments_total: u64,
+}
+
+/// The whole answer to one of the engine's own questions.
+pub(crate) struct Asked {
+    pub(crate) rows: Rows,
+    pub(crate) truncated: bool,
+    pub(crate) stats: Stats,
 }
 
 impl Engine {
@@ -131,16 +139,12 @@ impl Engine {
     }
 
     /// All rows of a statement that the engine wrote itself, and what they cost.
-    pub(crate) async fn ask(
-        &self,
-        session: &Arc<Session>,
-        query: &str,
-        limit: usize,
-    ) -> Result<(Vec<RecordBatch>, bool, Stats)> {
+    pub(crate) async fn ask(&self, session: &Arc<Session>, query: &str, limit: usize) -> Result<Asked> {
         let request = SqlRequest { query: query.to_owned(), parameters: Vec::new(), limit: Some(limit) };
         let mut answer = self.sql_in(session, request).await?;
         let batches = answer.collect().await?;
-        Ok((batches, answer.truncated(), answer.stats()))
+        let rows = Rows::new(&answer.schema(), &batches)?;
+        Ok(Asked { rows, truncated: answer.truncated(), stats: answer.stats() })
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit> {

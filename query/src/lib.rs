@@ -5,24 +5,37 @@
 //! - `table`: DataFusion over a storage snapshot.
 //! - `semantics`: ids as hex, and `attributes['key']` with the types that clients gave.
 //! - `answer`: streams of batches with their statistics; `present`: batches as people read them.
-//! - `trace`, `span`, `search`, `services`, `operations`, `attributes`, `schema`: one question each.
+//! - `trace`, `span`, `search`, `services`, `attributes`, `schema`: one question each.
 //!
 //! Invariants: query never writes; a query sees one snapshot, however often it names a table; what it may take of
 //! memory, time, rows and nesting is bounded by [`Config`]; dropping an answer stops its query.
 
 mod answer;
+pub mod attributes;
 mod bind;
 mod config;
 mod engine;
 mod error;
 mod guard;
+pub mod present;
+mod rows;
+pub mod schema;
+pub mod search;
 mod semantics;
+pub mod services;
 mod session;
+pub mod span;
 mod table;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod text;
 mod threads;
+pub mod trace;
 
 pub use answer::{SqlAnswer, Stats};
 pub use bind::Parameter;
 pub use config::Config;
 pub use engine::{Engine, SqlRequest};
 pub use error::{Error, Position, Result};
+pub use storage::model::{SpanId, TraceId, UnixNanos};
+pub use text::TimeRange;

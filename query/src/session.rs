@@ -13,7 +13,7 @@ use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, ScalarUDF};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::engine::Planned;
 use crate::error::Result;
 use crate::guard;
-use crate::semantics::{AttributePlanner, Meaning, public_functions};
+use crate::semantics::{AttributePlanner, Meaning, callable};
 use crate::table::SnapshotTable;
 
 pub(crate) const CATALOG: &str = "spanhouse";
@@ -59,7 +59,7 @@ impl Sessions {
                 Arc::new(Meaning),
                 Arc::new(TypeCoercion::new()),
             ])
-            .with_scalar_functions(scalar_functions())
+            .with_scalar_functions(callable(SessionStateDefaults::default_scalar_functions()))
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
@@ -99,12 +99,6 @@ fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     planners
 }
 
-fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
-    let mut functions = SessionStateDefaults::default_scalar_functions();
-    functions.extend(public_functions());
-    functions
-}
-
 /// One snapshot's tables and what may be asked of them.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -114,6 +108,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    pub(crate) fn state(&self) -> &SessionState {
+        &self.state
+    }
+
     /// Parses, checks and plans one statement; `limit` rows and one more are computed, so that a cut is noticed.
     pub(crate) async fn plan(&self, query: &str, parameters: &[Parameter], limit: usize) -> Result<Planned> {
         let mut statement = guard::parse(query, &self.config)?;

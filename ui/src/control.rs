@@ -1,8 +1,8 @@
 //! What the pages need of the running server, which the binary implements.
 
 use async_trait::async_trait;
+use query::UnixNanos;
 use serde::Serialize;
-use storage::model::UnixNanos;
 
 /// The running server, as far as the HTTP API shows and steers it.
 #[async_trait]

@@ -9,8 +9,10 @@
 //! page's own origin; telemetry leaves as data, never as markup.
 
 mod api;
+mod assets;
 mod config;
 mod control;
+mod guard;
 
 pub use api::router;
 pub use config::Config;

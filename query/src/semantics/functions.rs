@@ -12,6 +12,7 @@ use super::attributes::json::AttributesJson;
 use super::attributes::literal_text;
 use super::attributes::text::{Attribute, Exists};
 use super::id_functions::{CheckedId, IdFromText, IdText, TryId, Width};
+use super::lenient::lenient;
 use super::planner::AsBool;
 
 fn shared(function: impl ScalarUDFImpl + 'static) -> Arc<ScalarUDF> {
@@ -40,9 +41,11 @@ functions! {
     TRY_ID = TryId::default();
 }
 
-/// What queries may call by name.
-pub(crate) fn public() -> Vec<Arc<ScalarUDF>> {
-    vec![Arc::clone(&TRY_ID)]
+/// What queries may call by name: DataFusion's own functions, and ours.
+pub(crate) fn callable(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
+    let mut functions = lenient(functions);
+    functions.push(Arc::clone(&TRY_ID));
+    functions
 }
 
 fn call(function: &LazyLock<Arc<ScalarUDF>>, args: Vec<Expr>) -> Expr {

@@ -161,6 +161,12 @@ pub(super) fn rewrite(scope: &Scope<'_>, expr: Expr) -> Result<Transformed<Expr>
             let changed = context.all_as_text(&mut call.params.args);
             Transformed::new_transformed(Expr::AggregateFunction(call), changed)
         }
+        // Ranges of bytes are beyond DataFusion; hex has the same order.
+        Expr::WindowFunction(mut window) => {
+            let order = window.params.order_by.iter_mut();
+            let changed = order.fold(false, |changed, sort| context.as_text(&mut sort.expr) | changed);
+            Transformed::new_transformed(Expr::WindowFunction(window), changed)
+        }
         other => Transformed::no(other),
     })
 }

@@ -4,6 +4,7 @@
 //! - `rule`: one walk over the plan before types are coerced; it rewrites each node's expressions.
 //! - `kinds`: which columns and expressions are ids or come from attributes, through subqueries, unions and aggregates.
 //! - `ids`: comparisons and conversions of ids; `id_functions`: what they call.
+//! - `lenient`: functions that may be given an id.
 //! - `typed`: comparisons and conversions of attributes; `attributes`: what they call.
 //! - `twins`: hidden columns that carry typed attributes out of a subquery.
 //!
@@ -16,11 +17,15 @@ mod functions;
 pub(crate) mod id_functions;
 mod ids;
 mod kinds;
+mod lenient;
 mod planner;
 mod rule;
 mod twins;
 mod typed;
 
-pub(crate) use functions::public as public_functions;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use functions::callable;
 pub(crate) use planner::AttributePlanner;
 pub(crate) use rule::Meaning;

@@ -1,0 +1,40 @@
+//! The server itself: status, flush, health, metrics, and the description of this API.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+
+use super::Server;
+use super::error::ApiError;
+use crate::control::{Flushed, Status};
+
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
+pub(super) async fn status(State(server): State<Server>) -> Json<Status> {
+    Json(server.control.status())
+}
+
+pub(super) async fn flush(State(server): State<Server>) -> Result<Json<Flushed>, ApiError> {
+    Ok(Json(server.control.flush().await?))
+}
+
+pub(super) async fn healthz() -> &'static str {
+    "ok"
+}
+
+pub(super) async fn readyz(State(server): State<Server>) -> Response {
+    if server.control.status().ready {
+        "ready".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "starting: the log is being replayed").into_response()
+    }
+}
+
+pub(super) async fn metrics(State(server): State<Server>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], server.control.metrics()).into_response()
+}
+
+pub(super) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
