@@ -115,7 +115,7 @@ fn sql_says_the_same_of_a_server_and_of_its_directory_afterwards() -> anyhow::Re
         let of_directory = stdout(&["sql", query, "--data", &data, "--format", format])?;
         ensure!(of_directory == *of_server, "{format}:\n{of_server}\n{of_directory}");
     }
-    ensure!(asked[1].starts_with("service_name,spans,first,slowest\n"), "{}", asked[1]);
+    ensure!(asked[1].starts_with("service_name,spans,first,slowest\r\n"), "{}", asked[1]);
     for format in ["arrow", "parquet"] {
         let output = spanhouse(&["sql", query, "--data", &data, "--format", format]).output()?;
         ensure!(output.status.success() && output.stdout.len() > 100, "{format}");

@@ -3,6 +3,7 @@
 //! - `api`: the routes; JSON, Arrow and CSV exist only there.
 //! - `assets`: the app as Vite built it, embedded with the feature `web`.
 //! - `guard`: which requests are answered: Host, Origin, content type.
+//! - `text`: answers for a terminal, with the same encoders.
 //! - `control`: what the binary tells of the running server.
 //!
 //! Invariants: nothing is answered to a Host that was not named; what changes state needs POST, a JSON type and the
@@ -13,6 +14,7 @@ mod assets;
 mod config;
 mod control;
 mod guard;
+pub mod text;
 
 pub use api::router;
 pub use config::Config;

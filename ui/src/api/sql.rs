@@ -90,7 +90,7 @@ async fn whole(mut answer: SqlAnswer) -> Result<Response, ApiError> {
 }
 
 /// Turns batches into bytes, one after the other.
-pub(super) trait Encode: Send + 'static {
+pub(crate) trait Encode: Send + 'static {
     fn batch(&mut self, batch: &arrow::array::RecordBatch) -> Result<Bytes, ApiError>;
     fn end(&mut self) -> Result<Bytes, ApiError>;
 }
