@@ -12,7 +12,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { nanos } from "../base/time";
 import { ApiError, ask, send } from "./client";
 import { listTraces } from "./list";
-import { runSql } from "./sql";
+import { downloadCsv, runSql } from "./sql";
 import { statusShape } from "./status";
 import { decodeTrace } from "./trace";
 
@@ -63,6 +63,15 @@ describe("errors", () => {
     expect((await fault(send("/x"))).code).toBe("unreachable");
     vi.stubGlobal("fetch", async () => Promise.reject(new DOMException("stop", "AbortError")));
     await expect(send("/x")).rejects.toThrow(DOMException);
+  });
+
+  it("say when an answer breaks off, for JSON and for files", async () => {
+    answer(200, '{"columns": [');
+    expect((await fault(runSql("SELECT 1", 1))).message).toContain("broke off");
+    const broken = () =>
+      new ReadableStream({ start: (controller) => controller.error(new TypeError("network error")) });
+    vi.stubGlobal("fetch", async () => new Response(broken(), { status: 200 }));
+    expect((await fault(downloadCsv("SELECT 1", 1))).message).toContain("broke off");
   });
 
   it("name the field of an answer that has another shape", async () => {

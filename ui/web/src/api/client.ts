@@ -95,6 +95,16 @@ async function failure(response: Response): Promise<ApiError> {
   }
 }
 
+/** The body, or an error that says that it did not come to its end. */
+export async function whole<Body>(response: Response, read: () => Promise<Body>): Promise<Body> {
+  try {
+    return await read();
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
+    throw new ApiError("unreachable", response.status, "the answer broke off; the server's log may say why");
+  }
+}
+
 /** JSON of the shape that the schema says. */
 export async function ask<Schema extends v.GenericSchema>(
   path: string,
@@ -102,7 +112,7 @@ export async function ask<Schema extends v.GenericSchema>(
   options: Ask = {},
 ): Promise<v.InferOutput<Schema>> {
   const response = await send(path, options);
-  const body: unknown = await response.json();
+  const body: unknown = await whole(response, () => response.json());
   return check(schema, body, path);
 }
 

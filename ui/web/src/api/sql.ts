@@ -1,7 +1,7 @@
 // POST /api/sql: rows as JSON for the grid, CSV for downloads.
 
 import * as v from "valibot";
-import { ask, send } from "./client";
+import { ask, send, whole } from "./client";
 import { json, stats } from "./shapes";
 
 const sqlShape = v.object({
@@ -17,5 +17,5 @@ export const runSql = (sql: string, limit: number, signal?: AbortSignal): Promis
 
 export async function downloadCsv(sql: string, limit: number): Promise<Blob> {
   const response = await send("/api/sql", { body: { query: sql, format: "csv", limit }, accept: "text/csv" });
-  return response.blob();
+  return whole(response, () => response.blob());
 }

@@ -4,7 +4,7 @@ import { queryOptions } from "@tanstack/react-query";
 import { type Column, type Table, tableFromIPC } from "@uwdata/flechette";
 import * as v from "valibot";
 import type { Coded, SpanColumns, Trace, TraceFacts } from "../model/columns";
-import { ApiError, ARROW, ask, check, send } from "./client";
+import { ApiError, ARROW, ask, check, send, whole } from "./client";
 import { attributes, nanosText, number, stats } from "./shapes";
 
 const text = v.pipe(
@@ -162,7 +162,7 @@ export const traceQuery = (traceId: string) =>
         accept: ARROW,
         signal,
       });
-      return decodeTrace(new Uint8Array(await response.arrayBuffer()));
+      return decodeTrace(new Uint8Array(await whole(response, () => response.arrayBuffer())));
     },
     staleTime: 30_000,
     structuralSharing: false,
