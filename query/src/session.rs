@@ -87,8 +87,10 @@ impl Sessions {
         catalog.register_schema(SCHEMA, Arc::new(schema))?;
         let catalogs = MemoryCatalogProviderList::new();
         datafusion::catalog::CatalogProviderList::register_catalog(&catalogs, CATALOG.to_owned(), Arc::new(catalog));
-        let state =
+        let mut state =
             SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(Arc::new(catalogs)).build();
+        // A `SessionContext` would do this: it is the time that `now()` has throughout the query.
+        state.mark_start_execution();
         Ok(Session { config: Arc::clone(&self.config), state, segments_total })
     }
 }
