@@ -248,6 +248,24 @@ export const CHECKS = {
     await page.getByRole("button", { name: /nosuch_column/ }).waitFor();
   },
 
+  "every example of the SQL console runs": async ({ page, url }) => {
+    await page.goto(`${url}/sql`);
+    await page.locator(".cm-content").waitFor();
+    await page.getByRole("button", { name: "Examples" }).click();
+    const titles = await page.locator("li button b").allTextContents();
+    assert.ok(titles.length > 3);
+    await page.keyboard.press("Escape");
+    for (const title of titles) {
+      await page.getByRole("button", { name: "Examples" }).click();
+      await page.getByRole("button", { name: title }).click();
+      const answered = page.locator("footer").getByText("exact");
+      const failed = page.getByRole("alert");
+      await page.getByRole("button", { name: "Run" }).and(page.locator(":enabled")).waitFor();
+      await answered.or(failed).first().waitFor();
+      if ((await failed.count()) > 0) throw new Error(`${title}: ${await failed.first().textContent()}`);
+    }
+  },
+
   "setup names this server's addresses in every snippet": async ({ page, url, status, shot }) => {
     await page.goto(`${url}/setup`);
     const http = status.listeners.find((each) => each.name === "otlp-http").address;
