@@ -45,6 +45,8 @@ export function MarkedInput(props: Props) {
   const id = useId();
   const { from, to, list } = open ? suggest(cursor) : { from: 0, to: 0, list: [] };
   const shown = open && list.length > 0;
+  // What is still being typed is not wrong yet, only unfinished.
+  const told = open && mistake && mistake.from >= value.trimEnd().length ? undefined : mistake;
 
   const notice = (): void => {
     const element = input.current;
@@ -105,13 +107,10 @@ export function MarkedInput(props: Props) {
 
   return (
     <div className={styles.box}>
-      <div className={styles.field} data-bad={mistake && !open ? true : undefined}>
+      <div className={styles.field} data-bad={(told && !open) || undefined}>
         <Icon name="search" size={13} />
         <div className={styles.mirror} ref={mirror} aria-hidden="true">
-          <Marked
-            pieces={pieces}
-            mistake={open && mistake && mistake.from >= value.trimEnd().length ? undefined : mistake}
-          />
+          <Marked pieces={pieces} mistake={told} />
         </div>
         <input
           ref={input}
@@ -121,8 +120,8 @@ export function MarkedInput(props: Props) {
           aria-expanded={shown}
           aria-controls={`${id}-list`}
           aria-autocomplete="list"
-          aria-invalid={mistake !== undefined}
-          aria-describedby={mistake ? `${id}-mistake` : undefined}
+          aria-invalid={told !== undefined}
+          aria-describedby={told ? `${id}-mistake` : undefined}
           aria-activedescendant={shown && active >= 0 ? `${id}-${active}` : undefined}
           placeholder={placeholder}
           spellCheck={false}
@@ -144,14 +143,9 @@ export function MarkedInput(props: Props) {
         />
         <div className={styles.hint}>{children}</div>
       </div>
-      {mistake && !shown && (
-        <div
-          className={styles.message}
-          id={`${id}-mistake`}
-          role="alert"
-          style={{ left: leftOf(mistake.from) }}
-        >
-          {mistake.message} <span>(character {mistake.from + 1})</span>
+      {told && !shown && (
+        <div className={styles.message} id={`${id}-mistake`} role="alert" style={{ left: leftOf(told.from) }}>
+          {told.message} <span>(character {told.from + 1})</span>
         </div>
       )}
       {shown && (

@@ -21,7 +21,7 @@ import { type Row, RowList } from "./list";
 import { Nothing } from "./none";
 import { Pickers } from "./pickers";
 import { QueryBox } from "./query-box";
-import { minuteBounds, useListRows } from "./rows";
+import { coarseBounds, useListRows } from "./rows";
 import { exploreUrl } from "./url";
 
 export default function Explore() {
@@ -32,7 +32,7 @@ export default function Explore() {
   const list = useListRows(view, zone);
   const minute = Math.floor(Date.now() / 60_000);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the minute moves the bounds of a relative range
-  const bounds = useMemo(() => minuteBounds(view.range, zone), [view.range, zone, minute]);
+  const bounds = useMemo(() => coarseBounds(view.range, zone), [view.range, zone, minute]);
   const pages = list.data?.pages ?? [];
   const rows = useMemo(
     () =>

@@ -34,12 +34,16 @@ export function boundsNow(range: string, zone: Zone): Bounds {
   return { from: answer.range.from, to: answer.range.to };
 }
 
-/** Whole minutes as text, so that pickers and completion ask the same question for a minute. */
-export function minuteBounds(range: string, zone: Zone): { from: string; to: string } {
+/**
+ * Bounds for pickers and completion, which need not be exact: whole twelfths of the range, so that the same question
+ * is asked again while time moves on, and its answer is at hand.
+ */
+export function coarseBounds(range: string, zone: Zone): { from: string; to: string } {
   const minute = 60_000_000_000n;
   try {
     const { from, to } = boundsNow(range, zone);
-    return { from: ((from / minute) * minute).toString(), to: ((to / minute + 1n) * minute).toString() };
+    const step = ((to - from) / 12n / minute + 1n) * minute;
+    return { from: ((from / step) * step).toString(), to: ((to / step + 1n) * step).toString() };
   } catch {
     return { from: "0", to: "7258118400000000000" };
   }
