@@ -150,7 +150,7 @@ fn otlp_206_invalid_tags_are_refused() {
         check_broken(&in_span(tag));
     }
     // Known fields with another wire type.
-    for content in [&[0x08, 0x01][..], &[0x3a, 0x00], &[0x2d, 0, 0, 0, 0], &[0x2b, 0x2c]] {
+    for content in [&[0x08, 0x01][..], &[0x28, 0x00], &[0x3a, 0x00], &[0x2d, 0, 0, 0, 0], &[0x2b, 0x2c]] {
         check_broken(&in_span(content));
     }
 }
