@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field};
 
 use super::{TraceRows, TraceShape};
 use crate::Result;
-use crate::model::SpanColumns;
+use crate::model::{SpanColumns, shrunk};
 use crate::schema::traces as schema;
 
 /// A row for each trace that is not late: a trace has one digest, which shows it as it was decided.
@@ -77,6 +77,6 @@ pub(super) fn rows(
         Arc::new(adjusted_count.finish()),
         Arc::new(trace_complete.finish()),
     ];
-    let batch = RecordBatch::try_new(schema::stored(), columns)?;
+    let batch = RecordBatch::try_new(schema::stored(), shrunk(columns))?;
     Ok((batch.num_rows() > 0).then_some(batch))
 }

@@ -9,7 +9,7 @@ use arrow::compute::take_record_batch;
 
 use super::{RootNames, TraceRows, TraceShape};
 use crate::Result;
-use crate::model::SpanColumns;
+use crate::model::{SpanColumns, shrunk};
 use crate::schema::spans as schema;
 
 /// All columns of the kept traces' rows.
@@ -62,7 +62,7 @@ pub(super) fn rows(
         let rows = traces.iter().filter(|trace| trace.verdict.keep).flat_map(|trace| trace.rows.clone());
         take_record_batch(received, &UInt64Array::from_iter_values(rows.map(|row| row as u64)))?
     };
-    let derived: [ArrayRef; 11] = [
+    let derived: Vec<ArrayRef> = vec![
         Arc::new(is_root.finish()),
         Arc::new(is_entry.finish()),
         Arc::new(depth.finish()),
@@ -75,6 +75,6 @@ pub(super) fn rows(
         Arc::new(policy_revision.finish()),
         Arc::new(trace_complete.finish()),
     ];
-    let columns = received.columns().iter().cloned().chain(derived).collect();
+    let columns = received.columns().iter().cloned().chain(shrunk(derived)).collect();
     Ok(Some(RecordBatch::try_new(schema::stored(), columns)?))
 }

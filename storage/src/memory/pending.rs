@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
+use arrow::datatypes::DataType;
 
 use crate::Result;
 use crate::decided::DecidedTraces;
@@ -183,5 +185,16 @@ fn gather<'a, 'b>(
     }
     let Some(first_lsn) = numbers.keys().min().copied() else { return Ok(None) };
     let spans = interleave_record_batch(&batches, &rows)?;
+    let columns = spans.columns().iter().map(compacted).collect();
+    let spans = RecordBatch::try_new(spans.schema(), columns)?;
     Ok(Some(Gathered { spans, traces: ranges, first_lsn }))
+}
+
+/// Gathered views still point into the batches that they come from, and would hold all of those in memory.
+fn compacted(column: &ArrayRef) -> ArrayRef {
+    match column.data_type() {
+        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
+        _ => ArrayRef::clone(column),
+    }
 }

@@ -23,7 +23,7 @@ fn batch(spans: &[(u8, u64)]) -> SpanBatch {
             span_name: "b",
             kind: "server",
             status_code: "unset",
-            status_message: None,
+            status_message: Some("a text that is too long for a view to hold it within itself"),
             start: UnixNanos(*span as i64),
             duration_nanos: 5,
             scope_name: None,
@@ -115,6 +115,17 @@ fn bytes_and_counts_return_to_nothing() {
     memory.decide(Lsn(2), UnixNanos(0), &[keep(1), keep(2), keep(9)]).unwrap();
     assert_eq!((memory.pending.trace_count(), memory.pending.span_count(), memory.pending.bytes()), (0, 0, 0));
     assert_eq!(memory.pending.first_lsn(), None);
+}
+
+#[test]
+fn decided_spans_do_not_hold_on_to_the_requests_that_brought_them() {
+    let mut memory = memory_at(0, 0);
+    let spans: Vec<(u8, u64)> = (0..1_000).map(|span| ((span % 100) as u8, span)).collect();
+    memory.insert(Lsn(1), UnixNanos(0), &batch(&spans)).unwrap();
+    let whole = memory.bytes();
+    memory.decide(Lsn(2), UnixNanos(0), &[keep(1)]).unwrap();
+    let decided = memory.bytes() - memory.pending.bytes();
+    assert!(decided * 10 < whole, "10 of 1,000 spans take {decided} of {whole} bytes");
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BinaryViewBuilder, Int32Builder, Int64Builder, ListArray, RecordBatch, StringBuilder,
-    StringViewBuilder, StructArray, TimestampMicrosecondBuilder,
+    Array, ArrayRef, BinaryBuilder, BinaryViewBuilder, Int32Builder, Int64Builder, ListArray, RecordBatch,
+    StringBuilder, StringViewBuilder, StructArray, TimestampMicrosecondBuilder,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::error::ArrowError;
@@ -29,6 +29,14 @@ impl SpanBatch {
     pub fn span_count(&self) -> usize {
         self.0.num_rows()
     }
+}
+
+/// Gives back what builders took in advance, which is a hundred times what a request of one span needs.
+pub(crate) fn shrunk(mut columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
+    for column in &mut columns {
+        column.shrink_to_fit();
+    }
+    columns
 }
 
 /// Lists: the end of each row among the items so far.
@@ -244,6 +252,6 @@ impl SpanBatchBuilder {
             Arc::new(self.flags.finish()),
         ];
         self.span_count = 0;
-        RecordBatch::try_new(schema::received(), columns).map(SpanBatch)
+        RecordBatch::try_new(schema::received(), shrunk(columns)).map(SpanBatch)
     }
 }

@@ -17,6 +17,7 @@ pub mod span;
 pub mod time;
 
 pub use attributes::AttributesBuilder;
+pub(crate) use batch::shrunk;
 pub use batch::{EventsBuilder, LinksBuilder, SpanBatch, SpanBatchBuilder};
 pub use columns::SpanColumns;
 pub use ids::{InvalidId, SpanId, TraceId};
