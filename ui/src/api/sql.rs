@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use http::header;
 use query::{Parameter, SqlAnswer, SqlRequest, present};
 use serde::Deserialize;
@@ -109,7 +109,8 @@ async fn streamed<E: Encode>(
     let ended = first.is_none();
     let rest = chunks(answer, encoder, ended);
     let first = futures::stream::iter(first.map(Ok));
-    let body = Body::from_stream(futures::StreamExt::chain(first, rest));
+    // Compression polls once more after the end, which an unfolded stream does not bear.
+    let body = Body::from_stream(first.chain(rest).fuse());
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
