@@ -62,14 +62,14 @@ async fn from_server(url: &str, arguments: &SqlArgs, limit: usize) -> anyhow::Re
 
 async fn from_directory(directory: &Path, arguments: &SqlArgs, limit: usize) -> anyhow::Result<Rows> {
     let decoder = Arc::new(OtlpDecoder { limits: Limits::default() });
-    let store = ReadOnlyStore::open(directory, &storage::Config::default(), &SystemClock, decoder).await.map_err(
-        |error| match error {
-            storage::Error::Locked { .. } => {
-                anyhow::Error::new(error).context("a server has this directory; ask it with --to http://127.0.0.1:7317")
+    let store =
+        ReadOnlyStore::open(directory, &storage::Config::default(), &SystemClock, decoder).await.map_err(|error| {
+            match error {
+                storage::Error::Locked { .. } => anyhow::Error::new(error)
+                    .context("a server has this directory; ask it with --to http://127.0.0.1:7317"),
+                other => other.into(),
             }
-            other => other.into(),
-        },
-    )?;
+        })?;
     let engine = query::Engine::new(query::Config::default(), Arc::new(store))?;
     let request = SqlRequest { limit: Some(limit), ..SqlRequest::new(&arguments.query) };
     let mut answer = engine.sql(request).await?;

@@ -43,8 +43,11 @@ pub fn real_traces(name: &'static str) -> anyhow::Result<Option<TraceSet>> {
     Ok(Some(TraceSet { name, folder, stats: serde_json::from_slice(&stats)? }))
 }
 
-/// About `spans` spans of the shop, always the same, as encoded requests with their span ids.
-pub fn payloads(spans: u64, seed: u64) -> anyhow::Result<Vec<(Vec<u8>, Vec<Vec<u8>>)>> {
+/// An encoded request, and the ids of its spans.
+pub type Payload = (Vec<u8>, Vec<Vec<u8>>);
+
+/// `spans` spans of the shop, always the same.
+pub fn payloads(spans: u64, seed: u64) -> anyhow::Result<Vec<Payload>> {
     let config = demo::shop::Config { seed, spans: Some(spans), ..demo::shop::Config::default() };
     let requests = demo::export::requests(config)?;
     Ok(requests
