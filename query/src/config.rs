@@ -19,7 +19,9 @@ pub struct Config {
     pub max_query_bytes: usize,
     /// Parentheses, subqueries and the like within each other.
     pub max_nesting: usize,
-    /// Operators of a query: a chain of them becomes a tree as deep as the chain is long.
+    /// Operators of a query: a chain of them becomes a tree as deep as the chain is long. Conditions count once,
+    /// arithmetic, joins and unions four times, since planning a chain of those takes cubic time. Members of an IN list
+    /// do not count.
     pub max_operators: usize,
     /// Nodes of a plan, its subqueries included.
     pub max_plan_nodes: usize,

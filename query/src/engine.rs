@@ -176,3 +176,6 @@ async fn run(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>, sender: &mpsc
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::{DescribeAlias, Query, Select, Statement, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{DescribeAlias, Query, Select, Statement, TableFactor, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -87,45 +87,48 @@ fn measure(query: &str, config: &Config) -> Result<()> {
             message: error.message.to_lowercase(),
             position: Some(Position { line: error.location.line, column: error.location.column }),
         })?;
-    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    let operators = tokens.iter().map(|token| weight(&token.token)).fold(0, usize::saturating_add);
     if operators > config.max_operators {
         return Err(Error::bad_query(format!(
-            "query has {operators} operators, at most {} are allowed; use IN (...) for long lists",
+            "query has too many operators: they weigh {operators}, at most {} is allowed; use IN (...) for long lists",
             config.max_operators
         )));
     }
     Ok(())
 }
 
-fn is_operator(token: &Token) -> bool {
+/// What a token adds to the depth of the tree and to the time of planning it.
+fn weight(token: &Token) -> usize {
     match token {
-        Token::Word(word) => matches!(
-            word.keyword,
+        Token::Word(word) => match word.keyword {
             Keyword::AND
-                | Keyword::OR
-                | Keyword::NOT
-                | Keyword::IS
-                | Keyword::IN
-                | Keyword::LIKE
-                | Keyword::ILIKE
-                | Keyword::BETWEEN
-                | Keyword::UNION
-                | Keyword::INTERSECT
-                | Keyword::EXCEPT
-                | Keyword::JOIN
-                | Keyword::CASE
-                | Keyword::COLLATE
-                | Keyword::AT
-                | Keyword::OVERLAPS
-                | Keyword::SIMILAR
-                | Keyword::XOR
-                | Keyword::DIV
-                | Keyword::RLIKE
-                | Keyword::REGEXP
-        ),
+            | Keyword::OR
+            | Keyword::NOT
+            | Keyword::IS
+            | Keyword::IN
+            | Keyword::LIKE
+            | Keyword::ILIKE
+            | Keyword::BETWEEN => 1,
+            Keyword::UNION
+            | Keyword::INTERSECT
+            | Keyword::EXCEPT
+            | Keyword::JOIN
+            | Keyword::CASE
+            | Keyword::COLLATE
+            | Keyword::AT
+            | Keyword::OVERLAPS
+            | Keyword::SIMILAR
+            | Keyword::XOR
+            | Keyword::DIV
+            | Keyword::RLIKE
+            | Keyword::REGEXP => 4,
+            _ => 0,
+        },
+        Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq | Token::LBracket => 1,
         Token::Comma
         | Token::LParen
         | Token::RParen
+        | Token::RBracket
         | Token::SemiColon
         | Token::Whitespace(_)
         | Token::EOF
@@ -133,8 +136,8 @@ fn is_operator(token: &Token) -> bool {
         | Token::Placeholder(_)
         | Token::SingleQuotedString(_)
         | Token::HexStringLiteral(_)
-        | Token::Period => false,
-        _ => true,
+        | Token::Period => 0,
+        _ => 4,
     }
 }
 
@@ -167,12 +170,34 @@ impl Visitor for Reading {
         }
     }
 
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
-        if select.into.is_none() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(Error::bad_query(format!("SELECT INTO is not allowed; {READ_ONLY}")))
+    /// DataFusion leaves out what it does not know of a table's clauses, which would change the answer unseen.
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Error> {
+        let TableFactor::Table { name, version, with_hints, partitions, sample, index_hints, json_path, .. } = table
+        else {
+            return ControlFlow::Continue(());
+        };
+        let plain = version.is_none()
+            && with_hints.is_empty()
+            && partitions.is_empty()
+            && sample.is_none()
+            && index_hints.is_empty()
+            && json_path.is_none();
+        if plain {
+            return ControlFlow::Continue(());
         }
+        ControlFlow::Break(Error::bad_query(format!(
+            "table {name} has a sample, version or hint, which Spanhouse's SQL does not know"
+        )))
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+        if select.into.is_some() {
+            return ControlFlow::Break(Error::bad_query(format!("SELECT INTO is not allowed; {READ_ONLY}")));
+        }
+        if select.top.is_some() {
+            return ControlFlow::Break(Error::bad_query("TOP is not known; write LIMIT at the end"));
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -241,3 +266,6 @@ fn check_table(name: &TableReference, tables: &mut BTreeSet<Table>) -> Result<()
     }
     Err(Error::bad_query(format!("table {name} is not reachable from a query")))
 }
+
+#[cfg(test)]
+mod tests;

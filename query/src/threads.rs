@@ -36,6 +36,13 @@ impl Threads {
     }
 }
 
+#[cfg(test)]
+impl Threads {
+    pub(crate) fn alive_tasks(&self) -> usize {
+        self.handle.metrics().num_alive_tasks()
+    }
+}
+
 impl Drop for Threads {
     fn drop(&mut self) {
         // Waiting for threads is not allowed where an async runtime drops the engine.

@@ -14,7 +14,7 @@ fn spans(trace: u64) -> Vec<TestSpan> {
             .service("front")
             .name("GET /")
             .times(at, 100 + i64::try_from(trace).unwrap())
-            .attribute("http.route", if trace % 2 == 0 { "/even" } else { "/odd" })
+            .attribute("http.route", if trace.is_multiple_of(2) { "/even" } else { "/odd" })
             .attribute("n", i64::try_from(trace).unwrap()),
         TestSpan::new(trace, 10 * trace + 2, Some(10 * trace + 1))
             .service("db")

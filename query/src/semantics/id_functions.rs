@@ -70,7 +70,7 @@ impl Width {
     /// The id that the text is, digits in either case.
     pub(crate) fn parse(self, text: &str) -> Option<Vec<u8>> {
         let digits = text.as_bytes();
-        if digits.len() % 2 != 0 || !self.takes(digits.len() / 2) {
+        if !digits.len().is_multiple_of(2) || !self.takes(digits.len() / 2) {
             return None;
         }
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

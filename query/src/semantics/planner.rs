@@ -55,22 +55,22 @@ impl ExprPlanner for AttributePlanner {
     }
 
     fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let type_of = |expr: &Expr| expr.get_type(schema).unwrap_or(DataType::Null);
-        let (left, right) = (type_of(&raw.left), type_of(&raw.right));
         if let Some(operator) = comparison(&raw.op) {
             // DataFusion refuses text against booleans here, before the walk can see whether the text is an attribute's.
-            let planned = match (is_text(&left) && is_reference(&raw.left), is_text(&right) && is_reference(&raw.right))
-            {
-                (true, false) if right == DataType::Boolean => Some((as_bool(raw.left.clone()), raw.right.clone())),
-                (false, true) if left == DataType::Boolean => Some((raw.left.clone(), as_bool(raw.right.clone()))),
-                _ => None,
+            let is = |expr: &Expr, wanted: fn(&DataType) -> bool| {
+                expr.get_type(schema).is_ok_and(|data_type| wanted(&data_type))
             };
-            return Ok(match planned {
-                Some((left, right)) => {
-                    PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(left.into(), operator, right.into())))
-                }
-                None => PlannerResult::Original(raw),
-            });
+            let mixed = |text: &Expr, bool: &Expr| {
+                is_reference(text) && is(text, is_text) && is(bool, |data_type| *data_type == DataType::Boolean)
+            };
+            let (left, right) = if mixed(&raw.left, &raw.right) {
+                (as_bool(raw.left), raw.right)
+            } else if mixed(&raw.right, &raw.left) {
+                (raw.left, as_bool(raw.right))
+            } else {
+                return Ok(PlannerResult::Original(raw));
+            };
+            return Ok(PlannerResult::Planned(Expr::BinaryExpr(BinaryExpr::new(left.into(), operator, right.into()))));
         }
         if is_arithmetic(&raw.op) {
             let number = |expr: Expr| if is_access(&expr) { as_float(expr) } else { expr };

@@ -7,7 +7,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, NullEquality, Result};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Join, LogicalPlan, Projection, Union};
+use datafusion::logical_expr::{Join, JoinConstraint, LogicalPlan, Projection, Union};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::Expr;
 
@@ -204,6 +204,7 @@ impl Expressions<'_> {
         let (left_types, right_types) = (scope(&left), scope(&right));
         let left_scope = Scope { inputs: vec![(&left.0, &left.1)], ..left_types };
         let right_scope = Scope { inputs: vec![(&right.0, &right.1)], ..right_types };
+        let keys = join.on.clone();
         for (one, other) in &mut join.on {
             let (left_kind, right_kind) = (left_scope.kind(one), right_scope.kind(other));
             match (left_kind, right_kind) {
@@ -220,6 +221,10 @@ impl Expressions<'_> {
                 }
                 _ => {}
             }
+        }
+        if keys != join.on {
+            // Keys of USING have to be columns.
+            join.join_constraint = JoinConstraint::On;
         }
         // An attribute and a number are no keys as they are; as a filter they are compared by their types.
         if join.null_equality == NullEquality::NullEqualsNothing {

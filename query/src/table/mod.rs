@@ -7,3 +7,6 @@ mod provider;
 mod segments;
 
 pub(crate) use provider::SnapshotTable;
+
+#[cfg(test)]
+mod tests;

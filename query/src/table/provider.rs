@@ -9,10 +9,11 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::{TableProvider, TableType};
+use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr::PhysicalExpr;
@@ -95,18 +96,13 @@ impl TableProvider for SnapshotTable {
             }
         }
         let read = Arc::new(self.schema.project(&columns)?);
-        let predicate = match conjunction(filters.iter().cloned()) {
-            Some(filter) => {
-                Some(state.create_physical_expr(unqualified(filter)?, &DFSchema::try_from(Arc::clone(&read))?)?)
-            }
-            None => None,
+        // A table's filters name it as the query does; its own schema has no name.
+        let filter = conjunction(filters.iter().cloned()).map(unnormalize_col);
+        let over = |schema: &SchemaRef| -> Result<Option<Arc<dyn PhysicalExpr>>> {
+            let schema = DFSchema::try_from(Arc::clone(schema))?;
+            filter.clone().map(|filter| state.create_physical_expr(filter, &schema)).transpose()
         };
-        let whole = match conjunction(filters.iter().cloned()) {
-            Some(filter) => {
-                Some(state.create_physical_expr(unqualified(filter)?, &DFSchema::try_from(Arc::clone(&self.schema))?)?)
-            }
-            None => None,
-        };
+        let (predicate, whole) = (over(&read)?, over(&self.schema)?);
         let partitions = state.config().target_partitions().max(1);
         let segments =
             segments::scan(self.table, &self.schema, &self.rows().segments, &columns, whole.as_ref(), partitions)?;
@@ -143,10 +139,4 @@ fn finish(
         (Arc::new(Column::new(field.name(), index)) as Arc<dyn PhysicalExpr>, field.name().clone())
     });
     Ok(Arc::new(ProjectionExec::try_new(kept.collect::<Vec<_>>(), leg)?))
-}
-
-/// A table's filters name it as the query does; its own schema has no name.
-fn unqualified(filter: Expr) -> Result<Expr, DataFusionError> {
-    datafusion::logical_expr::expr_rewriter::strip_outer_reference(filter.clone());
-    Ok(datafusion::logical_expr::expr_rewriter::unnormalize_col(filter))
 }

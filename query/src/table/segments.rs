@@ -14,7 +14,7 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use storage::Segment;
 use storage::schema::{Table, spans};
@@ -84,11 +84,9 @@ fn statistics(segment: &Segment, schema: &SchemaRef) -> Statistics {
 }
 
 fn prune(segments: &mut Vec<Arc<Segment>>, schema: &SchemaRef, predicate: &Arc<dyn PhysicalExpr>) -> Result<()> {
+    let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema));
     // A predicate that the pruner cannot use leaves every segment.
-    let Ok(pruning) = PruningPredicate::try_new(Arc::clone(predicate), Arc::clone(schema)) else { return Ok(()) };
-    if pruning.always_true() {
-        return Ok(());
-    }
+    let Some(pruning) = builder.build(Arc::clone(predicate)) else { return Ok(()) };
     let mut kept = pruning.prune(&Known(segments))?.into_iter();
     segments.retain(|_| kept.next().unwrap_or(true));
     Ok(())

@@ -16,10 +16,6 @@ use super::{attributes_argument, text_argument};
 
 pub(crate) const COMPARE: &str = "attribute_compare";
 
-/// Types of `value`, to one of which a plan casts.
-pub(crate) const TYPES: [DataType; 5] =
-    [DataType::Utf8View, DataType::Int64, DataType::UInt64, DataType::Float64, DataType::Boolean];
-
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Compare(Signature);
 

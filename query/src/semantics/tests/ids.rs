@@ -69,7 +69,7 @@ async fn ids_keep_their_meaning_through_the_shapes_of_a_query() {
         ("SELECT count(*) FROM spans WHERE (SELECT max(trace_id) FROM traces) = 'abababababababab0000000000000003'", &["6"]),
         ("SELECT count(*) FROM traces t WHERE EXISTS (SELECT 1 FROM spans s WHERE s.trace_id = t.trace_id AND s.service_name = 'db')", &["2"]),
         ("SELECT count(*) FROM spans s JOIN traces t ON s.trace_id = t.trace_id", &["6"]),
-        ("SELECT count(*) FROM spans s JOIN traces t USING (trace_id) WHERE trace_id = 'abababababababab0000000000000001'", &["2"]),
+        ("SELECT count(*) FROM spans s JOIN traces t USING (trace_id) WHERE t.trace_id = 'abababababababab0000000000000001'", &["2"]),
         ("SELECT c.span_name FROM spans c JOIN spans p ON c.parent_span_id = p.span_id WHERE p.span_name = 'checkout'", &["SELECT"]),
         ("SELECT s.span_name FROM spans s JOIN (VALUES ('ABABABABABABABAB0000000000000001')) v(hex) ON s.trace_id = v.hex ORDER BY 1", &["SELECT", "checkout"]),
         ("SELECT count(*) FROM spans s JOIN (SELECT 'abababababababab0000000000000001' AS trace_id) v USING (trace_id)", &["2"]),
