@@ -86,10 +86,17 @@ impl From<DataFusionError> for Error {
             DataFusionError::Collection(errors) if !errors.is_empty() => {
                 Self::BadQuery { message: plain(&errors[0].strip_backtrace()), position }
             }
+            // The Parquet reader evaluates filters, and makes text of their errors.
+            _ if message.contains(IN_FILTER) => {
+                let message = message.rsplit(IN_FILTER).next().unwrap_or_default();
+                Self::bad_query(format!("a condition failed on a stored value: {}", plain(message)))
+            }
             _ => Self::Internal(message),
         }
     }
 }
+
+const IN_FILTER: &str = "Error evaluating filter predicate: ";
 
 impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {

@@ -3,7 +3,7 @@
 use std::mem;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::expr::{BinaryExpr, InList, Like, ScalarFunction};
 use datafusion::logical_expr::{Between, Case, Cast, Operator, TryCast};
@@ -100,6 +100,12 @@ fn literal_id(literal: ScalarValue, width: Width, name: &str) -> Result<ScalarVa
         }
         other => Ok(other),
     }
+}
+
+/// Whether the expression ends a query over a value of the wrong form.
+pub(crate) fn can_fail_by_value(expr: &Expr) -> bool {
+    let fails = |expr: &Expr| matches!(expr, Expr::ScalarFunction(call) if matches!(call.func.name(), "id_from_text" | "checked_id"));
+    expr.exists(|expr| Ok(fails(expr))).unwrap_or(true)
 }
 
 fn compares(operator: Operator) -> bool {

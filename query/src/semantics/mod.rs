@@ -27,5 +27,6 @@ mod typed;
 mod tests;
 
 pub(crate) use functions::callable;
+pub(crate) use ids::can_fail_by_value;
 pub(crate) use planner::AttributePlanner;
 pub(crate) use rule::Meaning;

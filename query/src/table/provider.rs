@@ -27,6 +27,7 @@ use storage::schema::Table;
 use storage::{Snapshot, TableSnapshot};
 
 use super::segments;
+use crate::semantics::can_fail_by_value;
 
 #[derive(Debug)]
 pub(crate) struct SnapshotTable {
@@ -103,9 +104,11 @@ impl TableProvider for SnapshotTable {
             filter.clone().map(|filter| state.create_physical_expr(filter, &schema)).transpose()
         };
         let (predicate, whole) = (over(&read)?, over(&self.schema)?);
+        // The Parquet reader keeps only the text of an error in its filter, and with it no kind.
+        let pushdown = self.table == Table::Spans && !filters.iter().any(can_fail_by_value);
         let partitions = state.config().target_partitions().max(1);
         let segments =
-            segments::scan(self.table, &self.schema, &self.rows().segments, &columns, whole.as_ref(), partitions)?;
+            segments::scan(&self.schema, &self.rows().segments, &columns, whole.as_ref(), pushdown, partitions)?;
         let legs = [self.memory_leg(&columns, partitions)?, segments];
         let mut filtered = legs
             .into_iter()

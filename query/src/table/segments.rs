@@ -17,17 +17,18 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use storage::Segment;
-use storage::schema::{Table, spans};
+use storage::schema::spans;
 
 use crate::session::store_url;
 
-/// A Parquet leg over the segments that `predicate` (over the whole schema) leaves; `None` if none is left.
+/// A Parquet leg over the segments that `predicate` (over the whole schema) leaves; `None` if none is left. With
+/// `pushdown` the reader evaluates filters itself, column by column.
 pub(crate) fn scan(
-    table: Table,
     schema: &SchemaRef,
     segments: &[Arc<Segment>],
     columns: &[usize],
     predicate: Option<&Arc<dyn PhysicalExpr>>,
+    pushdown: bool,
     partitions: usize,
 ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let mut live: Vec<Arc<Segment>> = segments.iter().filter(|segment| segment.row_count > 0).cloned().collect();
@@ -40,8 +41,8 @@ pub(crate) fn scan(
     // Newest first, so that a query for the newest rows soon knows what it need not read.
     live.sort_by_key(|segment| std::cmp::Reverse(segment.start_range.map(|(_, latest)| latest)));
     let source = ParquetSource::new(TableSchema::from(Arc::clone(schema)))
-        .with_pushdown_filters(table == Table::Spans)
-        .with_reorder_filters(table == Table::Spans);
+        .with_pushdown_filters(pushdown)
+        .with_reorder_filters(pushdown);
     let statistics: Vec<Arc<Statistics>> = live.iter().map(|segment| Arc::new(statistics(segment, schema))).collect();
     let total = Statistics::try_merge_iter(statistics.iter().map(AsRef::as_ref), schema)?;
     let mut groups = vec![Vec::new(); partitions.min(live.len())];

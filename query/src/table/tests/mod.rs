@@ -10,7 +10,7 @@ use storage::SnapshotSource;
 use storage::schema::Table;
 
 use crate::testing::{TestSource, TestSpan, Value, ask, span_id, trace_id};
-use crate::{Config, Engine};
+use crate::{Config, Engine, Error};
 
 async fn engine(memory: &[TestSpan], segments: &[Vec<TestSpan>]) -> Engine {
     Engine::new(Config { threads: 2, ..Config::default() }, TestSource::new(memory, segments).await).unwrap()
@@ -59,6 +59,15 @@ async fn blooms_and_pushdown_work_on_binary_view_ids() {
     assert_eq!(metric(&engine, list, "row_groups_pruned_bloom_filter").await, "1 total → 0 matched");
     let grouped = "SELECT count(*) FROM (SELECT trace_id FROM spans GROUP BY trace_id)";
     assert_eq!(ask(&engine, grouped).await.unwrap(), ["500"]);
+}
+
+#[tokio::test]
+async fn a_filter_that_fails_on_a_value_is_the_querys_fault() {
+    let engine = engine(&[], &[vec![TestSpan::new(1, 1, None)]]).await;
+    match ask(&engine, "SELECT 1 FROM spans WHERE CAST(service_name AS INT) = 5").await {
+        Err(Error::BadQuery { message, .. }) => assert!(message.contains("shop"), "{message}"),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
