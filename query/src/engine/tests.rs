@@ -173,7 +173,10 @@ async fn planning_reads_no_file_and_statistics_answer_counts() {
     let engine = unreadable().await;
     assert!(ask(&engine, "EXPLAIN SELECT * FROM spans WHERE service_name = 'x'").await.is_ok());
     assert_eq!(ask(&engine, "SELECT count(*) FROM spans").await.unwrap(), ["42"]);
-    // Outside of the segment's times it need not be opened.
+    // A segment outside of the times asked for is not even part of the plan.
+    let plan =
+        ask(&engine, "EXPLAIN SELECT span_name FROM spans WHERE start_time > '2020-01-01T00:00:00Z'").await.unwrap();
+    assert!(!plan.join("\n").contains("gone.parquet"), "{plan:?}");
     assert_eq!(
         ask(&engine, "SELECT count(*) FROM spans WHERE start_time > '2020-01-01T00:00:00Z'").await.unwrap(),
         ["2"]

@@ -3,7 +3,7 @@
 //! - `planner`: `attributes['key']` while SQL is planned.
 //! - `rule`: one walk over the plan before types are coerced; it rewrites each node's expressions.
 //! - `kinds`: which columns and expressions are ids or come from attributes, through subqueries, unions and aggregates.
-//! - `ids`: comparisons and conversions of ids; `id_functions`: what they call.
+//! - `ids`: comparisons and conversions of ids; `id_values`: what is compared with them; `id_functions`: what plans call.
 //! - `lenient`: functions that may be given an id.
 //! - `typed`: comparisons and conversions of attributes; `attributes`: what they call.
 //! - `twins`: hidden columns that carry typed attributes out of a subquery.
@@ -15,6 +15,7 @@
 pub(crate) mod attributes;
 mod functions;
 pub(crate) mod id_functions;
+mod id_values;
 mod ids;
 mod kinds;
 mod lenient;

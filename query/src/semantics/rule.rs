@@ -14,7 +14,7 @@ use datafusion::prelude::Expr;
 use super::functions::id_text;
 use super::kinds::{self, Kind, Scope, is_text};
 use super::typed::Twin;
-use super::{ids, twins, typed};
+use super::{id_values, ids, twins, typed};
 
 /// The walk, as DataFusion runs it before it coerces types.
 #[derive(Debug)]
@@ -179,17 +179,18 @@ impl Expressions<'_> {
         let member = kinds.first().copied().unwrap_or(Kind::Plain);
         match (self.scope.kind(&value), member) {
             (Kind::Id(width), Kind::Id(other)) => {
-                ids::same_width(&value, width, &Expr::Column(column), other)?;
+                id_values::same_width(&value, width, &Expr::Column(column), other)?;
                 Ok((value, plan))
             }
             (Kind::Id(width), _) => {
-                let name = ids::name(&value);
-                let converted = ids::to_id(Expr::Column(column.clone()), &inner, width, &name)?.alias(column.name);
+                let name = id_values::name(&value);
+                let converted =
+                    id_values::to_id(Expr::Column(column.clone()), &inner, width, &name)?.alias(column.name);
                 Ok((value, LogicalPlan::Projection(Projection::try_new(vec![converted], Arc::new(plan))?)))
             }
             (_, Kind::Id(width)) => {
                 let data_type = self.scope.data_type(&value);
-                Ok((ids::to_id(value, &data_type, width, &column.name)?, plan))
+                Ok((id_values::to_id(value, &data_type, width, &column.name)?, plan))
             }
             _ => Ok((typed::for_membership(self, value, &inner), plan)),
         }
@@ -209,15 +210,15 @@ impl Expressions<'_> {
             let (left_kind, right_kind) = (left_scope.kind(one), right_scope.kind(other));
             match (left_kind, right_kind) {
                 (Kind::Id(width), Kind::Id(other_width)) => {
-                    ids::same_width(one, width, other, other_width)?;
+                    id_values::same_width(one, width, other, other_width)?;
                 }
                 (Kind::Id(width), _) => {
                     let data_type = right_scope.data_type(other);
-                    *other = ids::to_id(other.clone(), &data_type, width, &ids::name(one))?;
+                    *other = id_values::to_id(other.clone(), &data_type, width, &id_values::name(one))?;
                 }
                 (_, Kind::Id(width)) => {
                     let data_type = left_scope.data_type(one);
-                    *one = ids::to_id(one.clone(), &data_type, width, &ids::name(other))?;
+                    *one = id_values::to_id(one.clone(), &data_type, width, &id_values::name(other))?;
                 }
                 _ => {}
             }
