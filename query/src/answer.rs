@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricValue;
@@ -146,6 +147,13 @@ fn add_scans(plan: &dyn ExecutionPlan, stats: &mut Stats) {
 }
 
 fn add_scan(leaf: &dyn ExecutionPlan, stats: &mut Stats, files: &mut HashSet<String>) {
+    let scan = leaf.downcast_ref::<DataSourceExec>();
+    if let Some(memory) = scan.and_then(|scan| scan.data_source().downcast_ref::<MemorySourceConfig>()) {
+        // Scans of memory keep no metrics, and always pass all their rows on.
+        let rows: usize = memory.partitions().iter().flatten().map(RecordBatch::num_rows).sum();
+        stats.rows_scanned = stats.rows_scanned.saturating_add(rows as u64);
+        return;
+    }
     let Some(metrics) = leaf.metrics() else { return };
     for metric in metrics.iter() {
         let add = |to: &mut u64, count: usize| *to = to.saturating_add(count as u64);
@@ -160,7 +168,7 @@ fn add_scan(leaf: &dyn ExecutionPlan, stats: &mut Stats, files: &mut HashSet<Str
             _ => {}
         }
     }
-    if leaf.downcast_ref::<DataSourceExec>().is_some() {
+    if scan.is_some() {
         // A file counts once its reader has asked for bytes of it.
         for metric in metrics.iter() {
             if let MetricValue::Count { name, count } = metric.value()

@@ -8,7 +8,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use storage::schema::attributes as schema;
 
 use crate::engine::{Engine, SqlRequest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::services::Listed;
 use crate::text::{TimeRange, filter};
 
@@ -60,12 +60,16 @@ impl Engine {
         let sql = format!("SELECT attributes, resource FROM spans{}", filter(&range.conditions("spans")));
         let request = SqlRequest { limit: Some(MAX_SPANS), ..SqlRequest::new(sql.clone()) };
         let mut answer = self.sql(request).await?;
-        let mut catalogue = Catalogue::default();
-        while let Some(batch) = answer.next().await {
-            catalogue.add(&batch?, prefix)?;
-            // Counting is work between batches; others shall have their turn.
-            tokio::task::yield_now().await;
-        }
+        let prefix = prefix.to_owned();
+        // Counting is work for the query threads.
+        let counting = self.threads.spawn(async move {
+            let mut catalogue = Catalogue::default();
+            while let Some(batch) = answer.next().await {
+                catalogue.add(&batch?, &prefix)?;
+            }
+            Ok::<_, Error>((catalogue, answer))
+        });
+        let (catalogue, answer) = counting.join().await??;
         let exact = !answer.truncated() && !catalogue.cut;
         Ok(Listed { items: catalogue.most_frequent(limit), stats: answer.stats(), sql, exact })
     }

@@ -45,7 +45,7 @@ pub struct Engine {
     config: Arc<Config>,
     sessions: Arc<Sessions>,
     permits: Arc<Semaphore>,
-    threads: Threads,
+    pub(crate) threads: Threads,
 }
 
 /// A query ready to run.

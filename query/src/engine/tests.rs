@@ -69,6 +69,16 @@ async fn rows_end_at_the_limit_and_say_so() {
 }
 
 #[tokio::test]
+async fn the_cost_counts_rows_in_memory_and_in_segments() {
+    let engine = engine(Config::default()).await;
+    let mut answer = engine.sql(SqlRequest::new("SELECT service_name FROM spans WHERE duration_ns > 5")).await.unwrap();
+    answer.collect().await.unwrap();
+    let stats = answer.stats();
+    assert_eq!((stats.rows_scanned, stats.segments_scanned, stats.segments_total), (6, 2, 2));
+    assert!(stats.bytes_scanned > 0 && stats.ms > 0.0, "{stats:?}");
+}
+
+#[tokio::test]
 async fn dropping_an_answer_stops_its_query() {
     let engine = engine(Config { max_concurrent_queries: 1, ..Config::default() }).await;
     let endless = "SELECT value FROM generate_series(1, 1000000000000)";
