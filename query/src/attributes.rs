@@ -13,7 +13,7 @@ use crate::services::Listed;
 use crate::text::{TimeRange, filter};
 
 /// Spans that are looked at; what is said of more is not exact.
-const MAX_SPANS: usize = 200_000;
+const MAX_SPANS: usize = 20_000;
 const MAX_KEYS: usize = 20_000;
 /// Values that are counted for a key; later ones only count for the key.
 const MAX_VALUES: usize = 1_000;
