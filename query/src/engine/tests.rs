@@ -55,6 +55,30 @@ async fn a_query_that_needs_too_much_memory_says_so() {
 }
 
 #[tokio::test]
+async fn functions_that_make_gigabytes_of_one_row_are_unknown() {
+    let engine = engine(Config::default()).await;
+    for sql in [
+        "SELECT repeat('x', 2000000000)",
+        "SELECT lpad('x', 2000000000)",
+        "SELECT rpad('x', 2000000000)",
+        "SELECT array_repeat(1, 1000000000)",
+        "SELECT list_repeat(1, 1000000000)",
+        "SELECT range(0, 1000000000)",
+        "SELECT generate_series(0, 1000000000)",
+        "SELECT array_resize([1], 1000000000, 1)",
+    ] {
+        assert!(matches!(ask(&engine, sql).await, Err(Error::BadQuery { .. })), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn now_is_a_time_also_in_a_filter_on_segments() {
+    let engine = engine(Config::default()).await;
+    let sql = "SELECT count(*) FROM spans WHERE start_time < now() + interval '1 day'";
+    assert_eq!(ask(&engine, sql).await.unwrap(), ["6"]);
+}
+
+#[tokio::test]
 async fn rows_end_at_the_limit_and_say_so() {
     let engine = engine(Config { default_row_limit: 3, max_row_limit: 5, ..Config::default() }).await;
     for (limit, rows, truncated) in [(None, 3, true), (Some(5), 5, true), (Some(1), 1, true), (Some(0), 0, true)] {

@@ -363,7 +363,7 @@ export const PLACES = {
     await page.goto(
       `${url}/sql?q=SELECT+trace_id,+service_name,+status_message,+duration_ns+FROM+spans+LIMIT+50`,
     );
-    await page.getByText(/^50 rows/).waitFor();
+    await page.getByText(/^50 rows$/).waitFor();
     await page.locator(".cm-content").waitFor();
     await page.getByRole("gridcell").nth(3).click();
   },
