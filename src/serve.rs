@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use collector::{OtlpDecoder, Pipeline, Receiver};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::{Clock, Store, SystemClock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,7 @@ pub struct Shop {
 /// Runs until a signal, or until the WAL fails.
 pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
     listeners::check(&config.server)?;
+    raise_file_limit();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started_at = clock.now();
     let (stop, stopping) = watch::channel(false);
@@ -138,6 +140,14 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
     tokio::select! {
         drained = drain => drained,
         () = signals.second() => bail!("stopped at the second signal; what was acknowledged is in the WAL"),
+    }
+}
+
+/// Connections must not use up the files that the WAL and segments need.
+fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
+        tracing::warn!(limit = ?limit.current, "the limit on open files could not be raised");
     }
 }
 

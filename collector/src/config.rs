@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::{Buf, BufMut, Bytes};
+
 use crate::Error;
 
 const KIB: usize = 1024;
@@ -70,6 +72,39 @@ impl Limits {
     pub const MAX_VALUE_DEPTH: usize = 64;
     /// Offsets inside a column are 32 bits wide.
     pub const MAX_DECODED_BYTES: usize = 1_024 * MIB;
+
+    /// The limits that decide which spans of a request count and what is cut off them, to be stored beside it.
+    pub(crate) fn judging(&self) -> Bytes {
+        let mut out = Vec::with_capacity(7 * 8);
+        for limit in [self.attributes, self.events_per_span, self.links_per_span, self.text_bytes, self.value_depth] {
+            out.put_u64_le(limit as u64);
+        }
+        out.put_u64_le(self.future_seconds);
+        out.put_u64_le(self.max_age_seconds.unwrap_or(u64::MAX));
+        out.into()
+    }
+
+    /// These limits with what [`judging`](Self::judging) gave; as they are if that is of another version.
+    pub(crate) fn judged_by(&self, judging: &Bytes) -> Self {
+        let mut judging = judging.clone();
+        if judging.len() != 7 * 8 {
+            return self.clone();
+        }
+        let mut next = || judging.get_u64_le();
+        let mut size = || usize::try_from(next()).unwrap_or(usize::MAX);
+        let (attributes, events_per_span, links_per_span, text_bytes, value_depth) =
+            (size(), size(), size(), size(), size());
+        Self {
+            attributes,
+            events_per_span,
+            links_per_span,
+            text_bytes,
+            value_depth: value_depth.min(Self::MAX_VALUE_DEPTH),
+            future_seconds: next(),
+            max_age_seconds: Some(next()).filter(|seconds| *seconds != u64::MAX),
+            ..self.clone()
+        }
+    }
 
     pub fn validate(&self) -> Result<(), Error> {
         let refuse = |message: String| Err(Error::Config(message));
@@ -167,6 +202,16 @@ impl ReceiverConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_judged_again_as_it_was_judged_first() {
+        let then = Limits { future_seconds: 7, attributes: 3, max_age_seconds: Some(9), ..Limits::default() };
+        let today = Limits { request_bytes: 5, text_bytes: 1, ..Limits::default() };
+        assert_eq!(today.judged_by(&then.judging()), Limits { request_bytes: 5, ..then.clone() });
+        let without_age = Limits { max_age_seconds: None, ..then };
+        assert_eq!(today.judged_by(&without_age.judging()).max_age_seconds, None);
+        assert_eq!(today.judged_by(&Bytes::from_static(b"?")), today);
+    }
 
     #[test]
     fn defaults_are_valid_and_limits_cannot_be_switched_off() {

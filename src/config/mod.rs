@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::{Address, ServerArgs};
 
+/// One decision may gather everything pending into one batch, whose columns end at 2 GiB.
+const MAX_SPANS_BYTES: usize = 1_536 << 20;
+
 /// The whole of it. Every key has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -215,6 +218,12 @@ impl Config {
         self.query().validate().map_err(anyhow::Error::msg)?;
         if self.wal.file_bytes < 1 << 16 {
             bail!("wal.file_bytes is {}, but a log file needs at least 65536", self.wal.file_bytes);
+        }
+        if self.memory.spans_bytes > MAX_SPANS_BYTES {
+            bail!(
+                "memory.spans_bytes is {}, but must be at most {MAX_SPANS_BYTES}: offsets inside a column have 32 bits",
+                self.memory.spans_bytes
+            );
         }
         if self.flush.max_bytes == 0 || self.memory.spans_bytes < self.flush.max_bytes {
             bail!(

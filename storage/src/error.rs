@@ -8,7 +8,7 @@ pub enum Error {
     #[error("data directory {path} is in use by process {holder}")]
     Locked { path: PathBuf, holder: String },
 
-    /// Stored bytes contradict themselves. Nothing was changed; a person or `spanhouse repair` decides.
+    /// Stored bytes contradict themselves. Nothing was changed; a person decides.
     #[error("{what} is damaged: {detail}")]
     Damaged { what: String, detail: String },
 

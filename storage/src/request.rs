@@ -29,6 +29,9 @@ pub struct Request {
     pub body: Bytes,
     /// Hash of the inflated body: tells a repeated request from a new one.
     pub content_hash: u128,
+    /// What its spans were judged by, in the [`Decoder`]'s own form, so that settings of a later day change nothing.
+    /// At most 255 bytes.
+    pub judged_by: Bytes,
 }
 
 /// Turns a stored request into columns again.

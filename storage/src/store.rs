@@ -1,7 +1,7 @@
 //! The store: requests in, snapshots out, and flushes in between.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ use crate::{Error, Result};
 /// What a durable record does to memory, and whom to tell.
 #[derive(Debug)]
 enum Effect {
-    Insert { arrival: UnixNanos, batch: SpanBatch, hash: u128, done: oneshot::Sender<Result<()>> },
+    Insert { arrival: UnixNanos, batch: SpanBatch, bytes: usize, hash: u128, done: oneshot::Sender<Result<()>> },
     Decide { decisions: Vec<Decision>, done: oneshot::Sender<Result<()>> },
     Seal { epoch: u64, done: oneshot::Sender<Result<()>> },
 }
@@ -83,6 +83,8 @@ struct Shared {
     repeats: Mutex<Repeats>,
     view: View,
     wal: WalHandle<Effect>,
+    /// Bytes of columns between append and apply.
+    under_way_bytes: AtomicUsize,
     objects: Arc<SyncedStore>,
     sealed: Notify,
     closing: AtomicBool,
@@ -187,6 +189,7 @@ impl Store {
             repeats,
             view: View::default(),
             wal,
+            under_way_bytes: AtomicUsize::new(0),
             objects,
             sealed: Notify::new(),
             closing: AtomicBool::new(false),
@@ -234,9 +237,11 @@ impl Store {
         }
         let (done, wait) = oneshot::channel();
         let arrival = request.arrival;
-        let queued = shared
-            .check_room()
-            .and_then(|()| shared.wal.append(Record::Request(request), Effect::Insert { arrival, batch, hash, done }));
+        let bytes = batch.columns().get_array_memory_size();
+        let queued = shared.take_room(bytes).and_then(|()| {
+            let effect = Effect::Insert { arrival, batch, bytes, hash, done };
+            shared.wal.append(Record::Request(request), effect).inspect_err(|_| shared.give_back_room(bytes))
+        });
         if let Err(error) = queued {
             lock(&shared.repeats).failed(hash);
             return Err(error);
@@ -341,13 +346,21 @@ impl SnapshotSource for Store {
 }
 
 impl Shared {
-    fn check_room(&self) -> Result<()> {
-        let bytes = lock(&self.memory).bytes();
-        if bytes > self.config.memory_bytes {
+    /// Reserves memory for columns on their way to be applied, and refuses if that is too much with what is there.
+    fn take_room(&self, bytes: usize) -> Result<()> {
+        let under_way = self.under_way_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let taken = lock(&self.memory).bytes().saturating_add(under_way);
+        // A request that is larger than all that is allowed must still get through an empty store.
+        if taken > 0 && taken.saturating_add(bytes) > self.config.memory_bytes {
+            self.give_back_room(bytes);
             self.sealed.notify_one();
-            return Err(Error::Busy(format!("{bytes} bytes of spans wait to become segments")));
+            return Err(Error::Busy(format!("{taken} bytes of spans wait to become segments")));
         }
         Ok(())
+    }
+
+    fn give_back_room(&self, bytes: usize) {
+        self.under_way_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     async fn outcome(&self, wait: oneshot::Receiver<Result<()>>) -> Result<()> {
@@ -372,8 +385,9 @@ impl Shared {
     fn apply(&self, Durable { lsn, payload }: Durable<Effect>) {
         // Whoever asked may be gone; the record counts all the same.
         match payload {
-            Effect::Insert { arrival, batch, hash, done } => {
+            Effect::Insert { arrival, batch, bytes, hash, done } => {
                 let inserted = lock(&self.memory).insert(lsn, arrival, &batch);
+                self.give_back_room(bytes);
                 lock(&self.repeats).stored(hash, arrival);
                 let _ = done.send(inserted);
             }
@@ -390,7 +404,14 @@ impl Shared {
     }
 
     /// Seals the open epoch; `None` if it is empty.
-    async fn seal(&self) -> Result<Option<FlushReport>> {
+    async fn seal(self: &Arc<Self>) -> Result<Option<FlushReport>> {
+        let shared = Arc::clone(self);
+        // A caller that leaves must not free the epoch's number before its seal is applied: a second seal of the same
+        // number would take the next epoch's spans with it.
+        tokio::spawn(async move { shared.seal_to_the_end().await }).await.unwrap_or(Err(Error::Closed))
+    }
+
+    async fn seal_to_the_end(&self) -> Result<Option<FlushReport>> {
         let _one_at_a_time = self.sealing.lock().await;
         let report = {
             let memory = lock(&self.memory);

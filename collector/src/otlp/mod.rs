@@ -65,8 +65,8 @@ pub fn decode(
 
 /// Decodes stored requests for the store's replay.
 ///
-/// They were within the limits of their time, so that lower limits of today must not lose them: of `limits`, the sizes
-/// of requests do not count here.
+/// They were judged by the limits of their time, which they carry, so that today's lose nothing and bring nothing back. Of
+/// `limits`, the sizes of requests do not count here.
 #[derive(Debug, Clone, Default)]
 pub struct OtlpDecoder {
     pub limits: Limits,
@@ -74,11 +74,11 @@ pub struct OtlpDecoder {
 
 impl storage::Decoder for OtlpDecoder {
     fn decode(&self, request: &Request) -> Result<SpanBatch, Box<dyn std::error::Error + Send + Sync>> {
-        let Request { arrival, content_type, encoding, body, .. } = request;
+        let Request { arrival, content_type, encoding, body, judged_by, .. } = request;
         let limits = Limits {
             request_bytes: Limits::MAX_DECODED_BYTES,
             decoded_bytes: Limits::MAX_DECODED_BYTES,
-            ..self.limits.clone()
+            ..self.limits.judged_by(judged_by)
         };
         match decode(&limits, *content_type, *encoding, body, *arrival)?.batch {
             Some(batch) => Ok(batch),

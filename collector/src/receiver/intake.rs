@@ -65,7 +65,8 @@ impl Receiver {
         let mut is_duplicate = false;
         if let Some(batch) = batch {
             let span_count = batch.span_count();
-            let request = Request { arrival, content_type, encoding, body, content_hash };
+            let judged_by = self.config.limits.judging();
+            let request = Request { arrival, content_type, encoding, body, content_hash, judged_by };
             match self.sink.append(request, batch).await? {
                 Appended::Stored => add(&self.metrics.spans, span_count as u64),
                 Appended::Duplicate => {

@@ -113,7 +113,9 @@ impl Memory {
     /// here.
     pub fn seal(&mut self, lsn: Lsn, number: u64) {
         self.applied = lsn;
-        let mut epoch = std::mem::replace(&mut self.open, Epoch::new(number + 1));
+        // A log that was not synced may end before what the tables have; no epoch of theirs may come again.
+        let next = number.max(self.spans.epoch).max(self.traces.epoch) + 1;
+        let mut epoch = std::mem::replace(&mut self.open, Epoch::new(next));
         epoch.number = number;
         if number <= self.traces.epoch {
             epoch.traces.clear();

@@ -2,7 +2,7 @@
 //!
 //! Spans stay in the batch that brought them; a trace knows its rows. A batch goes when its last row is taken.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -91,10 +91,19 @@ impl Pending {
 
     /// Takes the named traces out; `None` if none of them is here.
     pub fn take(&mut self, ids: &[TraceId]) -> Result<Option<Gathered>> {
-        let taken: Vec<(usize, PendingTrace)> =
-            ids.iter().enumerate().filter_map(|(index, id)| Some((index, self.traces.remove(id)?))).collect();
+        let mut named = HashSet::new();
+        let taken: Vec<(usize, PendingTrace)> = ids
+            .iter()
+            .enumerate()
+            .filter(|(_, id)| named.insert(**id))
+            .filter_map(|(index, id)| Some((index, self.traces.get(id)?.clone())))
+            .collect();
         let column_of = |lsn: &Lsn| self.chunks.get(lsn).map(|chunk| &chunk.columns);
         let gathered = gather(column_of, taken.iter().map(|(index, trace)| (*index, trace)))?;
+        // Nothing is taken before it is gathered, so that an error leaves all as it was.
+        for id in ids {
+            self.traces.remove(id);
+        }
         for (lsn, _) in taken.iter().flat_map(|(_, trace)| &trace.rows) {
             self.spans -= 1;
             if let Some(chunk) = self.chunks.get_mut(lsn) {

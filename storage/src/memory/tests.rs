@@ -128,6 +128,28 @@ fn decided_spans_do_not_hold_on_to_the_requests_that_brought_them() {
     assert!(decided * 10 < whole, "10 of 1,000 spans take {decided} of {whole} bytes");
 }
 
+#[test]
+fn a_trace_named_twice_is_decided_once() {
+    let mut memory = memory_at(0, 0);
+    memory.insert(Lsn(1), UnixNanos(0), &batch(&[(1, 1), (2, 2)])).unwrap();
+    memory.decide(Lsn(2), UnixNanos(0), &[keep(1), keep(1)]).unwrap();
+    assert_eq!(span_ids(&memory.open.spans).len(), 1);
+    assert_eq!(memory.pending.span_count(), 1);
+}
+
+#[test]
+fn an_epoch_that_the_tables_have_never_comes_again() {
+    // As after a power cut, where the log was not synced and ends before what the tables have.
+    let mut memory = memory_at(5, 5);
+    memory.insert(Lsn(1), UnixNanos(0), &batch(&[(1, 1)])).unwrap();
+    memory.seal(Lsn(2), 3);
+    memory.decide(Lsn(3), UnixNanos(0), &[keep(1)]).unwrap();
+    let open = memory.open.number;
+    assert!(open > 5, "epoch {open} is in the tables");
+    memory.seal(Lsn(4), open);
+    assert_eq!(memory.sealed.len(), 1);
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => proptest::collection::vec(0u8..6, 1..5)

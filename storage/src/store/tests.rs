@@ -51,6 +51,7 @@ fn request(pairs: &[(u8, u8)]) -> Request {
         encoding: Encoding::Identity,
         body: Bytes::from(body),
         content_hash,
+        judged_by: Bytes::new(),
     }
 }
 
@@ -224,6 +225,29 @@ fn listing(directory: &Path) -> Vec<(std::path::PathBuf, u64, std::time::SystemT
     }
     found.sort();
     found
+}
+
+#[tokio::test]
+async fn a_flush_whose_caller_leaves_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    append(&store, &[(1, 1), (2, 2)]).await;
+    store.decide(vec![keep(1)]).await.unwrap();
+    {
+        let mut left = std::pin::pin!(store.flush());
+        // Far enough to name the epoch in the log, and no further.
+        for _ in 0..2 {
+            assert!(futures::poll!(&mut left).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    let (decided, flushed) = tokio::join!(store.decide(vec![keep(2)]), store.flush());
+    decided.unwrap();
+    flushed.unwrap();
+    store.flush().await.unwrap();
+    assert_eq!(seen(&store).await, [(1, 1), (2, 2)]);
+    drop(store);
+    assert_eq!(seen(&open(directory.path()).await).await, [(1, 1), (2, 2)]);
 }
 
 #[tokio::test]

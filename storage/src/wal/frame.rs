@@ -22,6 +22,8 @@ pub(super) struct FileHeader {
     pub salt: u64,
     pub first_lsn: u64,
     pub first_group: u64,
+    /// Whether each group was synced before the next was written.
+    pub synced: bool,
 }
 
 impl FileHeader {
@@ -33,6 +35,7 @@ impl FileHeader {
         out.put_u64_le(self.salt);
         out.put_u64_le(self.first_lsn);
         out.put_u64_le(self.first_group);
+        out.put_u8(u8::from(self.synced));
         let mut header = [0; HEADER_BYTES];
         header[..out.len()].copy_from_slice(&out);
         let checksum = crc32c::crc32c(&header[16..]);
@@ -50,6 +53,7 @@ impl FileHeader {
             salt: read_u64(header, 24)?,
             first_lsn: read_u64(header, 32)?,
             first_group: read_u64(header, 40)?,
+            synced: *header.get(48)? != 0,
         })
     }
 

@@ -52,7 +52,7 @@ impl Record {
     /// An upper bound, near the true size.
     pub(super) fn size_hint(&self) -> usize {
         match self {
-            Record::Request(request) => request.body.len() + 32,
+            Record::Request(request) => request.body.len() + request.judged_by.len() + 32,
             Record::Decisions(decisions) => {
                 8 + decisions.iter().map(|decision| 40 + decision.keep_reason.len()).sum::<usize>()
             }
@@ -74,6 +74,9 @@ impl Record {
                     Encoding::Zstd => 2,
                 });
                 out.put_u128_le(request.content_hash);
+                let length = u8::try_from(request.judged_by.len()).unwrap_or(u8::MAX);
+                out.put_u8(length);
+                out.extend_from_slice(&request.judged_by[..usize::from(length)]);
                 out.extend_from_slice(&request.body);
             }
             Record::Decisions(decisions) => {
@@ -96,7 +99,7 @@ impl Record {
         let unknown = |why| UnknownRecord { kind, why };
         match kind {
             REQUEST => {
-                if bytes.len() < 26 {
+                if bytes.len() < 27 {
                     return Err(unknown("it is too short"));
                 }
                 let arrival = UnixNanos(bytes.get_i64_le());
@@ -112,7 +115,12 @@ impl Record {
                     _ => return Err(unknown("its encoding is of a later version")),
                 };
                 let content_hash = bytes.get_u128_le();
-                Ok(Record::Request(Request { arrival, content_type, encoding, body: bytes, content_hash }))
+                let length = usize::from(bytes.get_u8());
+                if bytes.len() < length {
+                    return Err(unknown("what judged it is cut short"));
+                }
+                let judged_by = bytes.split_to(length);
+                Ok(Record::Request(Request { arrival, content_type, encoding, body: bytes, content_hash, judged_by }))
             }
             DECISIONS => {
                 let mut decisions = Vec::new();

@@ -83,13 +83,14 @@ pub fn replay(disk: &dyn Disk, mut apply: impl FnMut(Lsn, Record) -> Result<()>)
         // What stands at `offset` belongs to this group, if it was a frame once.
         let bad_group = if last_of_group { next_group } else { next_group - 1 };
         let behind = look_behind(&file, &header, offset, bad_group);
-        if let Some((at, position)) = behind.later_group {
+        // Groups that were not synced may reach the device in any order, so a hole among them is no damage.
+        if let Some((at, position)) = behind.later_group.filter(|_| header.synced) {
             return Err(damaged(format!(
                 "the frame at offset {offset}, lsn {}, is broken, but at offset {at} follows lsn {} of a later group",
                 report.next_lsn, position.lsn
             )));
         }
-        if !last_of_group || behind.same_group {
+        if !last_of_group || behind.same_group || behind.later_group.is_some() {
             report.torn_bytes += (file.len() - offset) as u64;
         }
         cut = Some(format!("WAL file {name} at offset {offset}"));

@@ -129,6 +129,7 @@ fn request(number: u64, size: usize) -> Record {
         encoding: Encoding::Gzip,
         body: Bytes::from(body),
         content_hash: u128::from(number),
+        judged_by: Bytes::from_static(&[9; 3]),
     })
 }
 
@@ -232,7 +233,7 @@ fn the_log_goes_on_behind_a_torn_end() {
     drop(wal);
     let name = disk.names()[0].clone();
     // The second frame was half written.
-    disk.edit(&name, |bytes| bytes[64 + 33 + 126 + 60] ^= 1);
+    disk.edit(&name, |bytes| bytes[64 + 33 + 130 + 60] ^= 1);
     let (numbers, report) = read(&disk).unwrap();
     assert_eq!(numbers, [1]);
     assert_eq!(report.torn_bytes, 0, "a frame that no longer reads cannot be told from old bytes");
@@ -342,7 +343,7 @@ proptest! {
             wal.append_and_wait(number, 100);
         }
         drop(wal);
-        let end = 64 + 4 * (33 + 126);
+        let end = 64 + 4 * (33 + 130);
         let name = disk.names()[0].clone();
         disk.edit(&name, |bytes| bytes[at] ^= 1 << bit);
         match read(&disk) {

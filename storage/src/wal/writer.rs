@@ -291,6 +291,7 @@ impl Writer {
             salt: rand::random(),
             first_lsn: replayed.next_lsn,
             first_group: replayed.next_group,
+            synced: config.durability == Durability::Fsync,
         };
         let current = new_file(&*disk, &mut spares, header, config.file_bytes)?;
         Ok(Self {
@@ -311,6 +312,9 @@ impl Writer {
         if self.current.offset + needed as u64 > self.current.size_bytes {
             self.rotate(needed as u64)?;
         }
+        // What a seal closes is committed, synced, to the tables, which must never be ahead of the log.
+        let sync = self.config.durability == Durability::Fsync
+            || group.iter().any(|(record, _)| matches!(record, Record::Seal { .. }));
         self.scratch.clear();
         let count = group.len();
         let mut durable = Vec::with_capacity(count);
@@ -323,7 +327,7 @@ impl Writer {
         self.next_group += 1;
         self.current.file.write_at(&self.scratch, self.current.offset)?;
         self.current.offset += self.scratch.len() as u64;
-        if self.config.durability == Durability::Fsync {
+        if sync {
             let start = std::time::Instant::now();
             self.current.file.sync()?;
             let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -348,6 +352,7 @@ impl Writer {
             salt: rand::random(),
             first_lsn: self.next_lsn,
             first_group: self.next_group,
+            synced: self.config.durability == Durability::Fsync,
         };
         let size = self.config.file_bytes.max(needed + HEADER_BYTES as u64);
         let next = new_file(&*self.disk, &mut self.spares, header, size)?;
@@ -364,7 +369,7 @@ impl Writer {
     /// holes.
     fn recycle<T>(&mut self, shared: &Shared<T>) -> io::Result<()> {
         let released = shared.released.load(Ordering::Relaxed);
-        while let Some(file) = self.full.pop_front_if(|file| file.end_lsn <= released) {
+        while let Some(file) = self.full.front().filter(|file| file.end_lsn <= released) {
             if self.spares.len() < self.config.spare_files && file.size_bytes == self.config.file_bytes {
                 let spare = format!("{SPARE}{}", file.name);
                 self.disk.rename(&file.name, &spare)?;
@@ -372,6 +377,8 @@ impl Writer {
             } else {
                 self.disk.remove(&file.name)?;
             }
+            // Only now: a file that could not be removed is tried again, and none behind it goes first.
+            self.full.pop_front();
             self.disk.sync()?;
         }
         self.publish(shared);

@@ -274,7 +274,14 @@ fn what_was_acknowledged_is_read_again_under_lower_limits() {
     let limits = Limits { request_bytes: 10, decoded_bytes: 10, ..Limits::default() };
     let (content_type, encoding) = (ContentType::OtlpProtobuf, Encoding::Identity);
     assert!(decode(&limits, content_type, encoding, &body, ARRIVAL).is_err());
-    let stored = storage::Request { arrival: ARRIVAL, content_type, encoding, body, content_hash: 0 };
+    let stored = storage::Request {
+        arrival: ARRIVAL,
+        content_type,
+        encoding,
+        body,
+        content_hash: 0,
+        judged_by: bytes::Bytes::new(),
+    };
     let decoder = crate::OtlpDecoder { limits };
     assert_eq!(storage::Decoder::decode(&decoder, &stored).unwrap().span_count(), 1);
 }

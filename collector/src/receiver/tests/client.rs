@@ -194,6 +194,15 @@ impl Call {
     }
 
     pub async fn send_to(self, client: &Client<HttpConnector, Full<Bytes>>, address: std::net::SocketAddr) -> Reply {
+        self.try_send_to(client, address).await.unwrap()
+    }
+
+    /// Fails where the connection ends before there is an answer.
+    pub async fn try_send_to(
+        self,
+        client: &Client<HttpConnector, Full<Bytes>>,
+        address: std::net::SocketAddr,
+    ) -> Result<Reply, hyper_util::client::legacy::Error> {
         let uri: Uri = format!("http://{address}{}", self.path).parse().unwrap();
         let mut request = Request::new(Full::new(Bytes::from(self.body)));
         *request.method_mut() = self.method;
@@ -202,8 +211,7 @@ impl Call {
         for (name, value) in self.headers {
             request.headers_mut().append(name, value.parse().unwrap());
         }
-        let response = client.request(request).await.unwrap();
-        read(response).await
+        Ok(read(client.request(request).await?).await)
     }
 }
 
