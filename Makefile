@@ -1,6 +1,7 @@
 # The same commands as CI. `make run` and `make test` set up what they need.
 
-# Built dependencies outlive a checkout, so that they are built once a machine.
+# Built dependencies outlive a checkout, so that they are built once a machine. Work in one checkout at a time: Cargo tells
+# the artefacts of two apart by the times of their files alone.
 CACHE ?= $(HOME)/.cache/spanhouse
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 VENV := $(CACHE)/venv
