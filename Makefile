@@ -52,7 +52,7 @@ web-check: web
 	cd $(WEB) && npm run --silent check && npm run --silent test
 
 bench-commits: ## What commits cost as the tables grow old (FLUSHES=1000)
-	$(CARGO) bench --profile quick --package storage --bench commits
+	$(CARGO) bench --package storage --bench commits
 
 browser:
 	@tests/setup/browser.sh
