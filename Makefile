@@ -9,7 +9,7 @@ WEB := ui/web
 CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run release test check fmt web web-check browser python bench-commits
+.PHONY: help run release test check fmt web web-check browser python bench-commits bench-steps
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -53,6 +53,9 @@ web-check: web
 
 bench-commits: ## What commits cost as the tables grow old (FLUSHES=1000)
 	$(CARGO) bench --package storage --bench commits
+
+bench-steps: ## What each step of ingest costs a span (CORPUS=FILE)
+	$(CARGO) bench --package collector --bench steps
 
 browser:
 	@tests/setup/browser.sh

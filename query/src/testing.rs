@@ -17,8 +17,9 @@ use parquet::basic::Compression;
 use parquet::file::properties::{BloomFilterPosition, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use storage::model::{AttributesBuilder, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
+use storage::rows::SpanRows;
 use storage::schema::{Table, spans, traces};
-use storage::{Segment, Snapshot, SnapshotSource, TableSnapshot};
+use storage::{MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 
 /// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
@@ -149,7 +150,7 @@ impl TestSpan {
     }
 }
 
-fn fill(to: &mut AttributesBuilder, values: &Values) {
+fn fill(to: &mut AttributesBuilder<'_>, values: &Values) {
     for (key, value) in values {
         match value {
             Value::Text(text) => to.push_text(key, text),
@@ -166,33 +167,33 @@ fn fill(to: &mut AttributesBuilder, values: &Values) {
 pub fn span_batch(spans: &[TestSpan]) -> RecordBatch {
     let mut builder = SpanBatchBuilder::default();
     for span in spans {
-        fill(&mut builder.attributes, &span.attributes);
-        fill(&mut builder.resource, &span.resource);
+        let resource = builder.resource(|to| fill(to, &span.resource));
+        let origin = builder.origin(resource, &span.service, Some("test"), None);
+        fill(&mut builder.attributes(), &span.attributes);
         for (time, name, values) in &span.events {
-            builder.events.push(UnixNanos(*time), name, |to| fill(to, values));
+            builder.event(UnixNanos(*time), name, |to| fill(to, values));
         }
         for (trace, linked, values) in &span.links {
-            builder.links.push(*trace, *linked, None, 0, |to| fill(to, values));
+            builder.link(*trace, *linked, None, 0, |to| fill(to, values));
         }
         builder.append(&SpanFields {
             trace_id: span.trace,
             span_id: span.span,
             parent_span_id: span.parent,
-            service_name: &span.service,
+            origin,
             span_name: &span.name,
             kind: &span.kind,
             status_code: &span.status,
             status_message: span.status_message.as_deref(),
             start: UnixNanos(span.start),
             duration_nanos: span.duration,
-            scope_name: Some("test"),
-            scope_version: None,
             trace_state: None,
             flags: 1,
         });
     }
-    let received = builder.finish().expect("columns").columns().clone();
-    let mut columns = received.columns().to_vec();
+    let rows = SpanRows::underived(builder.finish().expect("few spans")).record_batch().expect("columns");
+    let mut columns = rows.columns().to_vec();
+    columns.truncate(columns.len() - 11);
     let root = |of: fn(&TestSpan) -> &str| -> ArrayRef {
         Arc::new(StringViewArray::from_iter(spans.iter().map(|span| {
             let mut same = spans.iter().filter(|other| other.trace == span.trace);
@@ -297,7 +298,7 @@ impl TestSource {
 }
 
 fn in_memory(batch: RecordBatch) -> TableSnapshot {
-    TableSnapshot { memory: vec![batch], segments: Vec::new(), version: 0 }
+    TableSnapshot { memory: vec![MemoryRows::Columns(batch)], segments: Vec::new(), version: 0 }
 }
 
 async fn write(

@@ -45,6 +45,10 @@ pub enum Error {
     #[error("cannot build columns")]
     Columns(#[from] arrow::error::ArrowError),
 
+    /// More spans than fit one batch; the limits of requests rule it out.
+    #[error(transparent)]
+    TooLarge(#[from] crate::model::TooLarge),
+
     /// The store is closing.
     #[error("the store is closed")]
     Closed,

@@ -8,8 +8,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use crate::catalog::{DeltaCatalog, NewSegment};
 use crate::memory::{Committed, Epoch};
 use crate::model::UnixNanos;
+use crate::rows::SpanRows;
 use crate::schema::Table;
-use crate::segment;
+use crate::segment::{self, EncodedSegment};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -59,13 +60,8 @@ async fn write_segments(
     collector: &str,
     now: UnixNanos,
 ) -> Result<Vec<NewSegment>> {
-    if epoch.rows(table).is_empty() {
-        return Ok(Vec::new());
-    }
     let rows = Arc::clone(epoch);
-    let encoded = tokio::task::spawn_blocking(move || segment::encode(table, rows.rows(table)))
-        .await
-        .map_err(|_| Error::Closed)??;
+    let encoded = tokio::task::spawn_blocking(move || encode(&rows, table)).await.map_err(|_| Error::Closed)??;
     let mut segments = Vec::with_capacity(encoded.len());
     for file in encoded {
         // The same epoch always gets the same names, so a repeated flush overwrites what an interrupted one left.
@@ -84,4 +80,16 @@ async fn write_segments(
         });
     }
     Ok(segments)
+}
+
+fn encode(epoch: &Epoch, table: Table) -> Result<Vec<EncodedSegment>> {
+    match table {
+        Table::Traces if epoch.traces.is_empty() => Ok(Vec::new()),
+        Table::Traces => segment::encode_traces(&epoch.traces),
+        Table::Spans => {
+            let mut spans = SpanRows::default();
+            epoch.spans.iter().for_each(|rows| spans.extend(rows));
+            segment::encode_spans(&spans)
+        }
+    }
 }

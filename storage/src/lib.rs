@@ -1,6 +1,6 @@
 //! The span model and everything on disk.
 //!
-//! - `model`, `schema`: spans as columns, and the public tables.
+//! - `model`, `rows`, `schema`: the spans of requests, rows of them as columns, and the public tables.
 //! - `derive`: what a span is within its trace.
 //! - `request`, `repeats`: what a client sent, and whether it was sent before.
 //! - `wal`: the write-ahead log.
@@ -32,6 +32,7 @@ mod read_only;
 mod recovery;
 mod repeats;
 mod request;
+pub mod rows;
 pub mod schema;
 mod segment;
 mod snapshot;
@@ -45,6 +46,6 @@ pub use error::{Error, Result};
 pub use memory::PendingTrace;
 pub use read_only::ReadOnlyStore;
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};
-pub use snapshot::{Segment, Snapshot, SnapshotSource, TableSnapshot};
+pub use snapshot::{MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 pub use store::{FlushReport, Store, StoreStatus, TableStatus};
 pub use wal::Decision;

@@ -115,7 +115,7 @@ pub async fn rebuild(
                         what: format!("WAL record {}", lsn.0),
                         detail: format!("its request cannot be decoded: {error}"),
                     })?;
-                    memory.insert(lsn, request.arrival, &batch)?;
+                    memory.insert(lsn, request.arrival, batch);
                 }
                 Record::Decisions(decisions) => memory.decide(lsn, now, &decisions)?,
                 Record::Seal { epoch } => memory.seal(lsn, epoch),

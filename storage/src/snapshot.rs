@@ -1,12 +1,15 @@
 //! What a query sees: pending ∪ buffer ∪ live segments, each span exactly once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use crate::model::UnixNanos;
+use crate::model::{TraceId, UnixNanos};
+use crate::rows::SpanRows;
 use crate::schema::Table;
 
 /// One consistent view of every table. It never changes; a later one is taken for later data.
@@ -28,11 +31,38 @@ impl Snapshot {
 /// One table's rows: some in memory, the others in segments.
 #[derive(Debug, Clone)]
 pub struct TableSnapshot {
-    /// Batches with the columns of `Table::schema`, in no order.
-    pub memory: Vec<RecordBatch>,
+    pub memory: Vec<MemoryRows>,
     pub segments: Vec<Arc<Segment>>,
     /// The Delta version that lists the segments.
     pub version: i64,
+}
+
+/// Rows in memory, in no order.
+#[derive(Debug, Clone)]
+pub enum MemoryRows {
+    /// Of `spans`.
+    Spans(Arc<SpanRows>),
+    /// Of any table, with the columns of `Table::schema`.
+    Columns(RecordBatch),
+}
+
+impl MemoryRows {
+    pub fn row_count(&self) -> usize {
+        match self {
+            Self::Spans(rows) => rows.len(),
+            Self::Columns(batch) => batch.num_rows(),
+        }
+    }
+
+    /// The columns with these indexes in `Table::schema`, of the rows of `traces` alone if any are named. Makes the
+    /// columns, so call it off the async threads.
+    pub fn columns(&self, columns: &[usize], traces: Option<&HashSet<TraceId>>) -> Result<RecordBatch, ArrowError> {
+        match (self, traces) {
+            (Self::Spans(rows), Some(ids)) => rows.columns(columns, &rows.of_traces(|id| ids.contains(id))),
+            (Self::Spans(rows), None) => rows.columns(columns, &rows.all()),
+            (Self::Columns(batch), _) => batch.project(columns),
+        }
+    }
 }
 
 /// A live Parquet file and what is known of it without opening it.

@@ -237,7 +237,7 @@ impl Store {
         }
         let (done, wait) = oneshot::channel();
         let arrival = request.arrival;
-        let bytes = batch.columns().get_array_memory_size();
+        let bytes = batch.size_bytes();
         let queued = shared.take_room(bytes).and_then(|()| {
             let effect = Effect::Insert { arrival, batch, bytes, hash, done };
             shared.wal.append(Record::Request(request), effect).inspect_err(|_| shared.give_back_room(bytes))
@@ -386,10 +386,10 @@ impl Shared {
         // Whoever asked may be gone; the record counts all the same.
         match payload {
             Effect::Insert { arrival, batch, bytes, hash, done } => {
-                let inserted = lock(&self.memory).insert(lsn, arrival, &batch);
+                lock(&self.memory).insert(lsn, arrival, batch);
                 self.give_back_room(bytes);
                 lock(&self.repeats).stored(hash, arrival);
-                let _ = done.send(inserted);
+                let _ = done.send(Ok(()));
             }
             Effect::Decide { decisions, done } => {
                 let decided = lock(&self.memory).decide(lsn, self.clock.now(), &decisions);

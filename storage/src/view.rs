@@ -1,20 +1,20 @@
 //! Memory as a [`Snapshot`]: what pending traces look like is worked out when a query asks, and kept until they change.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 
 use crate::Result;
-use crate::derive::{TraceRows, Verdict, derive};
-use crate::memory::{Committed, Memory, PendingCapture};
-use crate::schema::Table;
-use crate::snapshot::{Snapshot, TableSnapshot};
+use crate::derive::derive;
+use crate::memory::{Committed, Memory};
+use crate::rows::SpanRows;
+use crate::snapshot::{MemoryRows, Snapshot, TableSnapshot};
 
 /// The pending traces' rows as of one revision.
 #[derive(Debug, Clone, Default)]
 struct PendingRows {
     revision: u64,
-    spans: Option<RecordBatch>,
+    spans: Arc<SpanRows>,
     traces: Option<RecordBatch>,
 }
 
@@ -32,32 +32,20 @@ impl View {
             let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
             let revision = memory.pending.revision();
             let changed = (revision != cached.revision).then(|| (revision, memory.pending.capture(&memory.decided)));
-            (table(&memory, Table::Spans, &memory.spans), table(&memory, Table::Traces, &memory.traces), changed)
+            let spans = memory.unflushed_spans().into_iter().map(MemoryRows::Spans).collect();
+            let traces = memory.unflushed_traces().into_iter().map(MemoryRows::Columns).collect();
+            (table(spans, &memory.spans), table(traces, &memory.traces), changed)
         };
         if let Some((revision, capture)) = changed {
-            *cached = pending_rows(revision, &capture)?;
+            let derived = derive(capture.batches, capture.traces)?;
+            *cached = PendingRows { revision, spans: Arc::new(derived.spans), traces: derived.traces };
         }
-        spans.memory.extend(cached.spans.clone());
-        traces.memory.extend(cached.traces.clone());
+        spans.memory.push(MemoryRows::Spans(Arc::clone(&cached.spans)));
+        traces.memory.extend(cached.traces.clone().map(MemoryRows::Columns));
         Ok(Snapshot { spans, traces })
     }
 }
 
-fn table(memory: &Memory, table: Table, committed: &Committed) -> TableSnapshot {
-    TableSnapshot { memory: memory.unflushed(table), segments: committed.segments.clone(), version: committed.version }
-}
-
-fn pending_rows(revision: u64, capture: &PendingCapture) -> Result<PendingRows> {
-    let Some(gathered) = capture.gather()? else { return Ok(PendingRows { revision, ..PendingRows::default() }) };
-    let rows: Vec<TraceRows> = gathered
-        .traces
-        .iter()
-        .map(|(index, rows)| TraceRows {
-            rows: rows.clone(),
-            verdict: Verdict::pending(),
-            late: capture.late(*index).cloned(),
-        })
-        .collect();
-    let derived = derive(&gathered.spans, &rows)?;
-    Ok(PendingRows { revision, spans: derived.spans, traces: derived.traces })
+fn table(memory: Vec<MemoryRows>, committed: &Committed) -> TableSnapshot {
+    TableSnapshot { memory, segments: committed.segments.clone(), version: committed.version }
 }

@@ -1,8 +1,9 @@
 //! The rules for spans, the same for both encodings, and the columns that come of them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
-use storage::model::{SpanBatch, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
+use storage::model::{OriginId, ResourceId, SpanBatch, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
 
 use super::attributes::Attributes;
 use super::findings::{Findings, cut_to};
@@ -27,6 +28,8 @@ pub struct SettledResource<'a> {
     service_name: String,
     attributes: Attributes<'a>,
     too_deep: bool,
+    /// Once a span of it was stored.
+    stored: Cell<Option<(ResourceId, usize)>>,
 }
 
 /// A scope that is ready for its spans; its attributes have the names that they get on spans.
@@ -36,6 +39,8 @@ pub struct SettledScope<'a> {
     version: Text<'a>,
     attributes: Attributes<'a>,
     too_deep: bool,
+    /// Once a span of it was stored; and what its origin takes as columns, which repeat it.
+    stored: Cell<Option<(OriginId, usize)>>,
 }
 
 /// The parts of a span that had to be judged.
@@ -95,7 +100,7 @@ impl<'l> Assembler<'l> {
             attributes.set(DROPPED_ATTRIBUTES.into(), Value::Int(dropped.into()));
         }
         findings.report(&mut self.warnings, &service_name);
-        SettledResource { service_name, attributes, too_deep: findings.too_deep }
+        SettledResource { service_name, attributes, too_deep: findings.too_deep, stored: Cell::new(None) }
     }
 
     pub fn scope<'a>(
@@ -116,7 +121,7 @@ impl<'l> Assembler<'l> {
             attributes.set(SCHEMA_URL.into(), Value::Text(schema_url));
         }
         findings.report(&mut self.warnings, &resource.service_name);
-        SettledScope { name, version, attributes, too_deep: findings.too_deep }
+        SettledScope { name, version, attributes, too_deep: findings.too_deep, stored: Cell::new(None) }
     }
 
     /// Judges a span, and stores or rejects it.
@@ -213,9 +218,8 @@ impl<'l> Assembler<'l> {
         judged: &Judged,
         findings: &mut Findings<'_>,
     ) {
-        let mut spent = ROW_BYTES;
-        spent =
-            spent.saturating_add(resource.attributes.push_to(&mut self.builder.resource, findings, &mut self.scratch));
+        let (origin, of_origin) = self.origin(resource, scope, findings);
+        let mut spent = ROW_BYTES.saturating_add(of_origin);
         for event in span.events.iter_mut() {
             spent = spent.saturating_add(push_event(event, &mut self.builder, findings, &mut self.scratch));
         }
@@ -241,7 +245,7 @@ impl<'l> Assembler<'l> {
         for attribute in scope.attributes.iter() {
             span.attributes.remove(&attribute.key);
         }
-        let columns = &mut self.builder.attributes;
+        let columns = &mut self.builder.attributes();
         spent = spent.saturating_add(span.attributes.push_to(columns, findings, &mut self.scratch));
         spent = spent.saturating_add(scope.attributes.push_to(columns, findings, &mut self.scratch));
         for (key, count) in counts.iter().filter(|(_, count)| *count > 0) {
@@ -270,19 +274,42 @@ impl<'l> Assembler<'l> {
             trace_id: judged.trace_id,
             span_id: judged.span_id,
             parent_span_id: judged.parent_span_id,
-            service_name: &resource.service_name,
+            origin,
             span_name: &span.name,
             kind,
             status_code,
             status_message: non_empty(&span.status_message),
             start: judged.start,
             duration_nanos: judged.duration_nanos,
-            scope_name: non_empty(&scope.name),
-            scope_version: non_empty(&scope.version),
             trace_state: non_empty(&span.trace_state),
             flags: span.flags,
         });
         self.decoded_bytes = self.decoded_bytes.saturating_add(spent);
+    }
+
+    /// Where the spans of a scope come from, stored with the first of them; and the bytes that each of them has of it in
+    /// columns.
+    fn origin(
+        &mut self,
+        resource: &SettledResource<'_>,
+        scope: &SettledScope<'_>,
+        findings: &mut Findings<'_>,
+    ) -> (OriginId, usize) {
+        if let Some(known) = scope.stored.get() {
+            return known;
+        }
+        let scratch = &mut self.scratch;
+        let (of, of_resource) = resource.stored.get().unwrap_or_else(|| {
+            let mut spent = 0;
+            let of = self.builder.resource(|columns| spent = resource.attributes.push_to(columns, findings, scratch));
+            (of, spent)
+        });
+        resource.stored.set(Some((of, of_resource)));
+        let texts = [resource.service_name.len(), scope.name.len(), scope.version.len()];
+        let spent = texts.into_iter().fold(of_resource, usize::saturating_add);
+        let origin = self.builder.origin(of, &resource.service_name, non_empty(&scope.name), non_empty(&scope.version));
+        scope.stored.set(Some((origin, spent)));
+        (origin, spent)
     }
 }
 
@@ -299,7 +326,7 @@ fn push_event(
     });
     event.attributes.settle(findings);
     let mut spent = event.name.len().saturating_add(ROW_BYTES / 4);
-    builder.events.push(UnixNanos(nanos), &event.name, |columns| {
+    builder.event(UnixNanos(nanos), &event.name, |columns| {
         let dropped = event.attributes.dropped_in_all();
         if dropped > 0 {
             event.attributes.set(DROPPED_ATTRIBUTES.into(), Value::Int(dropped.into()));
@@ -322,7 +349,7 @@ fn push_link(
     };
     link.attributes.settle(findings);
     let mut spent = link.trace_state.len().saturating_add(ROW_BYTES / 4);
-    builder.links.push(trace_id, span_id, non_empty(&link.trace_state), link.flags, |columns| {
+    builder.link(trace_id, span_id, non_empty(&link.trace_state), link.flags, |columns| {
         let dropped = link.attributes.dropped_in_all();
         if dropped > 0 {
             link.attributes.set(DROPPED_ATTRIBUTES.into(), Value::Int(dropped.into()));

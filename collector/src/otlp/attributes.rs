@@ -142,7 +142,12 @@ impl<'a> Attributes<'a> {
     }
 
     /// Pushes all of them into the row that `columns` is at; returns the bytes that they take there.
-    pub fn push_to(&self, columns: &mut AttributesBuilder, findings: &mut Findings<'_>, scratch: &mut String) -> usize {
+    pub fn push_to(
+        &self,
+        columns: &mut AttributesBuilder<'_>,
+        findings: &mut Findings<'_>,
+        scratch: &mut String,
+    ) -> usize {
         let mut spent: usize = 0;
         for Attribute { key, value, .. } in self.iter() {
             let value_bytes = value.push(key, columns, findings, scratch);

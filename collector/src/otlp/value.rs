@@ -61,7 +61,7 @@ impl<'a> Value<'a> {
     pub fn push(
         &self,
         key: &str,
-        columns: &mut AttributesBuilder,
+        columns: &mut AttributesBuilder<'_>,
         findings: &mut Findings<'_>,
         scratch: &mut String,
     ) -> usize {

@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::{TableProvider, TableType};
@@ -24,9 +25,10 @@ use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use storage::schema::Table;
-use storage::{Snapshot, TableSnapshot};
+use storage::{MemoryRows, Snapshot, TableSnapshot};
 
 use super::segments;
+use super::traces::named_traces;
 use crate::semantics::can_fail_by_value;
 
 #[derive(Debug)]
@@ -45,9 +47,22 @@ impl SnapshotTable {
         self.snapshot.table(self.table)
     }
 
-    /// The rows in memory, spread over at most `partitions`.
-    fn memory_leg(&self, columns: &[usize], partitions: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let batches: Vec<_> = self.rows().memory.iter().filter(|batch| batch.num_rows() > 0).cloned().collect();
+    /// The rows in memory that can match `filters`, spread over at most `partitions`.
+    async fn memory_leg(
+        &self,
+        columns: &[usize],
+        filters: &[Expr],
+        partitions: usize,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let rows: Vec<MemoryRows> = self.rows().memory.iter().filter(|rows| rows.row_count() > 0).cloned().collect();
+        let wanted = columns.to_vec();
+        let traces = named_traces(filters);
+        // Columns are made here, and that takes longer than async threads may be held up.
+        let made = tokio::task::spawn_blocking(move || {
+            rows.iter().map(|rows| rows.columns(&wanted, traces.as_ref())).collect::<Result<Vec<_>, _>>()
+        });
+        let made = made.await.map_err(|failed| DataFusionError::External(Box::new(failed)))??;
+        let batches: Vec<RecordBatch> = made.into_iter().filter(|batch| batch.num_rows() > 0).collect();
         if batches.is_empty() {
             return Ok(None);
         }
@@ -56,7 +71,7 @@ impl SnapshotTable {
             let partition = index % spread.len();
             spread[partition].push(batch);
         }
-        let source = MemorySourceConfig::try_new(&spread, Arc::clone(&self.schema), Some(columns.to_vec()))?;
+        let source = MemorySourceConfig::try_new(&spread, Arc::new(self.schema.project(columns)?), None)?;
         Ok(Some(DataSourceExec::from_data_source(source)))
     }
 }
@@ -109,7 +124,7 @@ impl TableProvider for SnapshotTable {
         let partitions = state.config().target_partitions().max(1);
         let segments =
             segments::scan(&self.schema, &self.rows().segments, &columns, whole.as_ref(), pushdown, partitions)?;
-        let legs = [self.memory_leg(&columns, partitions)?, segments];
+        let legs = [self.memory_leg(&columns, filters, partitions).await?, segments];
         let mut filtered = legs
             .into_iter()
             .flatten()

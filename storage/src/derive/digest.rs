@@ -9,74 +9,115 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field};
 
-use super::{TraceRows, TraceShape};
+use super::{TraceShape, TraceSpans};
 use crate::Result;
-use crate::model::{SpanColumns, shrunk};
-use crate::schema::traces as schema;
+use crate::model::{Head, SpanBatch, Template};
+use crate::rows::SpanRef;
+use crate::schema::{spans, traces as schema};
 
-/// A row for each trace that is not late: a trace has one digest, which shows it as it was decided.
-pub(super) fn rows(
-    columns: &SpanColumns<'_>,
-    traces: &[TraceRows],
-    shapes: &[TraceShape],
-) -> Result<Option<RecordBatch>> {
-    let text = || StringViewBuilder::new().with_deduplicate_strings();
-    let mut trace_id = BinaryViewBuilder::new();
-    let mut start_time = TimestampMicrosecondBuilder::new();
-    let mut start_nanos = Int32Builder::new();
-    let mut duration_ns = Int64Builder::new();
-    let mut root_service = text();
-    let mut root_name = text();
-    let mut span_count = Int64Builder::new();
-    let mut error_count = Int64Builder::new();
-    let item = Field::new("element", DataType::Utf8, false);
-    let mut services = ListBuilder::new(StringBuilder::new()).with_field(Arc::new(item));
-    let mut kept = BooleanBuilder::new();
-    let mut keep_reason = text();
-    let mut adjusted_count = Float64Builder::new();
-    let mut trace_complete = BooleanBuilder::new();
+/// Builds rows of `traces`: one for each trace that is not late, since a trace has one digest, which shows it as it was
+/// decided.
+#[derive(Debug)]
+pub(super) struct Digests {
+    trace_id: BinaryViewBuilder,
+    start_time: TimestampMicrosecondBuilder,
+    start_nanos: Int32Builder,
+    duration_ns: Int64Builder,
+    root_service: StringViewBuilder,
+    root_name: StringViewBuilder,
+    span_count: Int64Builder,
+    error_count: Int64Builder,
+    services: ListBuilder<StringBuilder>,
+    kept: BooleanBuilder,
+    keep_reason: StringViewBuilder,
+    adjusted_count: Float64Builder,
+    trace_complete: BooleanBuilder,
+    count: usize,
+}
 
-    for (trace, shape) in traces.iter().zip(shapes) {
-        let rows = trace.rows.clone();
-        let Some(id) = rows.clone().next().and_then(|row| columns.trace_id(row)) else { continue };
-        if trace.late.is_some() {
-            continue;
+impl Default for Digests {
+    fn default() -> Self {
+        let text = || StringViewBuilder::new().with_deduplicate_strings();
+        let item = Field::new("element", DataType::Utf8, false);
+        Self {
+            trace_id: BinaryViewBuilder::new(),
+            start_time: TimestampMicrosecondBuilder::new(),
+            start_nanos: Int32Builder::new(),
+            duration_ns: Int64Builder::new(),
+            root_service: text(),
+            root_name: text(),
+            span_count: Int64Builder::new(),
+            error_count: Int64Builder::new(),
+            services: ListBuilder::new(StringBuilder::new()).with_field(Arc::new(item)),
+            kept: BooleanBuilder::new(),
+            keep_reason: text(),
+            adjusted_count: Float64Builder::new(),
+            trace_complete: BooleanBuilder::new(),
+            count: 0,
         }
-        let start = rows.clone().map(|row| columns.start(row)).min().unwrap_or_default();
-        let end = rows.clone().map(|row| columns.end(row)).max().unwrap_or_default();
-        trace_id.append_value(id.as_bytes());
-        start_time.append_value(start.micros());
-        start_nanos.append_value(start.remainder());
-        duration_ns.append_value(end.since(start));
-        root_service.append_option(shape.root.map(|row| columns.service_name.value(row)));
-        root_name.append_option(shape.root.map(|row| columns.span_name.value(row)));
-        span_count.append_value(rows.len() as i64);
-        error_count.append_value(rows.clone().filter(|&row| columns.is_error(row)).count() as i64);
-        for service in rows.map(|row| columns.service_name.value(row)).collect::<BTreeSet<_>>() {
-            services.values().append_value(service);
-        }
-        services.append(true);
-        kept.append_value(trace.verdict.keep);
-        keep_reason.append_value(&trace.verdict.keep_reason);
-        adjusted_count.append_option(trace.verdict.adjusted_count);
-        trace_complete.append_value(shape.complete);
+    }
+}
+
+fn read(batches: &[Arc<SpanBatch>], span: SpanRef) -> (&SpanBatch, &Head, &Template) {
+    let batch = &batches[span.batch as usize];
+    let head = &batch.heads()[span.row as usize];
+    (batch, head, &batch.templates()[head.template as usize])
+}
+
+impl Digests {
+    /// Adds the row of a trace that has spans.
+    pub(super) fn push(&mut self, batches: &[Arc<SpanBatch>], trace: &TraceSpans, shape: &TraceShape) {
+        let spans = || trace.spans.iter().map(|span| read(batches, *span));
+        let start = spans().map(|(_, head, _)| head.start).min().unwrap_or_default();
+        let end = spans().map(|(_, head, _)| head.end()).max().unwrap_or_default();
+        self.trace_id.append_value(trace.trace_id.as_bytes());
+        self.start_time.append_value(start.micros());
+        self.start_nanos.append_value(start.remainder());
+        self.duration_ns.append_value(end.since(start));
+        let root = shape.root.map(|root| read(batches, trace.spans[root]));
+        self.root_service
+            .append_option(root.map(|(batch, _, template)| batch.texts().text(batch.service_name(template))));
+        self.root_name.append_option(root.map(|(batch, _, template)| batch.texts().text(template.span_name)));
+        let errors = spans()
+            .filter(|(batch, _, template)| batch.texts().bytes(template.status_code) == spans::STATUS_ERROR.as_bytes());
+        self.error_count.append_value(errors.count() as i64);
+        self.span_count.append_value(trace.spans.len() as i64);
+        let services: BTreeSet<&str> =
+            spans().map(|(batch, _, template)| batch.texts().text(batch.service_name(template))).collect();
+        services.into_iter().for_each(|service| self.services.values().append_value(service));
+        self.services.append(true);
+        self.kept.append_value(trace.verdict.keep);
+        self.keep_reason.append_value(&trace.verdict.keep_reason);
+        self.adjusted_count.append_option(trace.verdict.adjusted_count);
+        self.trace_complete.append_value(shape.complete);
+        self.count += 1;
     }
 
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(trace_id.finish()),
-        Arc::new(start_time.finish().with_timezone("UTC")),
-        Arc::new(start_nanos.finish()),
-        Arc::new(duration_ns.finish()),
-        Arc::new(root_service.finish()),
-        Arc::new(root_name.finish()),
-        Arc::new(span_count.finish()),
-        Arc::new(error_count.finish()),
-        Arc::new(services.finish()),
-        Arc::new(kept.finish()),
-        Arc::new(keep_reason.finish()),
-        Arc::new(adjusted_count.finish()),
-        Arc::new(trace_complete.finish()),
-    ];
-    let batch = RecordBatch::try_new(schema::stored(), shrunk(columns))?;
-    Ok((batch.num_rows() > 0).then_some(batch))
+    /// `None` if there are no rows.
+    pub(super) fn finish(mut self) -> Result<Option<RecordBatch>> {
+        if self.count == 0 {
+            return Ok(None);
+        }
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(self.trace_id.finish()),
+            Arc::new(self.start_time.finish().with_timezone("UTC")),
+            Arc::new(self.start_nanos.finish()),
+            Arc::new(self.duration_ns.finish()),
+            Arc::new(self.root_service.finish()),
+            Arc::new(self.root_name.finish()),
+            Arc::new(self.span_count.finish()),
+            Arc::new(self.error_count.finish()),
+            Arc::new(self.services.finish()),
+            Arc::new(self.kept.finish()),
+            Arc::new(self.keep_reason.finish()),
+            Arc::new(self.adjusted_count.finish()),
+            Arc::new(self.trace_complete.finish()),
+        ];
+        // What builders took in advance is a hundred times what a few traces need.
+        for column in &mut columns {
+            use arrow::array::Array;
+            column.shrink_to_fit();
+        }
+        Ok(Some(RecordBatch::try_new(schema::stored(), columns)?))
+    }
 }

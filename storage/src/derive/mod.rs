@@ -1,24 +1,23 @@
 //! Derived columns: what a span is within its trace, computed once, when its trace is decided.
 //!
 //! - `tree`: parents, depths, entries and self times of one trace. Pure and without recursion.
-//! - `spans`: the derived and sampling columns of many traces' spans.
-//! - `digest`: the row of `traces` for each of them.
+//! - `digest`: the row of `traces` for each of many traces.
 //!
-//! Pure: rows in, columns out. Also used for pending traces whenever a query asks for them.
+//! Pure: spans in, rows out. Also used for pending traces whenever a query asks for them.
 
 mod digest;
-mod spans;
 mod tree;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
 use crate::Result;
-use crate::model::SpanColumns;
+use crate::model::{SpanBatch, TraceId};
+use crate::rows::{SpanRef, SpanRow, SpanRows, TraceFacts};
 
-pub use tree::{SpanShape, TraceShape, shape_of};
+use tree::Tree;
+pub use tree::{SpanShape, TraceShape};
 
 /// What the sampler said of a trace, as its rows show it.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +31,8 @@ pub struct Verdict {
 impl Verdict {
     /// What a trace shows before its decision.
     pub fn pending() -> Self {
-        Self { keep: true, adjusted_count: Some(1.0), keep_reason: Arc::from(PENDING), policy_revision: 0 }
+        static REASON: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from(PENDING));
+        Self { keep: true, adjusted_count: Some(1.0), keep_reason: Arc::clone(&REASON), policy_revision: 0 }
     }
 }
 
@@ -46,44 +46,59 @@ pub struct RootNames {
     pub name: Arc<str>,
 }
 
-/// One trace's rows in a batch, and what was said of it.
+/// One trace's spans, and what was said of it.
 #[derive(Debug, Clone)]
-pub struct TraceRows {
-    pub rows: Range<usize>,
+pub struct TraceSpans {
+    pub trace_id: TraceId,
+    pub spans: Vec<SpanRef>,
     pub verdict: Verdict,
-    /// Set where the rows are late: the trace has its digest already, and its root may be known.
+    /// Set where the spans are late: the trace has its digest already, and its root may be known.
     pub late: Option<Option<RootNames>>,
 }
 
 /// Rows for both tables, and the roots that were found.
 #[derive(Debug)]
 pub struct Derived {
-    /// The kept traces' rows, with all columns of `spans`; `None` if none were kept.
-    pub spans: Option<RecordBatch>,
+    /// The kept traces' rows.
+    pub spans: SpanRows,
     /// A row for each trace that is not late; `None` if all were.
     pub traces: Option<RecordBatch>,
     /// For each trace handed in, in order.
     pub roots: Vec<Option<RootNames>>,
 }
 
-/// Computes the rows of `traces`, whose received columns lie in `received` trace by trace.
-pub fn derive(received: &RecordBatch, traces: &[TraceRows]) -> Result<Derived> {
-    let columns = SpanColumns::new(received)?;
-    let shapes: Vec<TraceShape> = traces.iter().map(|trace| shape_of(&columns, trace.rows.clone())).collect();
-    let roots: Vec<Option<RootNames>> = traces
-        .iter()
-        .zip(&shapes)
-        .map(|(trace, shape)| {
-            let own = shape.root.map(|row| RootNames {
-                service: Arc::from(columns.service_name.value(row)),
-                name: Arc::from(columns.span_name.value(row)),
-            });
-            own.or_else(|| trace.late.clone().flatten())
-        })
-        .collect();
-    let spans = spans::rows(received, &columns, traces, &shapes, &roots)?;
-    let digests = digest::rows(&columns, traces, &shapes)?;
-    Ok(Derived { spans, traces: digests, roots })
+/// Computes the rows of `traces`, whose spans lie in `batches`.
+pub fn derive(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>) -> Result<Derived> {
+    let mut tree = Tree::default();
+    let mut digests = digest::Digests::default();
+    let mut roots = Vec::with_capacity(traces.len());
+    let count = traces.iter().filter(|trace| trace.verdict.keep).map(|trace| trace.spans.len()).sum();
+    let mut rows = Vec::with_capacity(count);
+    let mut facts = Vec::with_capacity(traces.len());
+    for trace in traces {
+        let shape = tree.shape_of(&batches, &trace.spans);
+        let own = shape.root.map(|root| tree::root_names(&batches, trace.spans[root]));
+        let root = own.or_else(|| trace.late.clone().flatten());
+        if trace.late.is_none() && !trace.spans.is_empty() {
+            digests.push(&batches, &trace, &shape);
+        }
+        roots.push(root.clone());
+        if !trace.verdict.keep {
+            continue;
+        }
+        let first = rows.len() as u32;
+        rows.extend(trace.spans.iter().zip(&shape.spans).map(|(span, shape)| SpanRow {
+            span: *span,
+            trace: facts.len() as u32,
+            parent: shape.parent.map_or(SpanRow::NOWHERE, |parent| first + parent as u32),
+            depth: shape.depth.unwrap_or(-1),
+            self_ns: shape.self_ns,
+            is_root: shape.is_root,
+            is_entry: shape.is_entry,
+        }));
+        facts.push(TraceFacts { trace_id: trace.trace_id, root, verdict: trace.verdict, complete: shape.complete });
+    }
+    Ok(Derived { spans: SpanRows { batches, rows, traces: facts }, traces: digests.finish()?, roots })
 }
 
 #[cfg(test)]

@@ -12,32 +12,35 @@ fn id(number: u64) -> SpanId {
     SpanId::from_bytes(number.to_be_bytes()).unwrap()
 }
 
-fn batch(rows: &[Row]) -> RecordBatch {
+fn batch(rows: &[Row]) -> Vec<Arc<SpanBatch>> {
     let mut builder = SpanBatchBuilder::default();
+    let resource = builder.resource(|_| {});
     for &(span, parent, service, kind, start, duration) in rows {
+        let origin = builder.origin(resource, service, None, None);
         builder.append(&SpanFields {
             trace_id: TraceId::from_bytes([1; 16]).unwrap(),
             span_id: id(span),
             parent_span_id: (parent != 0).then(|| id(parent)),
-            service_name: service,
+            origin,
             span_name: "work",
             kind,
             status_code: "unset",
             status_message: None,
             start: UnixNanos(1_000_000 + start),
             duration_nanos: duration,
-            scope_name: None,
-            scope_version: None,
             trace_state: None,
             flags: 0,
         });
     }
-    builder.finish().unwrap().columns().clone()
+    vec![Arc::new(builder.finish().unwrap())]
+}
+
+fn spans(rows: std::ops::Range<usize>) -> Vec<SpanRef> {
+    rows.map(|row| SpanRef { batch: 0, row: row as u32 }).collect()
 }
 
 fn shape(rows: &[Row]) -> TraceShape {
-    let batch = batch(rows);
-    shape_of(&SpanColumns::new(&batch).unwrap(), 0..rows.len())
+    Tree::default().shape_of(&batch(rows), &spans(0..rows.len()))
 }
 
 #[track_caller]
@@ -107,19 +110,18 @@ fn dropped_traces_have_a_digest_and_no_spans_and_late_rows_the_reverse() {
     let rows = batch(&[(1, 0, "a", "server", 0, 9), (2, 0, "b", "server", 0, 9), (3, 9, "c", "internal", 0, 9)]);
     let verdict = |keep| Verdict { keep, ..Verdict::pending() };
     let root = RootNames { service: Arc::from("front"), name: Arc::from("GET /") };
-    let derived = derive(
-        &rows,
-        &[
-            TraceRows { rows: 0..1, verdict: verdict(false), late: None },
-            TraceRows { rows: 1..2, verdict: verdict(true), late: None },
-            TraceRows { rows: 2..3, verdict: verdict(true), late: Some(Some(root.clone())) },
-        ],
-    )
-    .unwrap();
+    let trace = |row: usize, keep, late| TraceSpans {
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        spans: spans(row..row + 1),
+        verdict: verdict(keep),
+        late,
+    };
+    let traces = vec![trace(0, false, None), trace(1, true, None), trace(2, true, Some(Some(root.clone())))];
+    let derived = derive(rows, traces).unwrap();
     assert_eq!(derived.traces.unwrap().num_rows(), 2);
-    let spans = derived.spans.unwrap();
-    assert_eq!(spans.num_rows(), 2);
-    assert_eq!(SpanColumns::new(&spans).unwrap().service_name.value(0), "b");
+    assert_eq!(derived.spans.len(), 2);
+    let (batch, service) = derived.spans.service(0);
+    assert_eq!(derived.spans.batches[batch as usize].texts().text(service), "b");
     assert_eq!(derived.roots[2], Some(root));
 }
 

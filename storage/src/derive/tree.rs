@@ -1,14 +1,17 @@
 //! The shape of one trace: who is whose child, how deep, and where the time went that no child covers.
 
-use std::collections::HashMap;
-use std::ops::Range;
+use std::sync::Arc;
 
-use crate::model::{SpanColumns, SpanId};
+use hashbrown::HashMap;
+
+use super::RootNames;
+use crate::model::{SpanBatch, SpanId, UnixNanos};
+use crate::rows::SpanRef;
 
 /// A span's place in its trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpanShape {
-    /// Row of the parent, where it is there.
+    /// The parent among the trace's spans, where it is there.
     pub parent: Option<usize>,
     pub is_root: bool,
     pub is_entry: bool,
@@ -21,105 +24,183 @@ pub struct SpanShape {
 /// A whole trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceShape {
-    /// One for each row, in order.
+    /// One for each span, in order.
     pub spans: Vec<SpanShape>,
-    /// Row of the earliest root.
+    /// The earliest root among them.
     pub root: Option<usize>,
     /// Whether there is a root and every parent.
     pub complete: bool,
 }
 
-/// Computes the shape of the trace in `rows`. Time and memory are linear in them but for sorting siblings; any
-/// parent ids end, cycles included.
-pub fn shape_of(columns: &SpanColumns<'_>, rows: Range<usize>) -> TraceShape {
-    let first = rows.start;
-    let count = rows.len();
-    let mut by_id: HashMap<SpanId, usize> = HashMap::with_capacity(count);
-    for row in rows.clone() {
-        if let Some(id) = columns.span_id(row) {
-            // Of spans with the same id the first one is the parent that children meant.
-            by_id.entry(id).or_insert(row - first);
-        }
-    }
+/// What of a span's kind says who called it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Calls,
+    Receives,
+    Neither,
+}
 
-    let mut parents: Vec<Option<usize>> = vec![None; count];
-    let mut is_root = vec![false; count];
-    let mut missing_parent = false;
-    let mut root: Option<usize> = None;
-    for index in 0..count {
-        let row = first + index;
-        match columns.parent_span_id(row) {
-            None => {
-                is_root[index] = true;
-                if root.is_none_or(|earliest| columns.start(row) < columns.start(first + earliest)) {
-                    root = Some(index);
-                }
-            }
-            Some(parent) => match by_id.get(&parent) {
-                Some(&parent) if parent != index => parents[index] = Some(parent),
-                _ => missing_parent = true,
+/// What a shape follows from, read once a span.
+#[derive(Debug, Clone, Copy)]
+struct Node<'b> {
+    span_id: SpanId,
+    parent_span_id: Option<SpanId>,
+    start: UnixNanos,
+    duration_nanos: i64,
+    service_name: &'b [u8],
+    role: Role,
+}
+
+impl<'b> Node<'b> {
+    fn of(batches: &'b [Arc<SpanBatch>], span: SpanRef) -> Self {
+        let batch = &batches[span.batch as usize];
+        let head = &batch.heads()[span.row as usize];
+        let template = &batch.templates()[head.template as usize];
+        Self {
+            span_id: head.span_id,
+            parent_span_id: head.parent_span_id(),
+            start: head.start,
+            duration_nanos: head.duration_nanos,
+            service_name: batch.texts().bytes(batch.service_name(template)),
+            role: match batch.texts().bytes(template.kind) {
+                b"server" | b"consumer" => Role::Receives,
+                b"client" | b"producer" => Role::Calls,
+                _ => Role::Neither,
             },
         }
     }
 
-    let children = Children::new(&parents);
-    let mut depths: Vec<Option<i32>> = vec![None; count];
-    let mut stack: Vec<usize> = (0..count).filter(|&index| is_root[index]).collect();
-    for &index in &stack {
-        depths[index] = Some(0);
-    }
-    let mut reached = stack.len();
-    while let Some(index) = stack.pop() {
-        let depth = depths[index].map(|depth| depth.saturating_add(1));
-        for &child in children.of(index) {
-            // A parent's row comes to each child once, so each is visited once.
-            depths[child] = depth;
-            stack.push(child);
-            reached += 1;
-        }
-    }
-
-    let mut intervals = Vec::new();
-    let spans = (0..count)
-        .map(|index| SpanShape {
-            parent: parents[index].map(|parent| first + parent),
-            is_root: is_root[index],
-            is_entry: is_entry(columns, first, index, parents[index], is_root[index]),
-            depth: depths[index],
-            self_ns: self_time(columns, first, index, children.of(index), &mut intervals),
-        })
-        .collect();
-    TraceShape {
-        spans,
-        root: root.map(|root| first + root),
-        complete: root.is_some() && !missing_parent && reached == count,
+    fn end(&self) -> UnixNanos {
+        self.start.plus(self.duration_nanos)
     }
 }
 
-/// Children of every row, in one allocation: no vector a span.
+/// The names of a root.
+pub(super) fn root_names(batches: &[Arc<SpanBatch>], root: SpanRef) -> RootNames {
+    let batch = &batches[root.batch as usize];
+    let template = batch.template(root.row as usize);
+    RootNames {
+        service: Arc::from(batch.texts().text(batch.service_name(template))),
+        name: Arc::from(batch.texts().text(template.span_name)),
+    }
+}
+
+/// Up to this many spans are looked through for a parent; among more it is looked up.
+const FEW: usize = 12;
+
+/// Computes shapes; what it needs on the way is allocated once for many traces.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    by_id: HashMap<SpanId, usize>,
+    parents: Vec<Option<usize>>,
+    children: Children,
+    depths: Vec<Option<i32>>,
+    stack: Vec<usize>,
+    intervals: Vec<(i64, i64)>,
+}
+
+impl Tree {
+    /// The shape of the trace with these spans. Time and memory are linear in them but for sorting siblings; any parent
+    /// ids end, cycles included.
+    pub(super) fn shape_of(&mut self, batches: &[Arc<SpanBatch>], spans: &[SpanRef]) -> TraceShape {
+        let nodes: Vec<Node<'_>> = spans.iter().map(|span| Node::of(batches, *span)).collect();
+        let count = nodes.len();
+        let (root, missing_parent) = self.find_parents(&nodes);
+        self.children.fill(&self.parents);
+
+        let Self { parents, children, depths, stack, intervals, .. } = self;
+        depths.clear();
+        depths.resize(count, None);
+        stack.clear();
+        stack.extend((0..count).filter(|&index| nodes[index].parent_span_id.is_none()));
+        for &index in &*stack {
+            depths[index] = Some(0);
+        }
+        let mut reached = stack.len();
+        while let Some(index) = stack.pop() {
+            let depth = depths[index].map(|depth| depth.saturating_add(1));
+            for &child in children.of(index) {
+                // A parent's number comes to each child once, so each is visited once.
+                depths[child] = depth;
+                stack.push(child);
+                reached += 1;
+            }
+        }
+
+        let shapes = (0..count).map(|index| SpanShape {
+            parent: parents[index],
+            is_root: nodes[index].parent_span_id.is_none(),
+            is_entry: is_entry(&nodes, index, parents[index]),
+            depth: depths[index],
+            self_ns: self_time(&nodes, index, children.of(index), intervals),
+        });
+        TraceShape { spans: shapes.collect(), root, complete: root.is_some() && !missing_parent && reached == count }
+    }
+
+    /// Fills `parents`; returns the earliest root, and whether a parent is missing.
+    fn find_parents(&mut self, nodes: &[Node<'_>]) -> (Option<usize>, bool) {
+        let Self { by_id, parents, .. } = self;
+        by_id.clear();
+        if nodes.len() > FEW {
+            for (index, node) in nodes.iter().enumerate() {
+                // Of spans with the same id the first one is the parent that children meant.
+                by_id.entry(node.span_id).or_insert(index);
+            }
+        }
+        let find = |id: SpanId| match nodes.len() {
+            0..=FEW => nodes.iter().position(|node| node.span_id == id),
+            _ => by_id.get(&id).copied(),
+        };
+        parents.clear();
+        let mut missing_parent = false;
+        let mut root: Option<usize> = None;
+        for (index, node) in nodes.iter().enumerate() {
+            let mut parent = None;
+            match node.parent_span_id {
+                None => {
+                    if root.is_none_or(|earliest| node.start < nodes[earliest].start) {
+                        root = Some(index);
+                    }
+                }
+                Some(id) => {
+                    parent = find(id).filter(|&parent| parent != index);
+                    missing_parent |= parent.is_none();
+                }
+            }
+            parents.push(parent);
+        }
+        (root, missing_parent)
+    }
+}
+
+/// Children of every span, in one allocation: no vector a span.
+#[derive(Debug, Default)]
 struct Children {
     starts: Vec<usize>,
+    next: Vec<usize>,
     rows: Vec<usize>,
 }
 
 impl Children {
-    fn new(parents: &[Option<usize>]) -> Self {
-        let mut starts = vec![0; parents.len() + 1];
+    fn fill(&mut self, parents: &[Option<usize>]) {
+        let Self { starts, next, rows } = self;
+        starts.clear();
+        starts.resize(parents.len() + 1, 0);
         for &parent in parents.iter().flatten() {
             starts[parent + 1] += 1;
         }
         for index in 0..parents.len() {
             starts[index + 1] += starts[index];
         }
-        let mut next = starts.clone();
-        let mut rows = vec![0; starts[parents.len()]];
+        next.clone_from(starts);
+        rows.clear();
+        rows.resize(starts[parents.len()], 0);
         for (index, parent) in parents.iter().enumerate() {
             if let Some(parent) = *parent {
                 rows[next[parent]] = index;
                 next[parent] += 1;
             }
         }
-        Self { starts, rows }
     }
 
     fn of(&self, index: usize) -> &[usize] {
@@ -129,39 +210,31 @@ impl Children {
 
 /// Where a trace enters a service: at the root, under a parent of another service, or in a server or consumer span that
 /// its own service called.
-fn is_entry(columns: &SpanColumns<'_>, first: usize, index: usize, parent: Option<usize>, is_root: bool) -> bool {
-    let row = first + index;
-    let receives = matches!(columns.kind.value(row), "server" | "consumer");
+fn is_entry(nodes: &[Node<'_>], index: usize, parent: Option<usize>) -> bool {
+    let node = &nodes[index];
+    let receives = node.role == Role::Receives;
     match parent {
-        _ if is_root => true,
+        _ if node.parent_span_id.is_none() => true,
         // The parent is elsewhere or lost; the kind is what is known.
         None => receives,
         Some(parent) => {
-            let parent = first + parent;
-            columns.service_name.value(parent) != columns.service_name.value(row)
-                || (receives && matches!(columns.kind.value(parent), "client" | "producer"))
+            let parent = &nodes[parent];
+            parent.service_name != node.service_name || (receives && parent.role == Role::Calls)
         }
     }
 }
 
 /// The span's duration less the union of its children, cut to the span.
-fn self_time(
-    columns: &SpanColumns<'_>,
-    first: usize,
-    index: usize,
-    children: &[usize],
-    intervals: &mut Vec<(i64, i64)>,
-) -> i64 {
-    let row = first + index;
-    let duration = columns.duration_ns.value(row);
+fn self_time(nodes: &[Node<'_>], index: usize, children: &[usize], intervals: &mut Vec<(i64, i64)>) -> i64 {
+    let node = &nodes[index];
     if children.is_empty() {
-        return duration;
+        return node.duration_nanos;
     }
-    let (start, end) = (columns.start(row), columns.end(row));
+    let (start, end) = (node.start, node.end());
     intervals.clear();
     intervals.extend(children.iter().filter_map(|&child| {
-        let from = columns.start(first + child).max(start).since(start);
-        let to = columns.end(first + child).min(end).since(start);
+        let from = nodes[child].start.max(start).since(start);
+        let to = nodes[child].end().min(end).since(start);
         (from < to).then_some((from, to))
     }));
     intervals.sort_unstable();
@@ -174,5 +247,5 @@ fn self_time(
             covered_to = to;
         }
     }
-    duration.saturating_sub(covered)
+    node.duration_nanos.saturating_sub(covered)
 }

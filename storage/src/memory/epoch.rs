@@ -1,15 +1,19 @@
 //! A flush epoch: the batch of decisions that one flush makes durable.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 
 use crate::model::UnixNanos;
-use crate::schema::Table;
+use crate::rows::SpanRows;
 use crate::wal::Lsn;
 
 #[derive(Debug)]
 pub struct Epoch {
     pub number: u64,
-    pub spans: Vec<RecordBatch>,
+    /// Rows of `spans`, one item a batch of decisions.
+    pub spans: Vec<Arc<SpanRows>>,
+    /// Rows of `traces`.
     pub traces: Vec<RecordBatch>,
     pub span_count: usize,
     pub bytes: usize,
@@ -28,19 +32,14 @@ impl Epoch {
         self.spans.is_empty() && self.traces.is_empty()
     }
 
-    pub fn rows(&self, table: Table) -> &[RecordBatch] {
-        match table {
-            Table::Spans => &self.spans,
-            Table::Traces => &self.traces,
-        }
-    }
-
-    pub fn push(&mut self, first_lsn: Lsn, now: UnixNanos, spans: Option<RecordBatch>, traces: Option<RecordBatch>) {
+    pub fn push(&mut self, first_lsn: Lsn, now: UnixNanos, spans: SpanRows, traces: Option<RecordBatch>) {
         self.first_lsn = Some(self.first_lsn.map_or(first_lsn, |known| known.min(first_lsn)));
         self.since.get_or_insert(now);
-        self.span_count += spans.as_ref().map_or(0, RecordBatch::num_rows);
-        self.bytes += [&spans, &traces].into_iter().flatten().map(RecordBatch::get_array_memory_size).sum::<usize>();
-        self.spans.extend(spans);
+        self.span_count += spans.len();
+        self.bytes += spans.size_bytes() + traces.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+        if !spans.is_empty() {
+            self.spans.push(Arc::new(spans));
+        }
         self.traces.extend(traces);
     }
 }

@@ -17,16 +17,19 @@ mod pending;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+
+use crate::Result;
 use crate::catalog::DeltaCatalog;
 use crate::decided::DecidedTraces;
-use crate::derive::{TraceRows, Verdict, derive};
+use crate::derive::{TraceSpans, Verdict, derive};
 use crate::model::{SpanBatch, TraceId, UnixNanos};
+use crate::rows::SpanRows;
 use crate::snapshot::Segment;
 use crate::wal::{Decision, Lsn};
-use crate::{Result, schema::Table};
 
 pub use epoch::Epoch;
-pub use pending::{Pending, PendingCapture, PendingTrace};
+pub use pending::{Pending, PendingTrace};
 
 /// A table's committed state.
 #[derive(Debug, Clone, Default)]
@@ -73,9 +76,9 @@ impl Memory {
     }
 
     /// The request at `lsn` brought `batch`.
-    pub fn insert(&mut self, lsn: Lsn, arrival: UnixNanos, batch: &SpanBatch) -> Result<()> {
+    pub fn insert(&mut self, lsn: Lsn, arrival: UnixNanos, batch: SpanBatch) {
         self.applied = lsn;
-        self.pending.insert(lsn, arrival, batch)
+        self.pending.insert(lsn, arrival, batch);
     }
 
     /// The record at `lsn` decided these traces. Traces without pending spans are passed over: at replay their requests
@@ -83,29 +86,26 @@ impl Memory {
     pub fn decide(&mut self, lsn: Lsn, now: UnixNanos, decisions: &[Decision]) -> Result<()> {
         self.applied = lsn;
         let ids: Vec<TraceId> = decisions.iter().map(|decision| decision.trace_id).collect();
-        let Some(gathered) = self.pending.take(&ids)? else { return Ok(()) };
-        let traces: Vec<TraceRows> = gathered
-            .traces
-            .iter()
-            .map(|(index, rows)| {
-                let decision = &decisions[*index];
-                TraceRows {
-                    rows: rows.clone(),
-                    verdict: Verdict {
-                        keep: decision.keep,
-                        adjusted_count: decision.adjusted_count,
-                        keep_reason: Arc::from(decision.keep_reason.as_str()),
-                        policy_revision: decision.policy_revision,
-                    },
-                    late: self.decided.get(&decision.trace_id).cloned(),
-                }
-            })
-            .collect();
-        let derived = derive(&gathered.spans, &traces)?;
-        for ((index, _), root) in gathered.traces.iter().zip(derived.roots) {
-            self.decided.insert(decisions[*index].trace_id, root);
+        let Some(gathered) = self.pending.take(&ids) else { return Ok(()) };
+        let taken: Vec<&Decision> = gathered.traces.iter().map(|(index, _)| &decisions[*index]).collect();
+        let mut reasons = Reasons::default();
+        let traces = gathered.traces.into_iter().zip(&taken).map(|((_, spans), decision)| TraceSpans {
+            trace_id: decision.trace_id,
+            spans,
+            verdict: Verdict {
+                keep: decision.keep,
+                adjusted_count: decision.adjusted_count,
+                keep_reason: reasons.of(&decision.keep_reason),
+                policy_revision: decision.policy_revision,
+            },
+            late: self.decided.get(&decision.trace_id).cloned(),
+        });
+        let derived = derive(gathered.batches, traces.collect())?;
+        for (decision, root) in taken.iter().zip(derived.roots) {
+            self.decided.insert(decision.trace_id, root);
         }
-        self.open.push(gathered.first_lsn.min(lsn), now, derived.spans, derived.traces);
+        let spans = derived.spans.without_sparse_batches()?;
+        self.open.push(gathered.first_lsn.min(lsn), now, spans, derived.traces);
         Ok(())
     }
 
@@ -138,15 +138,39 @@ impl Memory {
         epochs.chain(self.pending.first_lsn()).min().unwrap_or(Lsn(self.applied.0 + 1))
     }
 
-    /// Rows of decided traces that are in no segment.
-    pub fn unflushed(&self, table: Table) -> Vec<arrow::array::RecordBatch> {
-        let epochs = self.sealed.iter().map(|epoch| &**epoch).chain([&self.open]);
-        epochs.flat_map(|epoch| epoch.rows(table).iter().cloned()).collect()
+    /// Epochs that are in no segment, oldest first.
+    fn epochs(&self) -> impl Iterator<Item = &Epoch> {
+        self.sealed.iter().map(|epoch| &**epoch).chain([&self.open])
+    }
+
+    /// Rows of `spans` of decided traces that are in no segment.
+    pub fn unflushed_spans(&self) -> Vec<Arc<SpanRows>> {
+        self.epochs().flat_map(|epoch| epoch.spans.iter().cloned()).collect()
+    }
+
+    /// The same of `traces`.
+    pub fn unflushed_traces(&self) -> Vec<RecordBatch> {
+        self.epochs().flat_map(|epoch| epoch.traces.iter().cloned()).collect()
     }
 
     /// Bytes that spans take, decided or not.
     pub fn bytes(&self) -> usize {
         self.pending.bytes() + self.open.bytes + self.sealed.iter().map(|epoch| epoch.bytes).sum::<usize>()
+    }
+}
+
+/// Reasons, each there once: most decisions of a record have the same.
+#[derive(Default)]
+struct Reasons(Vec<Arc<str>>);
+
+impl Reasons {
+    fn of(&mut self, reason: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| &***known == reason) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = Arc::from(reason);
+        self.0.push(Arc::clone(&new));
+        new
     }
 }
 

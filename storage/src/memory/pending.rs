@@ -2,24 +2,22 @@
 //!
 //! Spans stay in the batch that brought them; a trace knows its rows. A batch goes when its last row is taken.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::interleave_record_batch;
-use arrow::datatypes::DataType;
+use hashbrown::HashMap;
 
-use crate::Result;
 use crate::decided::DecidedTraces;
-use crate::derive::RootNames;
-use crate::model::{SpanBatch, SpanColumns, TraceId, UnixNanos};
+use crate::derive::{TraceSpans, Verdict};
+use crate::model::{SpanBatch, TraceId, UnixNanos};
+use crate::rows::SpanRef;
 use crate::wal::Lsn;
 
 /// A trace without a decision.
 #[derive(Debug, Clone)]
 pub struct PendingTrace {
-    rows: Vec<(Lsn, u32)>,
+    /// The batches' numbers wrap around; see [`Pending::chunk_at`].
+    spans: Vec<SpanRef>,
     pub first_arrival: UnixNanos,
     pub last_arrival: UnixNanos,
     /// When a span without a parent came.
@@ -28,31 +26,43 @@ pub struct PendingTrace {
 
 impl PendingTrace {
     pub fn span_count(&self) -> usize {
-        self.rows.len()
+        self.spans.len()
     }
 }
 
+/// What a trace takes beside its batches: the entry here and the list of its spans.
+const TRACE_BYTES: usize = size_of::<(TraceId, PendingTrace)>() + 64;
+
 #[derive(Debug)]
 struct Chunk {
-    columns: RecordBatch,
+    lsn: Lsn,
+    batch: Arc<SpanBatch>,
     live_rows: usize,
-    bytes: usize,
+    size_bytes: usize,
 }
 
-/// Rows of some traces, trace by trace.
+impl Chunk {
+    /// A row's part of the batch.
+    fn row_bytes(&self) -> usize {
+        self.size_bytes / self.batch.span_count().max(1)
+    }
+}
+
+/// Spans of some traces, as references into `batches`.
 #[derive(Debug)]
 pub struct Gathered {
-    /// The received columns.
-    pub spans: RecordBatch,
-    /// Index among the ids asked for, and rows.
-    pub traces: Vec<(usize, Range<usize>)>,
+    pub batches: Vec<Arc<SpanBatch>>,
+    /// Index among the ids asked for, and spans.
+    pub traces: Vec<(usize, Vec<SpanRef>)>,
     /// The earliest request among them.
     pub first_lsn: Lsn,
 }
 
 #[derive(Debug, Default)]
 pub struct Pending {
-    chunks: BTreeMap<Lsn, Chunk>,
+    /// In the order of their LSNs. The first one has the number `first_chunk`.
+    chunks: VecDeque<Option<Chunk>>,
+    first_chunk: u64,
     traces: HashMap<TraceId, PendingTrace>,
     spans: usize,
     bytes: usize,
@@ -61,74 +71,91 @@ pub struct Pending {
 }
 
 impl Pending {
-    pub fn insert(&mut self, lsn: Lsn, arrival: UnixNanos, batch: &SpanBatch) -> Result<()> {
-        let columns = SpanColumns::new(batch.columns())?;
-        let mut live_rows = 0;
-        for row in 0..batch.span_count() {
-            let Some(trace_id) = columns.trace_id(row) else { continue };
-            let trace = self.traces.entry(trace_id).or_insert_with(|| PendingTrace {
-                rows: Vec::new(),
-                first_arrival: arrival,
-                last_arrival: arrival,
-                root_arrival: None,
+    pub fn insert(&mut self, lsn: Lsn, arrival: UnixNanos, batch: SpanBatch) {
+        self.revision += 1;
+        if batch.span_count() == 0 {
+            return;
+        }
+        // Only the low bits are kept in a reference: far fewer chunks are alive at a time than they count.
+        let number = (self.first_chunk + self.chunks.len() as u64) as u32;
+        for (row, head) in batch.heads().iter().enumerate() {
+            let trace = self.traces.entry(head.trace_id).or_insert_with(|| {
+                self.bytes += TRACE_BYTES;
+                PendingTrace { spans: Vec::new(), first_arrival: arrival, last_arrival: arrival, root_arrival: None }
             });
-            trace.rows.push((lsn, u32::try_from(row).unwrap_or(u32::MAX)));
+            trace.spans.push(SpanRef { batch: number, row: row as u32 });
             trace.last_arrival = trace.last_arrival.max(arrival);
-            if columns.parent_span_id(row).is_none() {
+            if head.parent_span_id().is_none() {
                 trace.root_arrival.get_or_insert(arrival);
             }
-            live_rows += 1;
         }
-        if live_rows > 0 {
-            let bytes = batch.columns().get_array_memory_size();
-            self.bytes += bytes;
-            self.spans += live_rows;
-            self.chunks.insert(lsn, Chunk { columns: batch.columns().clone(), live_rows, bytes });
-        }
-        self.revision += 1;
-        Ok(())
+        let live_rows = batch.span_count();
+        let chunk = Chunk { lsn, size_bytes: batch.size_bytes(), batch: Arc::new(batch), live_rows };
+        self.spans += live_rows;
+        self.bytes += live_rows * chunk.row_bytes();
+        self.chunks.push_back(Some(chunk));
+    }
+
+    /// Where the chunk with the low bits `number` stands.
+    fn chunk_at(&self, number: u32) -> usize {
+        number.wrapping_sub(self.first_chunk as u32) as usize
     }
 
     /// Takes the named traces out; `None` if none of them is here.
-    pub fn take(&mut self, ids: &[TraceId]) -> Result<Option<Gathered>> {
-        let mut named = HashSet::new();
-        let taken: Vec<(usize, PendingTrace)> = ids
-            .iter()
-            .enumerate()
-            .filter(|(_, id)| named.insert(**id))
-            .filter_map(|(index, id)| Some((index, self.traces.get(id)?.clone())))
-            .collect();
-        let column_of = |lsn: &Lsn| self.chunks.get(lsn).map(|chunk| &chunk.columns);
-        let gathered = gather(column_of, taken.iter().map(|(index, trace)| (*index, trace)))?;
-        // Nothing is taken before it is gathered, so that an error leaves all as it was.
-        for id in ids {
-            self.traces.remove(id);
-        }
-        for (lsn, _) in taken.iter().flat_map(|(_, trace)| &trace.rows) {
-            self.spans -= 1;
-            if let Some(chunk) = self.chunks.get_mut(lsn) {
+    pub fn take(&mut self, ids: &[TraceId]) -> Option<Gathered> {
+        self.revision += 1;
+        let mut numbers = Numbers::default();
+        let mut traces = Vec::with_capacity(ids.len());
+        for (index, id) in ids.iter().enumerate() {
+            let Some(mut trace) = self.traces.remove(id) else { continue };
+            self.bytes -= TRACE_BYTES;
+            for span in &mut trace.spans {
+                let at = self.chunk_at(span.batch);
+                let Some(Some(chunk)) = self.chunks.get_mut(at) else { continue };
+                span.batch = numbers.of(at, chunk);
+                self.spans -= 1;
+                self.bytes -= chunk.row_bytes();
                 chunk.live_rows -= 1;
                 if chunk.live_rows == 0 {
-                    self.bytes -= chunk.bytes;
-                    self.chunks.remove(lsn);
+                    self.chunks[at] = None;
                 }
             }
+            traces.push((index, trace.spans));
         }
-        self.revision += 1;
-        Ok(gathered)
+        while let Some(None) = self.chunks.front() {
+            self.chunks.pop_front();
+            self.first_chunk += 1;
+        }
+        let first_lsn = numbers.first_lsn?;
+        Some(Gathered { batches: numbers.batches, traces, first_lsn })
     }
 
-    /// What is pending now, to be gathered by a query without holding up anyone.
+    /// What is pending now, to be derived by a query without holding up anyone.
     pub fn capture(&self, decided: &DecidedTraces) -> PendingCapture {
-        PendingCapture {
-            chunks: self.chunks.iter().map(|(lsn, chunk)| (*lsn, chunk.columns.clone())).collect(),
-            late: self.traces.keys().map(|id| decided.get(id).cloned()).collect(),
-            traces: self.traces.values().cloned().collect(),
-        }
+        let mut batches = Vec::new();
+        let places: Vec<u32> = self
+            .chunks
+            .iter()
+            .map(|chunk| {
+                let place = batches.len() as u32;
+                batches.extend(chunk.as_ref().map(|chunk| Arc::clone(&chunk.batch)));
+                place
+            })
+            .collect();
+        let traces = self.traces.iter().map(|(id, trace)| {
+            let placed = |span: &SpanRef| SpanRef { batch: places[self.chunk_at(span.batch)], ..*span };
+            TraceSpans {
+                trace_id: *id,
+                spans: trace.spans.iter().map(placed).collect(),
+                verdict: Verdict::pending(),
+                late: decided.get(id).cloned(),
+            }
+        });
+        PendingCapture { traces: traces.collect(), batches }
     }
 
     pub fn first_lsn(&self) -> Option<Lsn> {
-        self.chunks.keys().next().copied()
+        self.chunks.iter().flatten().map(|chunk| chunk.lsn).next()
     }
 
     pub fn traces(&self) -> impl Iterator<Item = (&TraceId, &PendingTrace)> {
@@ -152,58 +179,37 @@ impl Pending {
     }
 }
 
+/// The batches that gathered spans come from, numbered in the order met.
+#[derive(Default)]
+struct Numbers {
+    /// By place among the chunks.
+    numbers: HashMap<usize, u32>,
+    batches: Vec<Arc<SpanBatch>>,
+    first_lsn: Option<Lsn>,
+    last: Option<(usize, u32)>,
+}
+
+impl Numbers {
+    fn of(&mut self, at: usize, chunk: &Chunk) -> u32 {
+        // Spans of a trace often come in one request.
+        if let Some((place, number)) = self.last
+            && place == at
+        {
+            return number;
+        }
+        let number = *self.numbers.entry(at).or_insert_with(|| {
+            self.batches.push(Arc::clone(&chunk.batch));
+            self.first_lsn = Some(self.first_lsn.map_or(chunk.lsn, |first| first.min(chunk.lsn)));
+            self.batches.len() as u32 - 1
+        });
+        self.last = Some((at, number));
+        number
+    }
+}
+
 /// The pending traces of one moment.
 #[derive(Debug)]
 pub struct PendingCapture {
-    chunks: BTreeMap<Lsn, RecordBatch>,
-    traces: Vec<PendingTrace>,
-    late: Vec<Option<Option<RootNames>>>,
-}
-
-impl PendingCapture {
-    /// For a trace of the gathered ones: the root's names, if it was decided before.
-    pub fn late(&self, index: usize) -> Option<&Option<RootNames>> {
-        self.late.get(index)?.as_ref()
-    }
-
-    /// All rows, trace by trace; `None` if there are none.
-    pub fn gather(&self) -> Result<Option<Gathered>> {
-        gather(|lsn| self.chunks.get(lsn), self.traces.iter().enumerate())
-    }
-}
-
-fn gather<'a, 'b>(
-    columns_of: impl Fn(&Lsn) -> Option<&'b RecordBatch>,
-    traces: impl Iterator<Item = (usize, &'a PendingTrace)>,
-) -> Result<Option<Gathered>> {
-    let mut numbers: HashMap<Lsn, usize> = HashMap::new();
-    let mut batches: Vec<&RecordBatch> = Vec::new();
-    let mut rows: Vec<(usize, usize)> = Vec::new();
-    let mut ranges = Vec::new();
-    for (index, trace) in traces {
-        let start = rows.len();
-        for (lsn, row) in &trace.rows {
-            let Some(columns) = columns_of(lsn) else { continue };
-            let number = *numbers.entry(*lsn).or_insert_with(|| {
-                batches.push(columns);
-                batches.len() - 1
-            });
-            rows.push((number, *row as usize));
-        }
-        ranges.push((index, start..rows.len()));
-    }
-    let Some(first_lsn) = numbers.keys().min().copied() else { return Ok(None) };
-    let spans = interleave_record_batch(&batches, &rows)?;
-    let columns = spans.columns().iter().map(compacted).collect();
-    let spans = RecordBatch::try_new(spans.schema(), columns)?;
-    Ok(Some(Gathered { spans, traces: ranges, first_lsn }))
-}
-
-/// Gathered views still point into the batches that they come from, and would hold all of those in memory.
-fn compacted(column: &ArrayRef) -> ArrayRef {
-    match column.data_type() {
-        DataType::Utf8View => Arc::new(column.as_string_view().gc()),
-        DataType::BinaryView => Arc::new(column.as_binary_view().gc()),
-        _ => ArrayRef::clone(column),
-    }
+    pub batches: Vec<Arc<SpanBatch>>,
+    pub traces: Vec<TraceSpans>,
 }

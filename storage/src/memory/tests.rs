@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{SpanBatchBuilder, SpanColumns, SpanFields, SpanId};
+use crate::model::{SpanBatchBuilder, SpanFields, SpanId};
 
 fn trace(number: u8) -> TraceId {
     TraceId::from_bytes([number + 1; 16]).unwrap()
@@ -13,21 +13,21 @@ fn trace(number: u8) -> TraceId {
 
 fn batch(spans: &[(u8, u64)]) -> SpanBatch {
     let mut builder = SpanBatchBuilder::default();
+    let resource = builder.resource(|to| to.push_text("host.name", "a host of a certain length"));
+    let origin = builder.origin(resource, "a", None, None);
     for (of, span) in spans {
-        builder.attributes.push_text("number", &span.to_string());
+        builder.attributes().push_text("number", &span.to_string());
         builder.append(&SpanFields {
             trace_id: trace(*of),
             span_id: SpanId::from_bytes((span + 1).to_be_bytes()).unwrap(),
             parent_span_id: None,
-            service_name: "a",
+            origin,
             span_name: "b",
             kind: "server",
             status_code: "unset",
             status_message: Some("a text that is too long for a view to hold it within itself"),
             start: UnixNanos(*span as i64),
             duration_nanos: 5,
-            scope_name: None,
-            scope_version: None,
             trace_state: None,
             flags: 0,
         });
@@ -54,7 +54,7 @@ enum Step {
 
 fn apply(memory: &mut Memory, lsn: u64, step: &Step, sealed: &mut u64) {
     match step {
-        Step::Request(spans) => memory.insert(Lsn(lsn), UnixNanos(0), &batch(spans)).unwrap(),
+        Step::Request(spans) => memory.insert(Lsn(lsn), UnixNanos(0), batch(spans)),
         Step::Decide(traces) => {
             let decisions: Vec<Decision> = traces.iter().copied().map(keep).collect();
             memory.decide(Lsn(lsn), UnixNanos(0), &decisions).unwrap();
@@ -66,13 +66,8 @@ fn apply(memory: &mut Memory, lsn: u64, step: &Step, sealed: &mut u64) {
     }
 }
 
-fn span_ids(batches: &[arrow::array::RecordBatch]) -> Vec<SpanId> {
-    let mut ids = Vec::new();
-    for batch in batches {
-        let columns = SpanColumns::new(batch).unwrap();
-        ids.extend((0..batch.num_rows()).filter_map(|row| columns.span_id(row)));
-    }
-    ids
+fn span_ids<'a>(rows: impl IntoIterator<Item = &'a Arc<SpanRows>>) -> Vec<SpanId> {
+    rows.into_iter().flat_map(|rows| (0..rows.len()).map(|row| rows.head(row).span_id)).collect()
 }
 
 fn memory_at(spans: u64, traces: u64) -> Memory {
@@ -81,7 +76,8 @@ fn memory_at(spans: u64, traces: u64) -> Memory {
 }
 
 fn pending_ids(memory: &Memory) -> Vec<SpanId> {
-    memory.pending.capture(&memory.decided).gather().unwrap().map_or(Vec::new(), |gathered| span_ids(&[gathered.spans]))
+    let capture = memory.pending.capture(&memory.decided);
+    span_ids([&Arc::new(derive(capture.batches, capture.traces).unwrap().spans)])
 }
 
 #[test]
@@ -110,7 +106,7 @@ fn a_late_span_is_pending_again_and_joins_the_epoch_of_its_own_decision() {
 #[test]
 fn bytes_and_counts_return_to_nothing() {
     let mut memory = memory_at(0, 0);
-    memory.insert(Lsn(1), UnixNanos(0), &batch(&[(1, 1), (2, 2), (1, 3)])).unwrap();
+    memory.insert(Lsn(1), UnixNanos(0), batch(&[(1, 1), (2, 2), (1, 3)]));
     assert_eq!((memory.pending.trace_count(), memory.pending.span_count()), (2, 3));
     memory.decide(Lsn(2), UnixNanos(0), &[keep(1), keep(2), keep(9)]).unwrap();
     assert_eq!((memory.pending.trace_count(), memory.pending.span_count(), memory.pending.bytes()), (0, 0, 0));
@@ -121,7 +117,7 @@ fn bytes_and_counts_return_to_nothing() {
 fn decided_spans_do_not_hold_on_to_the_requests_that_brought_them() {
     let mut memory = memory_at(0, 0);
     let spans: Vec<(u8, u64)> = (0..1_000).map(|span| ((span % 100) as u8, span)).collect();
-    memory.insert(Lsn(1), UnixNanos(0), &batch(&spans)).unwrap();
+    memory.insert(Lsn(1), UnixNanos(0), batch(&spans));
     let whole = memory.bytes();
     memory.decide(Lsn(2), UnixNanos(0), &[keep(1)]).unwrap();
     let decided = memory.bytes() - memory.pending.bytes();
@@ -131,7 +127,7 @@ fn decided_spans_do_not_hold_on_to_the_requests_that_brought_them() {
 #[test]
 fn a_trace_named_twice_is_decided_once() {
     let mut memory = memory_at(0, 0);
-    memory.insert(Lsn(1), UnixNanos(0), &batch(&[(1, 1), (2, 2)])).unwrap();
+    memory.insert(Lsn(1), UnixNanos(0), batch(&[(1, 1), (2, 2)]));
     memory.decide(Lsn(2), UnixNanos(0), &[keep(1), keep(1)]).unwrap();
     assert_eq!(span_ids(&memory.open.spans).len(), 1);
     assert_eq!(memory.pending.span_count(), 1);
@@ -141,7 +137,7 @@ fn a_trace_named_twice_is_decided_once() {
 fn an_epoch_that_the_tables_have_never_comes_again() {
     // As after a power cut, where the log was not synced and ends before what the tables have.
     let mut memory = memory_at(5, 5);
-    memory.insert(Lsn(1), UnixNanos(0), &batch(&[(1, 1)])).unwrap();
+    memory.insert(Lsn(1), UnixNanos(0), batch(&[(1, 1)]));
     memory.seal(Lsn(2), 3);
     memory.decide(Lsn(3), UnixNanos(0), &[keep(1)]).unwrap();
     let open = memory.open.number;
@@ -213,7 +209,7 @@ proptest! {
             }
         }
         let mut found = in_tables;
-        found.extend(span_ids(&replayed.unflushed(Table::Spans)));
+        found.extend(span_ids(&replayed.unflushed_spans()));
         found.extend(pending_ids(&replayed));
         let distinct: BTreeSet<SpanId> = found.iter().copied().collect();
         prop_assert_eq!(found.len(), distinct.len(), "doubled");

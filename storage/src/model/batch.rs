@@ -1,257 +1,298 @@
-//! Builds the received columns of `spans`, one span after the other.
+//! The spans of one request, in the least memory that still lets each be read by itself.
+//!
+//! A span is a [`Head`] of 64 bytes, which is what traces are assembled and derived from, and a value of 4 bytes for each
+//! of its attributes. What spans of one operation have in common (names, kind, status, origin and the attributes' keys) is
+//! a [`Template`], there once however many spans have it. Texts and numbers are there once, too.
 
-use std::sync::Arc;
+use super::texts::{TextId, Texts};
+use super::{SpanId, TraceId, UnixNanos};
 
-use arrow::array::{
-    Array, ArrayRef, BinaryBuilder, BinaryViewBuilder, Int32Builder, Int64Builder, ListArray, RecordBatch,
-    StringBuilder, StringViewBuilder, StructArray, TimestampMicrosecondBuilder,
-};
-use arrow::buffer::OffsetBuffer;
-use arrow::error::ArrowError;
+/// A resource and a scope that spans come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OriginId(pub(super) u32);
 
-use super::{AttributesBuilder, SpanFields, SpanId, TraceId, UnixNanos};
-use crate::schema::spans as schema;
+/// A resource's attributes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ResourceId(pub(super) u32);
 
-/// Spans with exactly the columns of [`schema::received`].
-#[derive(Debug, Clone)]
-pub struct SpanBatch(RecordBatch);
-
-impl SpanBatch {
-    /// `None` if the columns are not those of [`schema::received`].
-    pub fn from_columns(batch: RecordBatch) -> Option<Self> {
-        (batch.schema_ref() == &schema::received()).then_some(Self(batch))
-    }
-
-    pub fn columns(&self) -> &RecordBatch {
-        &self.0
-    }
-
-    pub fn span_count(&self) -> usize {
-        self.0.num_rows()
+impl ResourceId {
+    pub fn index(self) -> usize {
+        self.0 as usize
     }
 }
 
-/// Gives back what builders took in advance, which is a hundred times what a request of one span needs.
-pub(crate) fn shrunk(mut columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
-    for column in &mut columns {
-        column.shrink_to_fit();
-    }
-    columns
+/// What each span has for itself alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    pub trace_id: TraceId,
+    pub span_id: SpanId,
+    /// All zero at a root.
+    pub(super) parent_span_id: [u8; 8],
+    pub start: UnixNanos,
+    pub duration_nanos: i64,
+    pub template: u32,
+    pub(super) values_at: u32,
+    pub(super) events_at: u32,
+    pub(super) links_at: u32,
 }
 
-/// Lists: the end of each row among the items so far.
-#[derive(Debug)]
-struct ListEnds(Vec<i32>);
-
-impl Default for ListEnds {
-    fn default() -> Self {
-        Self(vec![0])
-    }
-}
-
-impl ListEnds {
-    fn finish(&mut self, item: arrow::datatypes::Fields, items: StructArray) -> ListArray {
-        let ends = std::mem::take(self).0;
-        ListArray::new(schema::list_item(item), OffsetBuffer::new(ends.into()), Arc::new(items), None)
-    }
-}
-
-/// Events of the span being built: `push`, fill [`attributes`](Self::attributes), then the next.
-#[derive(Debug, Default)]
-pub struct EventsBuilder {
-    time: TimestampMicrosecondBuilder,
-    time_nanos: Int32Builder,
-    name: StringBuilder,
-    attributes: AttributesBuilder,
-    count: i32,
-    ends: ListEnds,
-}
-
-impl EventsBuilder {
-    /// Adds an event; `fill` gives it its attributes.
-    pub fn push(&mut self, time: UnixNanos, name: &str, fill: impl FnOnce(&mut AttributesBuilder)) {
-        self.time.append_value(time.micros());
-        self.time_nanos.append_value(time.remainder());
-        self.name.append_value(name);
-        fill(&mut self.attributes);
-        self.attributes.end();
-        self.count = self.count.saturating_add(1);
+impl Head {
+    /// `None` at a root.
+    pub fn parent_span_id(&self) -> Option<SpanId> {
+        SpanId::from_bytes(self.parent_span_id).ok()
     }
 
-    fn end(&mut self) {
-        self.ends.0.push(self.count);
-    }
-
-    fn finish(&mut self) -> ListArray {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.time.finish().with_timezone("UTC")),
-            Arc::new(self.time_nanos.finish()),
-            Arc::new(self.name.finish()),
-            Arc::new(self.attributes.finish()),
-        ];
-        self.count = 0;
-        let items = StructArray::new(schema::event_fields(), columns, None);
-        self.ends.finish(schema::event_fields(), items)
+    pub fn end(&self) -> UnixNanos {
+        self.start.plus(self.duration_nanos)
     }
 }
 
-/// Links of the span being built.
-#[derive(Debug, Default)]
-pub struct LinksBuilder {
-    trace_id: BinaryBuilder,
-    span_id: BinaryBuilder,
-    trace_state: StringBuilder,
-    flags: Int64Builder,
-    attributes: AttributesBuilder,
-    count: i32,
-    ends: ListEnds,
+/// The type of an attribute's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ValueType {
+    Text,
+    Int,
+    Float,
+    Bool,
+    Json,
 }
 
-impl LinksBuilder {
-    /// Adds a link; `fill` gives it its attributes.
-    pub fn push(
-        &mut self,
-        trace_id: TraceId,
-        span_id: SpanId,
-        trace_state: Option<&str>,
-        flags: u32,
-        fill: impl FnOnce(&mut AttributesBuilder),
-    ) {
-        self.trace_id.append_value(trace_id.as_bytes());
-        self.span_id.append_value(span_id.as_bytes());
-        self.trace_state.append_option(trace_state);
-        self.flags.append_value(i64::from(flags));
-        fill(&mut self.attributes);
-        self.attributes.end();
-        self.count = self.count.saturating_add(1);
-    }
+impl ValueType {
+    pub const ALL: [ValueType; 5] = [Self::Text, Self::Int, Self::Float, Self::Bool, Self::Json];
 
-    fn end(&mut self) {
-        self.ends.0.push(self.count);
-    }
-
-    fn finish(&mut self) -> ListArray {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.span_id.finish()),
-            Arc::new(self.trace_state.finish()),
-            Arc::new(self.flags.finish()),
-            Arc::new(self.attributes.finish()),
-        ];
-        self.count = 0;
-        let items = StructArray::new(schema::link_fields(), columns, None);
-        self.ends.finish(schema::link_fields(), items)
-    }
-}
-
-/// Builds a [`SpanBatch`]. For each span: fill `attributes`, `resource`, `events`, `links`, then [`append`](Self::append)
-/// its fields, which ends the row.
-#[derive(Debug)]
-pub struct SpanBatchBuilder {
-    pub attributes: AttributesBuilder,
-    pub resource: AttributesBuilder,
-    pub events: EventsBuilder,
-    pub links: LinksBuilder,
-    trace_id: BinaryViewBuilder,
-    span_id: BinaryViewBuilder,
-    parent_span_id: BinaryViewBuilder,
-    service_name: StringViewBuilder,
-    span_name: StringViewBuilder,
-    kind: StringViewBuilder,
-    status_code: StringViewBuilder,
-    status_message: StringViewBuilder,
-    start_time: TimestampMicrosecondBuilder,
-    start_nanos: Int32Builder,
-    duration_ns: Int64Builder,
-    scope_name: StringViewBuilder,
-    scope_version: StringViewBuilder,
-    trace_state: StringViewBuilder,
-    flags: Int64Builder,
-    span_count: usize,
-}
-
-impl Default for SpanBatchBuilder {
-    fn default() -> Self {
-        // Names repeat from span to span, so equal ones share their bytes.
-        let repeated = || StringViewBuilder::new().with_deduplicate_strings();
-        Self {
-            attributes: AttributesBuilder::default(),
-            resource: AttributesBuilder::default(),
-            events: EventsBuilder::default(),
-            links: LinksBuilder::default(),
-            trace_id: BinaryViewBuilder::new(),
-            span_id: BinaryViewBuilder::new(),
-            parent_span_id: BinaryViewBuilder::new(),
-            service_name: repeated(),
-            span_name: repeated(),
-            kind: repeated(),
-            status_code: repeated(),
-            status_message: repeated(),
-            start_time: TimestampMicrosecondBuilder::new(),
-            start_nanos: Int32Builder::new(),
-            duration_ns: Int64Builder::new(),
-            scope_name: repeated(),
-            scope_version: repeated(),
-            trace_state: repeated(),
-            flags: Int64Builder::new(),
-            span_count: 0,
+    fn of(code: u32) -> Self {
+        match code {
+            0 => Self::Text,
+            1 => Self::Int,
+            2 => Self::Float,
+            3 => Self::Bool,
+            _ => Self::Json,
         }
     }
 }
 
-impl SpanBatchBuilder {
+/// An attribute's key and type in one number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TypedKey(u32);
+
+/// Keys have the low bits; a batch's texts are bounded far below that.
+const KEY_BITS: u32 = 29;
+
+impl TypedKey {
+    pub(super) const MAX_TEXTS: usize = 1 << KEY_BITS;
+
+    pub(super) fn new(key: TextId, value_type: ValueType) -> Self {
+        Self((value_type as u32) << KEY_BITS | key.0 & ((1 << KEY_BITS) - 1))
+    }
+
+    pub fn key(self) -> TextId {
+        TextId(self.0 & ((1 << KEY_BITS) - 1))
+    }
+
+    pub fn value_type(self) -> ValueType {
+        ValueType::of(self.0 >> KEY_BITS)
+    }
+}
+
+/// An attribute's value by number: of a text for [`ValueType::Text`] and [`ValueType::Json`], of a word for
+/// [`ValueType::Int`] and [`ValueType::Float`], and 0 or 1 for [`ValueType::Bool`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueId(pub u32);
+
+impl ValueId {
+    /// A value that the client left unset.
+    pub const UNSET: Self = Self(u32::MAX);
+}
+
+/// An attribute of a resource, an event or a link.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    pub key: TypedKey,
+    pub value: ValueId,
+}
+
+/// A range of the batch's entries.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Range {
+    pub start: u32,
+    pub end: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Event {
+    pub time: UnixNanos,
+    pub name: TextId,
+    pub(super) attributes: Range,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Link {
+    pub trace_id: TraceId,
+    pub span_id: SpanId,
+    pub trace_state: TextId,
+    pub flags: u32,
+    pub(super) attributes: Range,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Origin {
+    pub resource: u32,
+    pub service_name: TextId,
+    pub scope_name: TextId,
+    pub scope_version: TextId,
+}
+
+/// What spans have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Template {
+    pub origin: OriginId,
+    pub span_name: TextId,
+    pub kind: TextId,
+    pub status_code: TextId,
+    pub status_message: TextId,
+    pub trace_state: TextId,
+    pub flags: u32,
+    /// Of the batch's keys.
+    pub(super) keys_start: u32,
+    pub(super) keys_end: u32,
+}
+
+/// Spans in the order of their request. Immutable.
+#[derive(Debug, Clone, Default)]
+pub struct SpanBatch {
+    pub(super) heads: Vec<Head>,
+    pub(super) templates: Vec<Template>,
+    pub(super) keys: Vec<TypedKey>,
+    pub(super) values: Vec<ValueId>,
+    pub(super) origins: Vec<Origin>,
+    pub(super) resources: Vec<Range>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) events: Vec<Event>,
+    pub(super) links: Vec<Link>,
+    pub(super) texts: Texts,
+    /// Little-endian, as files have them.
+    pub(super) words: Vec<[u8; 8]>,
+}
+
+fn part<T>(all: &[T], start: u32, end: u32) -> &[T] {
+    all.get(start as usize..end as usize).unwrap_or_default()
+}
+
+impl SpanBatch {
     pub fn span_count(&self) -> usize {
-        self.span_count
+        self.heads.len()
     }
 
-    /// Ends the row with the span's scalar fields.
-    pub fn append(&mut self, span: &SpanFields<'_>) {
-        self.attributes.end();
-        self.resource.end();
-        self.events.end();
-        self.links.end();
-        self.trace_id.append_value(span.trace_id.as_bytes());
-        self.span_id.append_value(span.span_id.as_bytes());
-        self.parent_span_id.append_option(span.parent_span_id.as_ref().map(SpanId::as_bytes));
-        self.service_name.append_value(span.service_name);
-        self.span_name.append_value(span.span_name);
-        self.kind.append_value(span.kind);
-        self.status_code.append_value(span.status_code);
-        self.status_message.append_option(span.status_message);
-        self.start_time.append_value(span.start.micros());
-        self.start_nanos.append_value(span.start.remainder());
-        self.duration_ns.append_value(span.duration_nanos);
-        self.scope_name.append_option(span.scope_name);
-        self.scope_version.append_option(span.scope_version);
-        self.trace_state.append_option(span.trace_state);
-        self.flags.append_value(i64::from(span.flags));
-        self.span_count += 1;
+    pub fn heads(&self) -> &[Head] {
+        &self.heads
     }
 
-    /// The spans so far; the builder is empty afterwards.
-    pub fn finish(&mut self) -> Result<SpanBatch, ArrowError> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.trace_id.finish()),
-            Arc::new(self.span_id.finish()),
-            Arc::new(self.parent_span_id.finish()),
-            Arc::new(self.service_name.finish()),
-            Arc::new(self.span_name.finish()),
-            Arc::new(self.kind.finish()),
-            Arc::new(self.status_code.finish()),
-            Arc::new(self.status_message.finish()),
-            Arc::new(self.start_time.finish().with_timezone("UTC")),
-            Arc::new(self.start_nanos.finish()),
-            Arc::new(self.duration_ns.finish()),
-            Arc::new(self.attributes.finish()),
-            Arc::new(self.resource.finish()),
-            Arc::new(self.events.finish()),
-            Arc::new(self.links.finish()),
-            Arc::new(self.scope_name.finish()),
-            Arc::new(self.scope_version.finish()),
-            Arc::new(self.trace_state.finish()),
-            Arc::new(self.flags.finish()),
-        ];
-        self.span_count = 0;
-        RecordBatch::try_new(schema::received(), shrunk(columns)).map(SpanBatch)
+    pub fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    pub fn templates(&self) -> &[Template] {
+        &self.templates
+    }
+
+    /// The number behind a value of [`ValueType::Int`], or the bits of one of [`ValueType::Float`].
+    pub fn word(&self, id: ValueId) -> u64 {
+        u64::from_le_bytes(self.words.get(id.0 as usize).copied().unwrap_or_default())
+    }
+
+    /// The eight little-endian bytes of [`word`](Self::word).
+    pub fn word_bytes(&self, id: ValueId) -> &[u8] {
+        self.words.get(id.0 as usize).map_or(&[0; 8], |word| word)
+    }
+
+    pub fn word_count(&self) -> usize {
+        self.words.len()
+    }
+
+    pub fn template(&self, row: usize) -> &Template {
+        &self.templates[self.heads[row].template as usize]
+    }
+
+    pub fn service_name(&self, template: &Template) -> TextId {
+        self.origins[template.origin.0 as usize].service_name
+    }
+
+    pub fn scope_name(&self, template: &Template) -> TextId {
+        self.origins[template.origin.0 as usize].scope_name
+    }
+
+    pub fn scope_version(&self, template: &Template) -> TextId {
+        self.origins[template.origin.0 as usize].scope_version
+    }
+
+    pub fn resource_of(&self, template: &Template) -> ResourceId {
+        ResourceId(self.origins[template.origin.0 as usize].resource)
+    }
+
+    pub fn resource_count(&self) -> usize {
+        self.resources.len()
+    }
+
+    pub fn resource(&self, resource: ResourceId) -> &[Entry] {
+        self.resources.get(resource.0 as usize).map_or(&[], |range| self.entries(*range))
+    }
+
+    fn entries(&self, range: Range) -> &[Entry] {
+        part(&self.entries, range.start, range.end)
+    }
+
+    /// The keys that the values of [`values`](Self::values) have, in the same order.
+    pub fn keys(&self, template: &Template) -> &[TypedKey] {
+        part(&self.keys, template.keys_start, template.keys_end)
+    }
+
+    pub fn values(&self, row: usize) -> &[ValueId] {
+        let head = &self.heads[row];
+        let template = &self.templates[head.template as usize];
+        part(&self.values, head.values_at, head.values_at + (template.keys_end - template.keys_start))
+    }
+
+    pub fn events(&self, row: usize) -> &[Event] {
+        let end = self.heads.get(row + 1).map_or(self.events.len() as u32, |next| next.events_at);
+        part(&self.events, self.heads[row].events_at, end)
+    }
+
+    pub fn links(&self, row: usize) -> &[Link] {
+        let end = self.heads.get(row + 1).map_or(self.links.len() as u32, |next| next.links_at);
+        part(&self.links, self.heads[row].links_at, end)
+    }
+
+    pub fn event_attributes(&self, event: &Event) -> &[Entry] {
+        self.entries(event.attributes)
+    }
+
+    pub fn link_attributes(&self, link: &Link) -> &[Entry] {
+        self.entries(link.attributes)
+    }
+
+    /// The memory that the batch takes.
+    pub fn size_bytes(&self) -> usize {
+        size_of_val(&*self.heads)
+            + size_of_val(&*self.templates)
+            + size_of_val(&*self.keys)
+            + size_of_val(&*self.values)
+            + size_of_val(&*self.origins)
+            + size_of_val(&*self.resources)
+            + size_of_val(&*self.entries)
+            + size_of_val(&*self.events)
+            + size_of_val(&*self.links)
+            + size_of_val(&*self.words)
+            + self.texts.size_bytes()
+            + size_of::<Self>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_one_cache_line() {
+        assert_eq!(size_of::<Head>(), 64);
     }
 }

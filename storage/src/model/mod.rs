@@ -1,25 +1,24 @@
-//! The span model: ids and times as types, and spans as columns.
+//! The span model: ids and times as types, and the spans of a request in memory.
 //!
 //! - `ids`: trace and span ids, hex only at the edges.
 //! - `time`: nanoseconds since the epoch, and their split into the microseconds and remainder that tables hold.
 //! - `span`: the scalar fields of one span, borrowed from whoever decodes it.
-//! - `attributes`: typed attribute maps as columns.
-//! - `batch`: builds the received columns of `schema::spans` row by row.
-//! - `columns`: reads them back as what they are.
+//! - `texts`: equal texts once, by number.
+//! - `batch`: the spans of a request, compact and immutable.
+//! - `builder`: builds them one by one.
 //!
-//! Nothing here knows a wire format or a file.
+//! Nothing here knows a wire format, a column or a file.
 
-pub mod attributes;
 pub mod batch;
-pub mod columns;
+pub mod builder;
 pub mod ids;
 pub mod span;
+pub mod texts;
 pub mod time;
 
-pub use attributes::AttributesBuilder;
-pub(crate) use batch::shrunk;
-pub use batch::{EventsBuilder, LinksBuilder, SpanBatch, SpanBatchBuilder};
-pub use columns::SpanColumns;
+pub use batch::{Entry, Event, Head, Link, OriginId, ResourceId, SpanBatch, Template, TypedKey, ValueId, ValueType};
+pub use builder::{AttributesBuilder, CopiedOrigins, SpanBatchBuilder, TooLarge};
 pub use ids::{InvalidId, SpanId, TraceId};
 pub use span::SpanFields;
+pub use texts::{TextId, Texts};
 pub use time::UnixNanos;

@@ -1,6 +1,6 @@
 //! The scalar fields of one span, as a decoder hands them over.
 
-use super::{SpanId, TraceId, UnixNanos};
+use super::{OriginId, SpanId, TraceId, UnixNanos};
 
 /// Borrowed from the decoder's input; `None` becomes NULL.
 #[derive(Debug, Clone, Copy)]
@@ -8,7 +8,8 @@ pub struct SpanFields<'a> {
     pub trace_id: TraceId,
     pub span_id: SpanId,
     pub parent_span_id: Option<SpanId>,
-    pub service_name: &'a str,
+    /// Service, scope and resource.
+    pub origin: OriginId,
     pub span_name: &'a str,
     /// OTLP `SpanKind` as its lower-case word; numbers the specification does not know as text.
     pub kind: &'a str,
@@ -18,8 +19,6 @@ pub struct SpanFields<'a> {
     pub start: UnixNanos,
     /// Never negative.
     pub duration_nanos: i64,
-    pub scope_name: Option<&'a str>,
-    pub scope_version: Option<&'a str>,
     pub trace_state: Option<&'a str>,
     pub flags: u32,
 }

@@ -1,12 +1,24 @@
 //! Segments: immutable Parquet files, sorted for pruning.
 //!
 //! - `layout`: sort order, encodings, sizes of groups and pages.
+//! - `order`: rows of `spans` in that order.
 //! - `ranges`: smallest and largest values for the table's log.
+//! - `hybrid`, `dictionary`, `leaf`: a column's pages from numbered values.
+//! - `maps`, `spans`: the columns of `spans` in that form, attributes apart.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
 
+mod dictionary;
+mod hybrid;
 mod layout;
+mod leaf;
+mod maps;
+mod order;
 mod ranges;
+mod spans;
 mod writer;
 
 pub use ranges::ColumnRanges;
-pub use writer::encode;
+pub use writer::{EncodedSegment, encode_spans, encode_traces};
+
+#[cfg(test)]
+mod tests;

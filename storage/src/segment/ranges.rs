@@ -5,6 +5,7 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::DateTime;
 use serde_json::{Map, Value};
 
+use crate::rows::SpanRows;
 use crate::schema::{Table, spans, traces};
 
 /// Text above this length is left out: a cut one would have to be rounded.
@@ -41,20 +42,67 @@ impl ColumnRanges {
         }
         ranges
     }
+
+    /// The same for rows of `spans`, without making their columns.
+    pub fn of_spans(spans: &SpanRows, rows: &[u32]) -> Self {
+        let mut ranges = Self::default();
+        let mut seen: Vec<Vec<bool>> = spans.batches.iter().map(|batch| vec![false; batch.templates().len()]).collect();
+        let mut texts: [Option<(&str, &str)>; 3] = [None; 3];
+        let mut starts: Option<(i64, i64)> = None;
+        let mut durations: Option<(i64, i64)> = None;
+        for &row in rows {
+            let head = spans.head(row as usize);
+            widen(&mut starts, head.start.micros());
+            widen(&mut durations, head.duration_nanos);
+            let number = spans.rows[row as usize].span.batch as usize;
+            if !std::mem::replace(&mut seen[number][head.template as usize], true) {
+                let (batch, template) = spans.template(row as usize);
+                let of = [batch.service_name(template), template.span_name, template.status_code];
+                texts.iter_mut().zip(of).for_each(|(range, id)| widen(range, batch.texts().text(id)));
+            }
+        }
+        let [services, names, statuses] = texts.map(|range| range.and_then(text_range));
+        ranges.add(spans::SERVICE_NAME, services);
+        ranges.add(spans::SPAN_NAME, names);
+        ranges.add(spans::START_TIME, starts.and_then(time_range));
+        ranges.add(spans::DURATION_NS, durations.map(|(smallest, largest)| (smallest.into(), largest.into())));
+        ranges.add(spans::STATUS_CODE, statuses);
+        ranges
+    }
+
+    /// A column without NULL.
+    fn add(&mut self, name: &str, range: Option<(Value, Value)>) {
+        self.null_counts.insert(name.to_owned(), 0.into());
+        if let Some((smallest, largest)) = range {
+            self.smallest.insert(name.to_owned(), smallest);
+            self.largest.insert(name.to_owned(), largest);
+        }
+    }
+}
+
+fn widen<T: Ord + Copy>(range: &mut Option<(T, T)>, value: T) {
+    *range = Some(range.map_or((value, value), |(smallest, largest)| (smallest.min(value), largest.max(value))));
+}
+
+fn text_range((smallest, largest): (&str, &str)) -> Option<(Value, Value)> {
+    (smallest.len().max(largest.len()) <= TEXT_BYTES).then(|| (smallest.into(), largest.into()))
+}
+
+fn time_range((earliest, latest): (i64, i64)) -> Option<(Value, Value)> {
+    let text = |micros: i64| {
+        let time = DateTime::from_timestamp_micros(micros)?;
+        Some(Value::from(time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()))
+    };
+    text(earliest).zip(text(latest))
 }
 
 fn range(column: &dyn Array) -> Option<(Value, Value)> {
     if let Some(text) = column.as_string_view_opt() {
         let values = || text.iter().flatten();
-        let (smallest, largest) = (values().min()?, values().max()?);
-        return (smallest.len().max(largest.len()) <= TEXT_BYTES).then(|| (smallest.into(), largest.into()));
+        return text_range((values().min()?, values().max()?));
     }
     if let Some(times) = column.as_primitive_opt::<TimestampMicrosecondType>() {
-        let text = |micros: i64| {
-            let time = DateTime::from_timestamp_micros(micros)?;
-            Some(Value::from(time.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()))
-        };
-        return text(arrow::compute::min(times)?).zip(text(arrow::compute::max(times)?));
+        return time_range((arrow::compute::min(times)?, arrow::compute::max(times)?));
     }
     let numbers = column.as_primitive_opt::<Int64Type>()?;
     Some((arrow::compute::min(numbers)?.into(), arrow::compute::max(numbers)?.into()))

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use parquet::arrow::ArrowWriter;
 
+use super::order::Templates;
 use super::{ColumnRanges, layout};
 use crate::catalog::partition_of;
 use crate::model::UnixNanos;
-use crate::schema::{Table, spans};
+use crate::rows::SpanRows;
+use crate::schema::{Table, traces};
 use crate::{Error, Result};
 
 /// A segment's file before it is anywhere.
@@ -23,72 +25,92 @@ pub struct EncodedSegment {
     pub ranges: ColumnRanges,
 }
 
-/// Sorts `batches` and encodes them, one segment for each UTC date among their starts.
-pub fn encode(table: Table, batches: &[RecordBatch]) -> Result<Vec<EncodedSegment>> {
-    let rows = concat_batches(&table.schema(), batches)?;
-    let starts = start_micros(&rows)?;
-    let mut by_date: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    let mut day: Option<(i64, String)> = None;
-    for (row, &micros) in starts.iter().enumerate() {
-        let number = micros.div_euclid(86_400_000_000);
-        // Neighbours mostly share their day; formatting it for each would cost more than sorting.
-        let date = match &day {
-            Some((known, date)) if *known == number => date.clone(),
+const DAY_MICROS: i64 = 86_400_000_000;
+
+/// Row numbers by the UTC date of their starts.
+fn by_date(starts_micros: impl Iterator<Item = i64>) -> BTreeMap<i64, Vec<u32>> {
+    let mut days: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+    let mut last: Option<(i64, Vec<u32>)> = None;
+    for (row, micros) in starts_micros.enumerate() {
+        let day = micros.div_euclid(DAY_MICROS);
+        // Neighbours mostly share their day.
+        match &mut last {
+            Some((known, rows)) if *known == day => rows.push(row as u32),
             _ => {
-                let date = partition_of(micros);
-                day = Some((number, date.clone()));
-                date
+                if let Some((known, rows)) = last.take() {
+                    days.insert(known, rows);
+                }
+                let mut rows = days.remove(&day).unwrap_or_default();
+                rows.push(row as u32);
+                last = Some((day, rows));
             }
-        };
-        by_date.entry(date).or_default().push(row as u64);
+        }
     }
-    let whole = by_date.len() == 1;
-    by_date
-        .into_iter()
-        .map(|(date, of_date)| {
-            if whole {
-                encode_one(table, date, &rows)
-            } else {
-                encode_one(table, date, &take_record_batch(&rows, &UInt64Array::from(of_date))?)
-            }
-        })
-        .collect()
+    days.extend(last);
+    days
 }
 
-fn encode_one(table: Table, date: String, rows: &RecordBatch) -> Result<EncodedSegment> {
-    let keys: Vec<SortColumn> = layout::sort_columns(table)
-        .iter()
-        .filter_map(|name| rows.column_by_name(name))
-        .map(|column| SortColumn { values: ArrayRef::clone(column), options: None })
-        .collect();
-    let order = lexsort_to_indices(&keys, None)?;
-    let sorted = take_record_batch(rows, &order)?;
-    let starts = start_micros(&sorted)?;
-    let nanos = sorted
-        .column_by_name(spans::START_NANOS)
-        .and_then(|column| column.as_primitive_opt::<arrow::datatypes::Int32Type>());
-    let start =
-        |row: usize| UnixNanos::from_micros_and_remainder(starts[row], nanos.map_or(0, |nanos| nanos.value(row)));
-    let range = (0..sorted.num_rows())
-        .map(start)
-        .fold((UnixNanos(i64::MAX), UnixNanos(i64::MIN)), |range, start| (range.0.min(start), range.1.max(start)));
+fn range(starts: impl Iterator<Item = UnixNanos>) -> (UnixNanos, UnixNanos) {
+    starts.fold((UnixNanos(i64::MAX), UnixNanos(i64::MIN)), |range, start| (range.0.min(start), range.1.max(start)))
+}
 
+/// Sorts rows of `spans` and encodes them.
+pub fn encode_spans(spans: &SpanRows) -> Result<Vec<EncodedSegment>> {
+    let days = by_date((0..spans.len()).map(|row| spans.head(row).start.micros()));
+    let templates = Templates::new(spans);
+    let encode_day = |(day, mut rows): (i64, Vec<u32>)| {
+        templates.sort(spans, &mut rows);
+        Ok(EncodedSegment {
+            date: partition_of(day * DAY_MICROS),
+            bytes: super::spans::write(spans, &templates, &rows).map_err(encode_error)?,
+            row_count: rows.len() as u64,
+            start_range: range(rows.iter().map(|row| spans.head(*row as usize).start)),
+            ranges: ColumnRanges::of_spans(spans, &rows),
+        })
+    };
+    days.into_iter().map(encode_day).collect()
+}
+
+/// Sorts rows of `traces` and encodes them.
+pub fn encode_traces(batches: &[RecordBatch]) -> Result<Vec<EncodedSegment>> {
+    let rows = concat_batches(&Table::Traces.schema(), batches)?;
+    let days = by_date(start_micros(&rows)?.iter().copied());
+    let encode_day = |(day, of_day): (i64, Vec<u32>)| {
+        let of_day = UInt64Array::from_iter_values(of_day.into_iter().map(u64::from));
+        let rows = take_record_batch(&rows, &of_day)?;
+        let keys: Vec<SortColumn> = layout::sort_columns(Table::Traces)
+            .iter()
+            .filter_map(|name| rows.column_by_name(name))
+            .map(|column| SortColumn { values: ArrayRef::clone(column), options: None })
+            .collect();
+        let sorted = take_record_batch(&rows, &lexsort_to_indices(&keys, None)?)?;
+        let nanos =
+            sorted.column_by_name(traces::START_NANOS).and_then(|column| column.as_primitive_opt::<Int32Type>());
+        let starts = start_micros(&sorted)?.iter().enumerate().map(|(row, micros)| {
+            UnixNanos::from_micros_and_remainder(*micros, nanos.map_or(0, |nanos| nanos.value(row)))
+        });
+        Ok(EncodedSegment {
+            date: partition_of(day * DAY_MICROS),
+            row_count: sorted.num_rows() as u64,
+            start_range: range(starts),
+            ranges: ColumnRanges::of(Table::Traces, &sorted),
+            bytes: write_traces(&sorted)?,
+        })
+    };
+    days.into_iter().map(encode_day).collect()
+}
+
+fn write_traces(sorted: &RecordBatch) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let properties = layout::properties(table, sorted.num_rows());
+    let properties = layout::properties(Table::Traces, sorted.num_rows());
     let mut writer = ArrowWriter::try_new(&mut bytes, sorted.schema(), Some(properties)).map_err(encode_error)?;
-    writer.write(&sorted).map_err(encode_error)?;
+    writer.write(sorted).map_err(encode_error)?;
     writer.close().map_err(encode_error)?;
-    Ok(EncodedSegment {
-        date,
-        bytes,
-        row_count: sorted.num_rows() as u64,
-        start_range: range,
-        ranges: ColumnRanges::of(table, &sorted),
-    })
+    Ok(bytes)
 }
 
 fn start_micros(rows: &RecordBatch) -> Result<&[i64]> {
-    rows.column_by_name(spans::START_TIME)
+    rows.column_by_name(traces::START_TIME)
         .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
         .map(|starts| &starts.values()[..])
         .ok_or_else(|| arrow::error::ArrowError::SchemaError("there is no start_time".to_owned()).into())

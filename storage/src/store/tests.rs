@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::ReadOnlyStore;
-use crate::model::{SpanBatchBuilder, SpanColumns, SpanFields, SpanId};
+use crate::model::{SpanBatchBuilder, SpanFields, SpanId};
 use crate::request::{ContentType, Encoding};
 use crate::schema::traces;
 
@@ -15,21 +15,21 @@ struct PairDecoder;
 impl Decoder for PairDecoder {
     fn decode(&self, request: &Request) -> Result<SpanBatch, Box<dyn std::error::Error + Send + Sync>> {
         let mut builder = SpanBatchBuilder::default();
+        let resource = builder.resource(|_| {});
+        let origin = builder.origin(resource, "service", None, None);
         for pair in request.body.chunks_exact(2) {
-            builder.attributes.push_int("number", i64::from(pair[1]));
+            builder.attributes().push_int("number", i64::from(pair[1]));
             builder.append(&SpanFields {
                 trace_id: trace(pair[0]),
                 span_id: SpanId::from_bytes([pair[1] + 1; 8])?,
                 parent_span_id: (pair[1] > 100).then(|| SpanId::from_bytes([255; 8])).transpose()?,
-                service_name: "service",
+                origin,
                 span_name: "name",
                 kind: "server",
                 status_code: "unset",
                 status_message: None,
                 start: UnixNanos(1_700_000_000_000_000_000 + i64::from(pair[1])),
                 duration_nanos: 5,
-                scope_name: None,
-                scope_version: None,
                 trace_state: None,
                 flags: 0,
             });
@@ -86,12 +86,13 @@ async fn seen(source: &dyn SnapshotSource) -> Vec<(u8, u8)> {
     let snapshot = source.snapshot().unwrap();
     let mut seen = Vec::new();
     let mut collect = |batch: &arrow::array::RecordBatch| {
-        let columns = SpanColumns::new(batch).unwrap();
-        seen.extend((0..batch.num_rows()).map(|row| {
-            (columns.trace_id(row).unwrap().as_bytes()[0] - 1, columns.span_id(row).unwrap().as_bytes()[0] - 1)
-        }));
+        let first_bytes = |name: &str| -> Vec<u8> {
+            let ids = arrow::array::AsArray::as_binary_view(batch.column_by_name(name).unwrap());
+            ids.iter().map(|id| id.unwrap()[0] - 1).collect()
+        };
+        seen.extend(first_bytes("trace_id").into_iter().zip(first_bytes("span_id")));
     };
-    snapshot.spans.memory.iter().for_each(&mut collect);
+    memory_rows(&snapshot).iter().for_each(&mut collect);
     for segment in &snapshot.spans.segments {
         for batch in read_segment(source, segment).await {
             collect(&batch);
@@ -99,6 +100,12 @@ async fn seen(source: &dyn SnapshotSource) -> Vec<(u8, u8)> {
     }
     seen.sort_unstable();
     seen
+}
+
+/// The rows of `spans` that are in memory.
+fn memory_rows(snapshot: &Snapshot) -> Vec<arrow::array::RecordBatch> {
+    let columns: Vec<usize> = (0..Table::Spans.schema().fields().len()).collect();
+    snapshot.spans.memory.iter().map(|rows| rows.columns(&columns, None).unwrap()).collect()
 }
 
 async fn read_segment(source: &dyn SnapshotSource, segment: &crate::Segment) -> Vec<arrow::array::RecordBatch> {
@@ -113,7 +120,7 @@ async fn read_segment(source: &dyn SnapshotSource, segment: &crate::Segment) -> 
 async fn digests(source: &dyn SnapshotSource) -> usize {
     let snapshot = source.snapshot().unwrap();
     let in_segments: u64 = snapshot.traces.segments.iter().map(|segment| segment.row_count).sum();
-    let in_memory: usize = snapshot.traces.memory.iter().map(|batch| batch.num_rows()).sum();
+    let in_memory: usize = snapshot.traces.memory.iter().map(|rows| rows.row_count()).sum();
     in_memory + in_segments as usize
 }
 
@@ -156,9 +163,9 @@ async fn a_process_that_ends_without_a_word_leaves_everything_behind() {
         assert_eq!(digests(&store).await, 3);
         // The late span still knows its trace's root.
         let snapshot = store.snapshot().unwrap();
-        let root_of_late = snapshot.spans.memory.iter().find_map(|batch| {
-            let columns = SpanColumns::new(batch).unwrap();
-            let row = (0..batch.num_rows()).find(|row| columns.span_id(*row).unwrap().as_bytes()[0] == 111)?;
+        let root_of_late = memory_rows(&snapshot).iter().find_map(|batch| {
+            let ids = arrow::array::AsArray::as_binary_view(batch.column_by_name("span_id").unwrap());
+            let row = ids.iter().position(|id| id.unwrap()[0] == 111)?;
             let roots = arrow::array::AsArray::as_string_view(batch.column_by_name("root_service").unwrap());
             Some(roots.value(row).to_owned())
         });

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use arrow::array::{Array, AsArray, ListArray, MapArray, StructArray};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
+use storage::rows::SpanRows;
+
 use crate::otlp::Decoded;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +123,7 @@ fn links(list: &ListArray, row: usize) -> Vec<Link> {
 
 pub fn of(decoded: &Decoded) -> Vec<Row> {
     let Some(batch) = &decoded.batch else { return Vec::new() };
-    let batch = batch.columns();
+    let batch = &SpanRows::underived(batch.clone()).record_batch().unwrap();
     let all = StructArray::from(batch.clone());
     let column = |name: &str| batch.column_by_name(name).unwrap();
     let bytes = |name: &str, row| {

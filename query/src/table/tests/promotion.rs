@@ -29,11 +29,10 @@ use datafusion::prelude::SessionContext;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ArrowWriter;
-use storage::model::AttributesBuilder;
 use storage::schema::attributes;
 
 use crate::semantics::attributes::text::Attribute;
-use crate::testing::lines;
+use crate::testing::{TestSpan, lines, span_batch};
 
 /// Reads `route` from the attributes where a file has no such column.
 #[derive(Debug)]
@@ -121,14 +120,13 @@ fn schema(promoted: bool) -> SchemaRef {
 
 /// A file with the rows' routes in the column, or in the attributes.
 async fn file(store: &InMemory, name: &str, ids: Vec<i64>, routes: &[Option<&str>], promoted: bool) -> PartitionedFile {
-    let mut maps = AttributesBuilder::default();
-    for route in routes {
-        if let (Some(route), false) = (route, promoted) {
-            maps.push_text("route", route);
-        }
-        maps.end();
-    }
-    let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids)), Arc::new(maps.finish())];
+    let span = |route: &Option<&str>| match route {
+        Some(route) if !promoted => TestSpan::new(1, 1, None).attribute("route", *route),
+        _ => TestSpan::new(1, 1, None),
+    };
+    let spans = span_batch(&routes.iter().map(span).collect::<Vec<_>>());
+    let maps = ArrayRef::clone(spans.column_by_name("attributes").unwrap());
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(ids)), maps];
     if promoted {
         columns.push(Arc::new(StringViewArray::from_iter(routes.iter().copied())));
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::{SpanBatchBuilder, SpanFields, SpanId, TraceId};
+use crate::rows::SpanRows;
 
 fn segment(epoch: u64) -> NewSegment {
     NewSegment {
@@ -74,28 +75,26 @@ async fn checkpoints_come_now_and_then_and_lose_nothing() {
 async fn statistics_give_the_range_of_starts_and_the_date() {
     let mut builder = SpanBatchBuilder::default();
     let start = UnixNanos(1_655_753_657_874_176_999);
+    let resource = builder.resource(|_| {});
+    let origin = builder.origin(resource, "a", None, None);
     for (number, offset) in [(1_u64, 0), (2, 5_000_000_123)] {
         builder.append(&SpanFields {
             trace_id: TraceId::from_bytes([1; 16]).unwrap(),
             span_id: SpanId::from_bytes(number.to_be_bytes()).unwrap(),
             parent_span_id: None,
-            service_name: "a",
+            origin,
             span_name: "b",
             kind: "server",
             status_code: "unset",
             status_message: None,
             start: start.plus(offset),
             duration_nanos: 5,
-            scope_name: None,
-            scope_version: None,
             trace_state: None,
             flags: 0,
         });
     }
     let received = builder.finish().unwrap();
-    let rows = crate::derive::TraceRows { rows: 0..2, verdict: crate::derive::Verdict::pending(), late: None };
-    let rows = crate::derive::derive(received.columns(), &[rows]).unwrap().spans.unwrap();
-    let encoded = crate::segment::encode(Table::Spans, &[rows]).unwrap().remove(0);
+    let encoded = crate::segment::encode_spans(&SpanRows::underived(received)).unwrap().remove(0);
     assert_eq!(encoded.date, "2022-06-20");
     assert_eq!(encoded.start_range, (start, start.plus(5_000_000_123)));
 

@@ -1,0 +1,223 @@
+//! Rows of `spans` in memory: references into the batches that requests brought, and what was derived of them.
+//!
+//! - this file: the rows themselves.
+//! - `columns`: their columns, made when a query or a flush asks for them, and only those that it asks for.
+//! - `attributes`: the nested ones.
+//!
+//! Rows are not copied from request to segment. A batch lives as long as rows refer to it.
+
+mod attributes;
+mod columns;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+
+use crate::derive::{RootNames, Verdict};
+use crate::model::{CopiedOrigins, Head, SpanBatch, SpanBatchBuilder, Template, TextId, TooLarge, TraceId, UnixNanos};
+use crate::schema::spans as schema;
+
+/// A span in a list of batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanRef {
+    pub batch: u32,
+    pub row: u32,
+}
+
+/// A batch of which fewer rows than one in this many are wanted is not kept for them.
+const DENSE_PARTS: usize = 4;
+
+/// One row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SpanRow {
+    pub span: SpanRef,
+    /// Among [`SpanRows::traces`].
+    pub trace: u32,
+    /// The parent's row; [`SpanRow::NOWHERE`] where it is missing.
+    pub parent: u32,
+    /// Steps from a root; -1 where a parent is missing on the way, or in a cycle.
+    pub depth: i32,
+    pub self_ns: i64,
+    pub is_root: bool,
+    pub is_entry: bool,
+}
+
+impl SpanRow {
+    pub const NOWHERE: u32 = u32::MAX;
+}
+
+/// What the rows of a trace have in common.
+#[derive(Debug, Clone)]
+pub struct TraceFacts {
+    pub trace_id: TraceId,
+    pub root: Option<RootNames>,
+    pub verdict: Verdict,
+    pub complete: bool,
+}
+
+/// Rows of `spans`, trace by trace.
+#[derive(Debug, Clone, Default)]
+pub struct SpanRows {
+    pub(crate) batches: Vec<Arc<SpanBatch>>,
+    pub(crate) rows: Vec<SpanRow>,
+    pub(crate) traces: Vec<TraceFacts>,
+}
+
+impl SpanRows {
+    /// Spans of which nothing is derived, each a trace of its own kind: what a batch looks like as columns.
+    pub fn underived(batch: SpanBatch) -> Self {
+        let row = |(at, head): (usize, &Head)| SpanRow {
+            span: SpanRef { batch: 0, row: at as u32 },
+            trace: at as u32,
+            parent: SpanRow::NOWHERE,
+            depth: -1,
+            self_ns: head.duration_nanos,
+            is_root: head.parent_span_id().is_none(),
+            is_entry: false,
+        };
+        let facts = |head: &Head| TraceFacts {
+            trace_id: head.trace_id,
+            root: None,
+            verdict: Verdict::pending(),
+            complete: false,
+        };
+        Self {
+            rows: batch.heads().iter().enumerate().map(row).collect(),
+            traces: batch.heads().iter().map(facts).collect(),
+            batches: vec![Arc::new(batch)],
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(crate) fn batch(&self, span: SpanRef) -> &SpanBatch {
+        &self.batches[span.batch as usize]
+    }
+
+    pub(crate) fn head(&self, row: usize) -> &Head {
+        let span = self.rows[row].span;
+        &self.batch(span).heads()[span.row as usize]
+    }
+
+    pub(crate) fn template(&self, row: usize) -> (&SpanBatch, &Template) {
+        let span = self.rows[row].span;
+        let batch = self.batch(span);
+        (batch, batch.template(span.row as usize))
+    }
+
+    /// The trace of a row.
+    pub(crate) fn facts(&self, row: usize) -> &TraceFacts {
+        &self.traces[self.rows[row].trace as usize]
+    }
+
+    /// A row's service name: the batch's number, and the text's in it.
+    pub(crate) fn service(&self, row: usize) -> (u32, TextId) {
+        let (batch, template) = self.template(row);
+        (self.rows[row].span.batch, batch.service_name(template))
+    }
+
+    /// The rows of the traces that `wanted` takes, in order.
+    pub fn of_traces(&self, wanted: impl Fn(&TraceId) -> bool) -> Vec<u32> {
+        let takes: Vec<bool> = self.traces.iter().map(|trace| wanted(&trace.trace_id)).collect();
+        let rows = self.rows.iter().enumerate();
+        rows.filter(|(_, row)| takes[row.trace as usize]).map(|(at, _)| at as u32).collect()
+    }
+
+    /// Every row, in order.
+    pub fn all(&self) -> Vec<u32> {
+        (0..self.rows.len() as u32).collect()
+    }
+
+    /// The columns of [`schema::stored`] with these indexes, of the named rows in the order named.
+    pub fn columns(&self, columns: &[usize], rows: &[u32]) -> Result<RecordBatch, ArrowError> {
+        columns::of(self, columns, rows)
+    }
+
+    /// All columns of all rows.
+    pub fn record_batch(&self) -> Result<RecordBatch, ArrowError> {
+        let columns: Vec<usize> = (0..schema::stored().fields().len()).collect();
+        self.columns(&columns, &self.all())
+    }
+
+    /// Adds the rows of `others` behind these. A batch that both refer to is there once.
+    pub fn extend(&mut self, other: &Self) {
+        let batches: Vec<u32> = other.batches.iter().map(|batch| self.number_of(batch)).collect();
+        let (first_row, first_trace) = (self.rows.len() as u32, self.traces.len() as u32);
+        self.rows.extend(other.rows.iter().map(|row| SpanRow {
+            span: SpanRef { batch: batches[row.span.batch as usize], ..row.span },
+            trace: row.trace + first_trace,
+            parent: if row.parent == SpanRow::NOWHERE { row.parent } else { row.parent + first_row },
+            ..*row
+        }));
+        self.traces.extend(other.traces.iter().cloned());
+    }
+
+    fn number_of(&mut self, batch: &Arc<SpanBatch>) -> u32 {
+        // The same batch comes again soon or never: decisions name the requests of the last seconds.
+        let known = self.batches.iter().rposition(|known| Arc::ptr_eq(known, batch));
+        known.unwrap_or_else(|| {
+            self.batches.push(Arc::clone(batch));
+            self.batches.len() - 1
+        }) as u32
+    }
+
+    /// The earliest and the latest start.
+    pub fn start_range(&self) -> Option<(UnixNanos, UnixNanos)> {
+        let starts = || (0..self.rows.len()).map(|row| self.head(row).start);
+        starts().min().zip(starts().max())
+    }
+
+    /// The memory of the rows and of their part of the batches.
+    pub fn size_bytes(&self) -> usize {
+        let of_rows = size_of_val(&*self.rows) + size_of_val(&*self.traces) + size_of_val(&*self.batches);
+        let counts = self.rows_by_batch();
+        let of_batches = self.batches.iter().zip(counts).map(|(batch, rows)| {
+            let all = batch.span_count().max(1);
+            batch.size_bytes() / all * rows.min(all)
+        });
+        of_rows + of_batches.sum::<usize>()
+    }
+
+    fn rows_by_batch(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.batches.len()];
+        self.rows.iter().for_each(|row| counts[row.span.batch as usize] += 1);
+        counts
+    }
+
+    /// The same rows, without holding on to batches of which they are a small part: those rows are copied.
+    pub fn without_sparse_batches(mut self) -> Result<Self, TooLarge> {
+        let counts = self.rows_by_batch();
+        let is_sparse: Vec<bool> =
+            self.batches.iter().zip(counts).map(|(batch, rows)| rows * DENSE_PARTS < batch.span_count()).collect();
+        if !is_sparse.contains(&true) {
+            return Ok(self);
+        }
+        let mut numbers = Vec::with_capacity(is_sparse.len());
+        let mut batches = Vec::with_capacity(is_sparse.len());
+        for (batch, is_sparse) in self.batches.iter().zip(&is_sparse) {
+            numbers.push(batches.len() as u32);
+            batches.extend((!is_sparse).then(|| Arc::clone(batch)));
+        }
+        let mut copies = SpanBatchBuilder::default();
+        let mut origins: Vec<CopiedOrigins> = is_sparse.iter().map(|_| CopiedOrigins::default()).collect();
+        for SpanRow { span, .. } in &mut self.rows {
+            let from = span.batch as usize;
+            if is_sparse[from] {
+                let row = copies.span_count() as u32;
+                copies.copy(&self.batches[from], span.row as usize, &mut origins[from]);
+                *span = SpanRef { batch: batches.len() as u32, row };
+            } else {
+                span.batch = numbers[from];
+            }
+        }
+        batches.push(Arc::new(copies.finish()?));
+        Ok(Self { batches, ..self })
+    }
+}

@@ -1,0 +1,268 @@
+//! One leaf column of a row group, from numbered values to its pages.
+//!
+//! Parquet's own writer hashes every value of every row to find its place in the dictionary, and works out levels anew for
+//! each leaf of a nested column. Here values are numbered before they come and levels are given, so that what is left a
+//! row is to pack its bits.
+
+use bytes::Bytes;
+use parquet::basic::{Compression, Encoding, Type};
+use parquet::bloom_filter::Sbbf;
+use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::data_type::ByteArray;
+use parquet::errors::Result;
+use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder};
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+use zstd::bulk::Compressor;
+
+use super::dictionary::Dictionary;
+use super::hybrid;
+
+/// What of a leaf goes into one page: a level for each value or missing value, a number for each value.
+#[derive(Debug, Default)]
+pub(super) struct PageRows {
+    pub repetitions: Vec<u8>,
+    pub definitions: Vec<u8>,
+    pub numbers: Vec<u32>,
+}
+
+impl PageRows {
+    pub fn clear(&mut self) {
+        self.repetitions.clear();
+        self.definitions.clear();
+        self.numbers.clear();
+    }
+}
+
+/// Where a dictionary ends: beyond, values are written as they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DictionaryLimit {
+    pub bytes: usize,
+}
+
+/// Smallest and largest values, of texts alone.
+#[derive(Debug, Default)]
+struct Ranges {
+    /// By number: the page, counted from 1, that had the value last.
+    seen_in: Vec<u32>,
+    all: Option<(u32, u32)>,
+}
+
+pub(super) struct LeafWriter {
+    column: ColumnDescPtr,
+    pub dictionary: Dictionary,
+    limit: DictionaryLimit,
+    /// Encoded and compressed, but for their headers' offsets.
+    pages: Vec<EncodedPage>,
+    ranges: Option<Ranges>,
+    scratch: Vec<u8>,
+    is_plain: bool,
+}
+
+struct EncodedPage {
+    page: CompressedPage,
+    rows: usize,
+    nulls: usize,
+    /// Numbers of the smallest and the largest value.
+    range: Option<(u32, u32)>,
+}
+
+impl LeafWriter {
+    /// A writer for `column`, whose values are byte arrays, 64-bit numbers or booleans. With `has_ranges` pages and chunk
+    /// say their smallest and largest value.
+    pub fn new(column: ColumnDescPtr, limit: DictionaryLimit, has_ranges: bool) -> Self {
+        let is_plain = column.physical_type() == Type::BOOLEAN;
+        let ranges = has_ranges.then(Ranges::default);
+        let (dictionary, pages, scratch) = (Dictionary::default(), Vec::new(), Vec::new());
+        Self { column, dictionary, limit, pages, ranges, scratch, is_plain }
+    }
+
+    /// Whether the leaf itself may be NULL, besides what it lies in.
+    pub fn is_optional(&self) -> bool {
+        self.column.self_type().is_optional()
+    }
+
+    /// Ends a page of `rows` rows.
+    pub fn end_page(&mut self, rows: usize, page: &PageRows, compressor: &mut Compressor<'_>) -> Result<()> {
+        let out = &mut self.scratch;
+        out.clear();
+        let (max_repetition, max_definition) = (self.column.max_rep_level(), self.column.max_def_level());
+        if max_repetition > 0 {
+            levels(&page.repetitions, max_repetition, out);
+        }
+        if max_definition > 0 {
+            levels(&page.definitions, max_definition, out);
+        }
+        self.is_plain |= self.dictionary.size_bytes() > self.limit.bytes;
+        let encoding = if self.is_plain {
+            plain(self.column.physical_type(), &self.dictionary, &page.numbers, out);
+            Encoding::PLAIN
+        } else {
+            let width = hybrid::bit_width((self.dictionary.len() as u32).saturating_sub(1)).max(1);
+            out.push(width);
+            hybrid::encode(&page.numbers, width, out);
+            Encoding::RLE_DICTIONARY
+        };
+        let values = if max_definition > 0 { page.definitions.len() } else { page.numbers.len() };
+        let range = match &mut self.ranges {
+            Some(ranges) => ranges.of_page(self.pages.len() as u32 + 1, &page.numbers, &self.dictionary),
+            None => None,
+        };
+        let data = Page::DataPage {
+            buf: Bytes::from(compressor.compress(out)?),
+            num_values: values as u32,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let page =
+            EncodedPage { page: CompressedPage::new(data, out.len()), rows, nulls: values - page.numbers.len(), range };
+        self.pages.push(page);
+        Ok(())
+    }
+
+    /// Writes the column chunk.
+    pub fn finish<W: std::io::Write + Send>(
+        self,
+        row_group: &mut SerializedRowGroupWriter<'_, W>,
+        compressor: &mut Compressor<'_>,
+        bloom_filter: Option<Sbbf>,
+    ) -> Result<()> {
+        let mut chunk = Vec::with_capacity(self.pages.iter().map(|page| page.page.compressed_size() + 64).sum());
+        let mut sink = TrackedWrite::new(&mut chunk);
+        let mut writer = SerializedPageWriter::new(&mut sink);
+        let mut offsets = OffsetIndexBuilder::new();
+        let mut index = ColumnIndexBuilder::new(self.column.physical_type());
+        let (mut values, mut nulls, mut rows, mut uncompressed) = (0, 0, 0, 0);
+        let mut encodings = vec![Encoding::RLE];
+
+        let has_dictionary = self.pages.iter().any(|page| {
+            matches!(page.page.compressed_page(), Page::DataPage { encoding: Encoding::RLE_DICTIONARY, .. })
+        });
+        let mut data_page_offset = 0;
+        if has_dictionary {
+            let mut plain_values = Vec::with_capacity(self.dictionary.size_bytes() + 4 * self.dictionary.len());
+            let numbers: Vec<u32> = (0..self.dictionary.len() as u32).collect();
+            plain(self.column.physical_type(), &self.dictionary, &numbers, &mut plain_values);
+            let page = Page::DictionaryPage {
+                buf: Bytes::from(compressor.compress(&plain_values)?),
+                num_values: self.dictionary.len() as u32,
+                encoding: Encoding::PLAIN,
+                is_sorted: false,
+            };
+            let spec = writer.write_page(CompressedPage::new(page, plain_values.len()))?;
+            uncompressed += spec.uncompressed_size;
+            data_page_offset = spec.bytes_written as i64;
+            encodings.extend([Encoding::PLAIN, Encoding::RLE_DICTIONARY]);
+        }
+        for EncodedPage { page, rows: of_page, nulls: of_page_nulls, range } in self.pages {
+            if !encodings.contains(&page.encoding()) {
+                encodings.push(page.encoding());
+            }
+            values += page.num_values() as usize;
+            let is_null_page = of_page_nulls == page.num_values() as usize;
+            let spec = writer.write_page(page)?;
+            uncompressed += spec.uncompressed_size;
+            offsets.append_offset_and_size(spec.offset as i64, spec.compressed_size as i32);
+            offsets.append_row_count(of_page as i64);
+            match range {
+                Some((smallest, largest)) => index.append(
+                    false,
+                    self.dictionary.value(smallest).to_vec(),
+                    self.dictionary.value(largest).to_vec(),
+                    of_page_nulls as i64,
+                ),
+                None => index.append(is_null_page, Vec::new(), Vec::new(), of_page_nulls as i64),
+            }
+            rows += of_page;
+            nulls += of_page_nulls;
+        }
+        writer.close()?;
+        drop(sink);
+
+        let mut metadata = ColumnChunkMetaData::builder(self.column.clone())
+            .set_compression(Compression::ZSTD(Default::default()))
+            .set_encodings(encodings)
+            .set_total_compressed_size(chunk.len() as i64)
+            .set_total_uncompressed_size(uncompressed as i64)
+            .set_num_values(values as i64)
+            .set_data_page_offset(data_page_offset)
+            .set_dictionary_page_offset(has_dictionary.then_some(0));
+        let mut column_index = None;
+        if let Some(ranges) = &self.ranges {
+            let value = |number: u32| ByteArray::from(self.dictionary.value(number).to_vec());
+            let range = ranges.all.map(|(smallest, largest)| (value(smallest), value(largest)));
+            let (smallest, largest) = range.unzip();
+            metadata =
+                metadata.set_statistics(Statistics::byte_array(smallest, largest, None, Some(nulls as u64), false));
+            column_index = Some(index.build()?);
+        }
+        let close = ColumnCloseResult {
+            bytes_written: chunk.len() as u64,
+            rows_written: rows as u64,
+            metadata: metadata.build()?,
+            bloom_filter,
+            column_index,
+            offset_index: Some(offsets.build()),
+        };
+        row_group.append_column(&Bytes::from(chunk), close)
+    }
+}
+
+/// Levels with the length that goes before them.
+fn levels(levels: &[u8], max: i16, out: &mut Vec<u8>) {
+    let at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    hybrid::encode(levels, hybrid::bit_width(u32::from(max.unsigned_abs())), out);
+    let length = (out.len() - at - 4) as u32;
+    out[at..at + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// Values one behind the other, as their type has them.
+fn plain(physical: Type, dictionary: &Dictionary, numbers: &[u32], out: &mut Vec<u8>) {
+    match physical {
+        Type::BYTE_ARRAY => {
+            for &number in numbers {
+                let value = dictionary.value(number);
+                out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+                out.extend_from_slice(value);
+            }
+        }
+        Type::BOOLEAN => {
+            for eight in numbers.chunks(8) {
+                out.push(eight.iter().rev().fold(0, |bits, value| bits << 1 | (*value & 1) as u8));
+            }
+        }
+        _ => numbers.iter().for_each(|&number| out.extend_from_slice(dictionary.value(number))),
+    }
+}
+
+impl Ranges {
+    fn of_page(&mut self, page: u32, numbers: &[u32], dictionary: &Dictionary) -> Option<(u32, u32)> {
+        self.seen_in.resize(dictionary.len(), 0);
+        let mut range = None;
+        for &number in numbers {
+            // Each distinct value is compared once a page.
+            if std::mem::replace(&mut self.seen_in[number as usize], page) != page {
+                range = Some(wider(range, number, dictionary));
+            }
+        }
+        if let Some((smallest, largest)) = range {
+            self.all = Some(wider(self.all, smallest, dictionary));
+            self.all = Some(wider(self.all, largest, dictionary));
+        }
+        range
+    }
+}
+
+fn wider(range: Option<(u32, u32)>, number: u32, dictionary: &Dictionary) -> (u32, u32) {
+    let Some((smallest, largest)) = range else { return (number, number) };
+    let value = dictionary.value(number);
+    (
+        if value < dictionary.value(smallest) { number } else { smallest },
+        if value > dictionary.value(largest) { number } else { largest },
+    )
+}

@@ -1,0 +1,377 @@
+//! Writes the file of a segment of `spans`.
+//!
+//! Texts, ids and attributes go to their pages by number, without becoming columns in memory first; times and flags go
+//! through Parquet's own writer.
+
+use std::io::Write;
+
+use arrow::datatypes::{Field, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
+use parquet::bloom_filter::Sbbf;
+use parquet::errors::{ParquetError, Result};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::ColumnDescPtr;
+use zstd::bulk::Compressor;
+
+use super::layout;
+use super::leaf::{DictionaryLimit, LeafWriter, PageRows};
+use super::maps::{self, MapsWriter, Numbered};
+use super::order::Templates;
+use crate::model::{Event, Link, SpanBatch, Template, TextId};
+use crate::rows::{SpanRow, SpanRows};
+use crate::schema::{Table, spans as schema};
+
+/// The file with these rows, in their order.
+pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: &[u32]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let table = Table::Spans.schema();
+    let properties = layout::properties(Table::Spans, rows.len());
+    let writer = ArrowWriter::try_new(&mut bytes, SchemaRef::clone(&table), Some(properties))?;
+    let (mut file, own_writers) = writer.into_serialized_writer()?;
+    for (number, rows) in rows.chunks(layout::ROW_GROUP_ROWS).enumerate() {
+        let columns = file.schema_descr().columns().to_vec();
+        let own_writers = own_writers.create_column_writers(number)?;
+        let leaves = columns.into_iter().zip(own_writers);
+        let row_group = file.next_row_group()?;
+        let compressor = Compressor::new(layout::ZSTD_LEVEL)?;
+        let mut group = RowGroup { spans, templates, rows, leaves: leaves.into_iter(), row_group, compressor };
+        for field in table.fields() {
+            group.write(field)?;
+        }
+        group.row_group.close()?;
+    }
+    close(file)?;
+    Ok(bytes)
+}
+
+fn close<W: Write + Send>(file: SerializedFileWriter<W>) -> Result<()> {
+    file.close().map(drop)
+}
+
+struct RowGroup<'r, W: Write + Send, L> {
+    spans: &'r SpanRows,
+    templates: &'r Templates,
+    rows: &'r [u32],
+    /// What is left of the leaves, and Parquet's own writers for them.
+    leaves: L,
+    row_group: SerializedRowGroupWriter<'r, W>,
+    compressor: Compressor<'static>,
+}
+
+/// No number: NULL.
+const NONE: u32 = u32::MAX;
+/// Not looked at yet.
+const UNKNOWN: u32 = u32::MAX - 1;
+
+impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> RowGroup<'_, W, L> {
+    fn write(&mut self, field: &Field) -> Result<()> {
+        match field.name().as_str() {
+            schema::TRACE_ID => self.trace_ids(),
+            schema::SERVICE_NAME => self.templated(|batch, template| batch.service_name(template)),
+            schema::SPAN_NAME => self.templated(|_, template| template.span_name),
+            schema::KIND => self.templated(|_, template| template.kind),
+            schema::STATUS_CODE => self.templated(|_, template| template.status_code),
+            schema::STATUS_MESSAGE => self.templated(|_, template| template.status_message),
+            schema::SCOPE_NAME => self.templated(|batch, template| batch.scope_name(template)),
+            schema::SCOPE_VERSION => self.templated(|batch, template| batch.scope_version(template)),
+            schema::TRACE_STATE => self.templated(|_, template| template.trace_state),
+            schema::PARENT_SERVICE => self.parent_services(),
+            schema::ROOT_SERVICE => self.of_traces(|trace| trace.root.as_ref().map(|root| &*root.service)),
+            schema::ROOT_NAME => self.of_traces(|trace| trace.root.as_ref().map(|root| &*root.name)),
+            schema::KEEP_REASON => self.of_traces(|trace| Some(&*trace.verdict.keep_reason)),
+            schema::ATTRIBUTES => self.attributes(),
+            schema::RESOURCE => self.resources(),
+            schema::EVENTS => self.events(),
+            schema::LINKS => self.links(),
+            _ => self.plain_column(field),
+        }
+    }
+
+    fn next_leaf(&mut self) -> Result<(ColumnDescPtr, ArrowColumnWriter)> {
+        self.leaves.next().ok_or_else(|| ParquetError::General("the schema has too few columns".to_owned()))
+    }
+
+    fn next_column(&mut self, limit: DictionaryLimit, has_ranges: bool) -> Result<LeafWriter> {
+        Ok(LeafWriter::new(self.next_leaf()?.0, limit, has_ranges))
+    }
+
+    fn next_maps(&mut self, definition: u8, repetition: u8) -> MapsWriter {
+        let mut columns = self.leaves.by_ref().map(|(column, _)| column).take(maps::LEAVES);
+        MapsWriter::new(&mut columns, definition, repetition, layout::TEXT_DICTIONARY)
+    }
+
+    /// A column of numbers or flags, by Parquet's own writer.
+    fn plain_column(&mut self, field: &Field) -> Result<()> {
+        let index = Table::Spans.schema().index_of(field.name())?;
+        let column = self.spans.columns(&[index], self.rows)?;
+        for leaf in compute_leaves(field, column.column(0))? {
+            let (_, mut writer) = self.next_leaf()?;
+            writer.write(&leaf)?;
+            writer.close()?.append_to_row_group(&mut self.row_group)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a flat column from a number a row, [`NONE`] for NULL.
+    fn flat(
+        &mut self,
+        mut leaf: LeafWriter,
+        mut number: impl FnMut(&mut LeafWriter, u32) -> u32,
+        bloom: Option<Sbbf>,
+    ) -> Result<()> {
+        let mut page = PageRows::default();
+        for rows in self.rows.chunks(layout::PAGE_ROWS) {
+            page.clear();
+            for &row in rows {
+                let number = number(&mut leaf, row);
+                page.definitions.push(u8::from(number != NONE));
+                if number != NONE {
+                    page.numbers.push(number);
+                }
+            }
+            leaf.end_page(rows.len(), &page, &mut self.compressor)?;
+        }
+        leaf.finish(&mut self.row_group, &mut self.compressor, bloom)
+    }
+
+    fn trace_ids(&mut self) -> Result<()> {
+        let leaf = self.next_column(layout::TRACE_ID_DICTIONARY, false)?;
+        let spans = self.spans;
+        let mut numbers = vec![UNKNOWN; spans.traces.len()];
+        let mut bloom = Sbbf::new_with_ndv_fpp(spans.traces.len().max(1) as u64, layout::BLOOM_FALSE_POSITIVES)?;
+        // The filter is whole before the pages are: both are of the same rows.
+        let mut is_new = vec![true; spans.traces.len()];
+        for &row in self.rows {
+            let trace = spans.rows[row as usize].trace as usize;
+            if std::mem::take(&mut is_new[trace]) {
+                bloom.insert(spans.traces[trace].trace_id.as_bytes().as_slice());
+            }
+        }
+        let number = |leaf: &mut LeafWriter, row: u32| {
+            let trace = spans.rows[row as usize].trace as usize;
+            if numbers[trace] == UNKNOWN {
+                numbers[trace] = leaf.dictionary.add(spans.traces[trace].trace_id.as_bytes());
+            }
+            numbers[trace]
+        };
+        self.flat(leaf, number, Some(bloom))
+    }
+
+    /// A text that spans of a template have in common.
+    fn templated(&mut self, text: fn(&SpanBatch, &Template) -> TextId) -> Result<()> {
+        let leaf = self.next_column(layout::TEXT_DICTIONARY, true)?;
+        let (spans, templates) = (self.spans, self.templates);
+        let mut numbers = vec![UNKNOWN; templates.count()];
+        let number = |leaf: &mut LeafWriter, row: u32| {
+            let at = templates.of_row(row) as usize;
+            if numbers[at] == UNKNOWN {
+                let (batch, template) = spans.template(row as usize);
+                numbers[at] = number_of(leaf, spans.rows[row as usize].span.batch, batch, text(batch, template));
+            }
+            numbers[at]
+        };
+        self.flat(leaf, number, None)
+    }
+
+    fn parent_services(&mut self) -> Result<()> {
+        let leaf = self.next_column(layout::TEXT_DICTIONARY, true)?;
+        let (spans, templates) = (self.spans, self.templates);
+        let mut numbers = vec![UNKNOWN; templates.count()];
+        let number = |leaf: &mut LeafWriter, row: u32| {
+            let parent = spans.rows[row as usize].parent;
+            if parent == SpanRow::NOWHERE {
+                return NONE;
+            }
+            let at = templates.of_row(parent) as usize;
+            if numbers[at] == UNKNOWN {
+                let (batch, service) = spans.service(parent as usize);
+                numbers[at] = number_of(leaf, batch, &spans.batches[batch as usize], service);
+            }
+            numbers[at]
+        };
+        self.flat(leaf, number, None)
+    }
+
+    /// A text that the rows of a trace have in common.
+    fn of_traces(&mut self, text: fn(&crate::rows::TraceFacts) -> Option<&str>) -> Result<()> {
+        let leaf = self.next_column(layout::TEXT_DICTIONARY, true)?;
+        let spans = self.spans;
+        let mut numbers = vec![UNKNOWN; spans.traces.len()];
+        let number = |leaf: &mut LeafWriter, row: u32| {
+            let trace = spans.rows[row as usize].trace as usize;
+            if numbers[trace] == UNKNOWN {
+                numbers[trace] = text(&spans.traces[trace]).map_or(NONE, |text| leaf.dictionary.add(text.as_bytes()));
+            }
+            numbers[trace]
+        };
+        self.flat(leaf, number, None)
+    }
+
+    fn attributes(&mut self) -> Result<()> {
+        let mut maps = self.next_maps(0, 1);
+        let (spans, templates) = (self.spans, self.templates);
+        let mut keys: Vec<Option<Box<[u32]>>> = vec![None; templates.count()];
+        for rows in self.rows.chunks(layout::PAGE_ROWS) {
+            for &row in rows {
+                let span = spans.rows[row as usize].span;
+                let (batch, template) = spans.template(row as usize);
+                let typed = batch.keys(template);
+                let numbers = &*keys[templates.of_row(row) as usize]
+                    .get_or_insert_with(|| typed.iter().map(|key| maps.key_number(span.batch, batch, *key)).collect());
+                maps.begin(0);
+                for ((typed, key), value) in typed.iter().zip(numbers).zip(batch.values(span.row as usize)) {
+                    let value_type = typed.value_type();
+                    let value = maps.value_number(span.batch, batch, value_type, *value);
+                    maps.push_numbers(value_type, *key, value);
+                }
+                maps.end();
+            }
+            maps.end_page(rows.len(), &mut self.compressor)?;
+        }
+        maps.finish(&mut self.row_group, &mut self.compressor)
+    }
+
+    fn resources(&mut self) -> Result<()> {
+        let mut maps = self.next_maps(0, 1);
+        let spans = self.spans;
+        let mut known: Vec<Vec<Option<Box<[Numbered]>>>> =
+            spans.batches.iter().map(|batch| vec![None; batch.resource_count()]).collect();
+        for rows in self.rows.chunks(layout::PAGE_ROWS) {
+            for &row in rows {
+                let number = spans.rows[row as usize].span.batch;
+                let (batch, template) = spans.template(row as usize);
+                let resource = batch.resource_of(template);
+                let attributes = known[number as usize][resource.index()].get_or_insert_with(|| {
+                    batch.resource(resource).iter().map(|entry| maps.numbered(number, batch, entry)).collect()
+                });
+                maps.begin(0);
+                attributes.iter().for_each(|attribute| maps.push(*attribute));
+                maps.end();
+            }
+            maps.end_page(rows.len(), &mut self.compressor)?;
+        }
+        maps.finish(&mut self.row_group, &mut self.compressor)
+    }
+
+    fn events(&mut self) -> Result<()> {
+        let mut time = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
+        let mut time_nanos = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
+        let mut name = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
+        let mut maps = self.next_maps(1, 2);
+        let spans = self.spans;
+        for rows in self.rows.chunks(layout::PAGE_ROWS) {
+            for &row in rows {
+                let span = spans.rows[row as usize].span;
+                let batch = spans.batch(span);
+                let events: &[Event] = batch.events(span.row as usize);
+                if events.is_empty() {
+                    [&mut time, &mut time_nanos, &mut name].into_iter().for_each(Items::missing);
+                    maps.missing(0, 0);
+                }
+                for (at, event) in events.iter().enumerate() {
+                    time.push(at, Some(&event.time.micros().to_le_bytes()));
+                    time_nanos.push(at, Some(&event.time.remainder().to_le_bytes()));
+                    name.push(at, Some(batch.texts().bytes(event.name)));
+                    maps.begin(u8::from(at > 0));
+                    for entry in batch.event_attributes(event) {
+                        let attribute = maps.numbered(span.batch, batch, entry);
+                        maps.push(attribute);
+                    }
+                    maps.end();
+                }
+            }
+            for items in [&mut time, &mut time_nanos, &mut name] {
+                items.end_page(rows.len(), &mut self.compressor)?;
+            }
+            maps.end_page(rows.len(), &mut self.compressor)?;
+        }
+        for items in [time, time_nanos, name] {
+            items.leaf.finish(&mut self.row_group, &mut self.compressor, None)?;
+        }
+        maps.finish(&mut self.row_group, &mut self.compressor)
+    }
+
+    fn links(&mut self) -> Result<()> {
+        let mut trace_id = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
+        let mut span_id = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
+        let mut trace_state = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
+        let mut flags = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
+        let mut maps = self.next_maps(1, 2);
+        let spans = self.spans;
+        for rows in self.rows.chunks(layout::PAGE_ROWS) {
+            for &row in rows {
+                let span = spans.rows[row as usize].span;
+                let batch = spans.batch(span);
+                let links: &[Link] = batch.links(span.row as usize);
+                if links.is_empty() {
+                    [&mut trace_id, &mut span_id, &mut trace_state, &mut flags].into_iter().for_each(Items::missing);
+                    maps.missing(0, 0);
+                }
+                for (at, link) in links.iter().enumerate() {
+                    trace_id.push(at, Some(link.trace_id.as_bytes()));
+                    span_id.push(at, Some(link.span_id.as_bytes()));
+                    let state = (!link.trace_state.is_none()).then(|| batch.texts().bytes(link.trace_state));
+                    trace_state.push(at, state);
+                    flags.push(at, Some(&i64::from(link.flags).to_le_bytes()));
+                    maps.begin(u8::from(at > 0));
+                    for entry in batch.link_attributes(link) {
+                        let attribute = maps.numbered(span.batch, batch, entry);
+                        maps.push(attribute);
+                    }
+                    maps.end();
+                }
+            }
+            for items in [&mut trace_id, &mut span_id, &mut trace_state, &mut flags] {
+                items.end_page(rows.len(), &mut self.compressor)?;
+            }
+            maps.end_page(rows.len(), &mut self.compressor)?;
+        }
+        for items in [trace_id, span_id, trace_state, flags] {
+            items.leaf.finish(&mut self.row_group, &mut self.compressor, None)?;
+        }
+        maps.finish(&mut self.row_group, &mut self.compressor)
+    }
+}
+
+fn number_of(leaf: &mut LeafWriter, number: u32, batch: &SpanBatch, text: TextId) -> u32 {
+    if text.is_none() {
+        return NONE;
+    }
+    let texts = batch.texts();
+    leaf.dictionary.number(number, text.0, texts.len(), || texts.bytes(text))
+}
+
+/// A scalar of a list's items.
+struct Items {
+    leaf: LeafWriter,
+    page: PageRows,
+}
+
+impl Items {
+    fn new(leaf: LeafWriter) -> Self {
+        Self { leaf, page: PageRows::default() }
+    }
+
+    /// An empty list.
+    fn missing(&mut self) {
+        self.page.repetitions.push(0);
+        self.page.definitions.push(0);
+    }
+
+    /// Item `at` of a list.
+    fn push(&mut self, at: usize, value: Option<&[u8]>) {
+        self.page.repetitions.push(u8::from(at > 0));
+        self.page.definitions.push(1 + u8::from(value.is_some() && self.leaf.is_optional()));
+        if let Some(value) = value {
+            let number = self.leaf.dictionary.add(value);
+            self.page.numbers.push(number);
+        }
+    }
+
+    fn end_page(&mut self, rows: usize, compressor: &mut Compressor<'_>) -> Result<()> {
+        self.leaf.end_page(rows, &self.page, compressor)?;
+        self.page.clear();
+        Ok(())
+    }
+}

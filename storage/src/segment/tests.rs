@@ -1,0 +1,177 @@
+//! What a segment's file holds is what its rows' columns hold, read by a reader that knows nothing of either.
+
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
+use parquet::file::metadata::PageIndexPolicy;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::order::Templates;
+use super::*;
+use crate::derive::{RootNames, TraceSpans, Verdict, derive};
+use crate::model::{AttributesBuilder, SpanBatch, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
+use crate::rows::{SpanRef, SpanRows};
+use crate::schema::spans;
+
+const SECOND: i64 = 1_000_000_000;
+
+fn fill(random: &mut StdRng, to: &mut AttributesBuilder<'_>, unique: u64) {
+    if random.random_bool(0.7) {
+        to.push_text("http.route", ["/", "/cart", "/a/rather/long/route/{id}"][random.random_range(0..3)]);
+    }
+    if random.random_bool(0.5) {
+        to.push_int("http.status_code", random.random_range(200..205));
+    }
+    if random.random_bool(0.3) {
+        to.push_text("user.id", &format!("user-{unique}"));
+    }
+    if random.random_bool(0.1) {
+        to.push_float("ratio", f64::from(random.random_range(0..3)) / 2.0);
+    }
+    if random.random_bool(0.1) {
+        to.push_bool("retried", random.random_bool(0.5));
+    }
+    if random.random_bool(0.1) {
+        to.push_json("list", "[1,2]");
+    }
+    if random.random_bool(0.1) {
+        to.push_null("unset");
+    }
+}
+
+fn batch(random: &mut StdRng, number: u64, count: u64) -> SpanBatch {
+    let mut builder = SpanBatchBuilder::default();
+    let resource = builder.resource(|to| fill(random, to, number));
+    let bare = builder.resource(|_| {});
+    let origins = [
+        builder.origin(resource, &format!("service-{}", number % 3), Some("scope"), None),
+        builder.origin(bare, "unknown_service", None, Some("1.0")),
+    ];
+    for span in 0..count {
+        let unique = number * 1_000_000 + span;
+        fill(random, &mut builder.attributes(), unique);
+        for _ in 0..random.random_range(0..20_u32).saturating_sub(17) {
+            builder.event(UnixNanos(random.random_range(0..SECOND)), "exception", |to| fill(random, to, unique));
+        }
+        for _ in 0..random.random_range(0..20_u32).saturating_sub(17) {
+            let state = random.random_bool(0.5).then_some("a=b");
+            let linked = TraceId::from_bytes([9; 16]).unwrap();
+            builder.link(linked, SpanId::from_bytes([8; 8]).unwrap(), state, 1, |to| fill(random, to, unique));
+        }
+        let parent = (span % 7 > 0).then(|| SpanId::from_bytes(unique.to_be_bytes()).unwrap());
+        builder.append(&SpanFields {
+            trace_id: TraceId::from_bytes(u128::from(unique / 7 + 1).to_be_bytes()).unwrap(),
+            span_id: SpanId::from_bytes((unique + 1).to_be_bytes()).unwrap(),
+            parent_span_id: parent,
+            origin: origins[random.random_range(0..2)],
+            span_name: ["GET /", "an operation with a longer name"][random.random_range(0..2)],
+            kind: "server",
+            status_code: ["unset", "error"][random.random_range(0..2)],
+            status_message: random.random_bool(0.2).then_some("it did not work out as hoped"),
+            start: UnixNanos(1_700_000_000 * SECOND + random.random_range(0..3_600 * SECOND)),
+            duration_nanos: random.random_range(0..SECOND),
+            trace_state: random.random_bool(0.1).then_some("vendor=value"),
+            flags: random.random_range(0..3),
+        });
+    }
+    builder.finish().unwrap()
+}
+
+/// Rows of `batches` requests of `count` spans.
+fn rows(seed: u64, batches: u64, count: u64) -> SpanRows {
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let batches: Vec<Arc<SpanBatch>> = (0..batches).map(|number| Arc::new(batch(&mut random, number, count))).collect();
+    let mut traces: std::collections::BTreeMap<TraceId, Vec<SpanRef>> = Default::default();
+    for (number, batch) in batches.iter().enumerate() {
+        for (row, head) in batch.heads().iter().enumerate() {
+            traces.entry(head.trace_id).or_default().push(SpanRef { batch: number as u32, row: row as u32 });
+        }
+    }
+    let trace = |(trace_id, spans): (TraceId, Vec<SpanRef>)| TraceSpans {
+        verdict: Verdict { adjusted_count: (spans.len() > 3).then_some(2.5), ..Verdict::pending() },
+        late: (trace_id.as_bytes()[15] == 1)
+            .then(|| Some(RootNames { service: "front".into(), name: "GET a rather long name".into() })),
+        trace_id,
+        spans,
+    };
+    derive(batches, traces.into_iter().map(trace).collect()).unwrap().spans
+}
+
+fn read(file: &[u8]) -> RecordBatch {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
+    let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+    concat_batches(&spans::stored(), &batches).unwrap()
+}
+
+fn expected(rows: &SpanRows) -> RecordBatch {
+    let mut order = rows.all();
+    Templates::new(rows).sort(rows, &mut order);
+    let columns: Vec<usize> = (0..spans::stored().fields().len()).collect();
+    rows.columns(&columns, &order).unwrap()
+}
+
+#[track_caller]
+fn check(rows: &SpanRows) -> Vec<u8> {
+    let segment = encode_spans(rows).unwrap().remove(0);
+    let (read, expected) = (read(&segment.bytes), expected(rows));
+    assert_eq!(read.num_rows(), expected.num_rows());
+    for (index, field) in expected.schema().fields().iter().enumerate() {
+        assert_eq!(read.column(index), expected.column(index), "{}", field.name());
+    }
+    segment.bytes
+}
+
+#[test]
+fn a_file_has_its_rows_whatever_is_missing_in_them() {
+    for seed in 0..20 {
+        check(&rows(seed, 3, 1 + seed * 3));
+    }
+}
+
+#[test]
+fn a_file_of_many_pages_has_its_rows_and_dictionaries_that_grow_too_large_end() {
+    // 60,000 different values of one attribute are more than a dictionary takes.
+    let rows = rows(7, 20, 10_000);
+    let file = check(&rows);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+    let text_values = &reader.metadata().row_group(0).columns()[12];
+    assert_eq!(text_values.column_path().string(), "attributes.text.key_value.value");
+    let encodings: Vec<_> = text_values.encodings().collect();
+    assert!(encodings.contains(&parquet::basic::Encoding::RLE_DICTIONARY), "{encodings:?}");
+    assert!(encodings.contains(&parquet::basic::Encoding::PLAIN), "{encodings:?}");
+}
+
+#[test]
+fn rows_are_found_by_page_and_by_bloom_filter_and_pruned_by_ranges() {
+    let rows = rows(3, 4, 10_000);
+    let file = Bytes::from(encode_spans(&rows).unwrap().remove(0).bytes);
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), options.clone()).unwrap();
+
+    let selection =
+        RowSelection::from(vec![RowSelector::skip(20_000), RowSelector::select(10), RowSelector::skip(19_990)]);
+    let some: Vec<RecordBatch> = open().with_row_selection(selection).build().unwrap().map(Result::unwrap).collect();
+    assert_eq!(some[0], expected(&rows).slice(20_000, 10));
+
+    let bloom = open().get_row_group_column_bloom_filter(0, 0).unwrap().unwrap();
+    assert!(rows.traces.iter().all(|trace| bloom.check(trace.trace_id.as_bytes().as_slice())));
+    let strangers = (1..=1_000_u128).filter(|id| bloom.check((id << 100).to_be_bytes().as_slice())).count();
+    assert!(strangers < 30, "{strangers} of 1,000 unknown ids pass");
+
+    let reader = open();
+    let converter = StatisticsConverter::try_new("service_name", reader.schema(), reader.parquet_schema()).unwrap();
+    let groups = reader.metadata().row_groups();
+    let largest = converter.row_group_maxes(groups.iter()).unwrap();
+    assert_eq!(largest.as_string_view().value(0), "unknown_service");
+    let (column_index, offset_index) =
+        (reader.metadata().column_index().unwrap(), reader.metadata().offset_index().unwrap());
+    let smallest = converter.data_page_mins(column_index, offset_index, [&0]).unwrap();
+    assert_eq!(smallest.as_string_view().value(0), "service-0");
+    assert_eq!(smallest.len(), 40_000_usize.div_ceil(layout::PAGE_ROWS));
+}
