@@ -89,7 +89,7 @@ fn encode(epoch: &Epoch, table: Table) -> Result<Vec<EncodedSegment>> {
         Table::Spans => {
             let mut spans = SpanRows::default();
             epoch.spans.iter().for_each(|rows| spans.extend(rows));
-            segment::encode_spans(&spans)
+            segment::encode_spans(spans)
         }
     }
 }

@@ -159,6 +159,18 @@ impl SpanRows {
         self.traces.extend(other.traces.iter().cloned());
     }
 
+    /// Puts the rows into another order, which names each of them once.
+    pub(crate) fn reorder(&mut self, order: impl ExactSizeIterator<Item = u32> + Clone) {
+        let mut places = vec![0; self.rows.len()];
+        order.clone().enumerate().for_each(|(place, row)| places[row as usize] = place as u32);
+        let moved = |row: u32| {
+            let row = self.rows[row as usize];
+            let parent = if row.parent == SpanRow::NOWHERE { row.parent } else { places[row.parent as usize] };
+            SpanRow { parent, ..row }
+        };
+        self.rows = order.map(moved).collect();
+    }
+
     fn number_of(&mut self, batch: &Arc<SpanBatch>) -> u32 {
         // The same batch comes again soon or never: decisions name the requests of the last seconds.
         let known = self.batches.iter().rposition(|known| Arc::ptr_eq(known, batch));

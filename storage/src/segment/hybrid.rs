@@ -14,7 +14,7 @@ pub(super) fn bit_width(max: u32) -> u8 {
 pub(super) fn encode<T: Copy + PartialEq + Into<u32>>(values: &[T], width: u8, out: &mut Vec<u8>) {
     let mut rest = values;
     while let Some(first) = rest.first() {
-        let run = rest.iter().take_while(|value| *value == first).count();
+        let run = run(rest, *first);
         if run >= RUN || run == rest.len() {
             varint((run as u64) << 1, out);
             let bytes = (*first).into().to_le_bytes();
@@ -28,6 +28,16 @@ pub(super) fn encode<T: Copy + PartialEq + Into<u32>>(values: &[T], width: u8, o
         pack(packed, groups * 8, width, out);
         rest = behind;
     }
+}
+
+/// How many values from the first on equal it.
+fn run<T: Copy + PartialEq>(values: &[T], first: T) -> usize {
+    const STRIDE: usize = 32;
+    let strides = values.chunks_exact(STRIDE);
+    // Without an early exit inside a stride, the compiler compares many at once.
+    let whole = strides.take_while(|stride| stride.iter().fold(true, |same, value| same & (*value == first))).count();
+    let rest = values.get(whole * STRIDE..).unwrap_or_default();
+    whole * STRIDE + rest.iter().take_while(|value| **value == first).count()
 }
 
 /// How many groups of eight to pack until a run begins, the values end, or the header is full.

@@ -29,6 +29,12 @@ pub(super) struct PageRows {
 }
 
 impl PageRows {
+    /// Rows in which nothing is there.
+    pub fn missing(&mut self, count: usize) {
+        self.repetitions.resize(self.repetitions.len() + count, 0);
+        self.definitions.resize(self.definitions.len() + count, 0);
+    }
+
     pub fn clear(&mut self) {
         self.repetitions.clear();
         self.definitions.clear();

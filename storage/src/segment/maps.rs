@@ -130,9 +130,12 @@ impl MapsWriter {
         }
     }
 
-    /// A row without any map.
-    pub fn missing(&mut self, repetition: u8, definition: u8) {
-        self.maps.iter_mut().for_each(|map| map.missing(repetition, definition));
+    /// Rows without any map.
+    pub fn missing(&mut self, count: usize) {
+        for map in &mut self.maps {
+            map.key_rows.missing(count);
+            map.value_rows.definitions.resize(map.value_rows.definitions.len() + count, 0);
+        }
     }
 
     pub fn end_page(&mut self, rows: usize, compressor: &mut Compressor<'_>) -> Result<()> {

@@ -1,42 +1,75 @@
-//! The order of rows in a segment of `spans`: service, operation, start.
+//! The order of rows in segments of `spans`: date, service, operation, start.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use crate::model::{SpanBatch, Template};
 use crate::rows::SpanRows;
+
+pub(super) const DAY_NANOS: i64 = 86_400_000_000_000;
+
+/// Sorts rows by UTC date and then as [`super::layout::sort_columns`] says, ascending, texts by their bytes. Returns the
+/// dates, in days since the epoch, and their rows.
+pub(super) fn sort(spans: &mut SpanRows) -> Vec<(i64, Range<u32>)> {
+    let ranks = ranks(spans);
+    // Equal starts stay in the order of their arrival.
+    let mut keyed: Vec<(i32, u32, i64, u32)> = (0..spans.len())
+        .map(|row| {
+            let head = spans.head(row);
+            let rank = ranks[spans.rows[row].span.batch as usize][head.template as usize];
+            // Days need far fewer bits than nanoseconds.
+            (head.start.0.div_euclid(DAY_NANOS) as i32, rank, head.start.0, row as u32)
+        })
+        .collect();
+    keyed.sort_unstable();
+    spans.reorder(keyed.iter().map(|(.., row)| *row));
+    let mut start = 0;
+    let of_day = |rows: &[(i32, u32, i64, u32)]| {
+        let range = start..start + rows.len() as u32;
+        start = range.end;
+        (i64::from(rows[0].0), range)
+    };
+    keyed.chunk_by(|one, next| one.0 == next.0).map(of_day).collect()
+}
+
+fn operation<'b>(batch: &'b SpanBatch, template: &Template) -> (&'b [u8], &'b [u8]) {
+    let texts = batch.texts();
+    (texts.bytes(batch.service_name(template)), texts.bytes(template.span_name))
+}
+
+/// By batch and template: the place of its service and operation among all of them.
+fn ranks(spans: &SpanRows) -> Vec<Vec<u32>> {
+    let mut operations: BTreeMap<(&[u8], &[u8]), u32> = BTreeMap::new();
+    for batch in &spans.batches {
+        operations.extend(batch.templates().iter().map(|template| (operation(batch, template), 0)));
+    }
+    operations.values_mut().enumerate().for_each(|(rank, of)| *of = rank as u32);
+    let rank = |batch, template| operations.get(&operation(batch, template)).copied().unwrap_or_default();
+    spans.batches.iter().map(|batch| batch.templates().iter().map(|template| rank(batch, template)).collect()).collect()
+}
 
 /// The templates of all batches, numbered.
 pub(super) struct Templates {
     count: usize,
-    /// By template: the place of its service and operation among all of them.
-    ranks: Vec<u32>,
     /// By row.
     of_rows: Vec<u32>,
 }
 
 impl Templates {
     pub fn new(spans: &SpanRows) -> Self {
-        let mut operations: BTreeMap<(&[u8], &[u8]), u32> = BTreeMap::new();
-        let mut firsts = Vec::with_capacity(spans.batches.len());
         let mut count = 0;
-        let all =
-            || spans.batches.iter().flat_map(|batch| batch.templates().iter().map(move |template| (batch, template)));
-        for batch in &spans.batches {
-            firsts.push(count as u32);
-            count += batch.templates().len();
-        }
-        let mut named = Vec::with_capacity(count);
-        for (batch, template) in all() {
-            let texts = batch.texts();
-            let operation = (texts.bytes(batch.service_name(template)), texts.bytes(template.span_name));
-            operations.insert(operation, 0);
-            named.push(operation);
-        }
-        operations.values_mut().enumerate().for_each(|(rank, of)| *of = rank as u32);
-        let ranks = named.iter().map(|operation| operations.get(operation).copied().unwrap_or_default()).collect();
-        let of_rows =
-            spans.rows.iter().enumerate().map(|(at, row)| firsts[row.span.batch as usize] + spans.head(at).template);
-        let of_rows = of_rows.collect();
-        Self { count, ranks, of_rows }
+        let firsts: Vec<u32> = spans
+            .batches
+            .iter()
+            .map(|batch| {
+                let first = count;
+                count += batch.templates().len();
+                first as u32
+            })
+            .collect();
+        let of_rows = spans.rows.iter().enumerate();
+        let of_rows = of_rows.map(|(at, row)| firsts[row.span.batch as usize] + spans.head(at).template).collect();
+        Self { count, of_rows }
     }
 
     pub fn count(&self) -> usize {
@@ -45,17 +78,5 @@ impl Templates {
 
     pub fn of_row(&self, row: u32) -> u32 {
         self.of_rows[row as usize]
-    }
-
-    /// Sorts rows as [`super::layout::sort_columns`] says, ascending, texts by their bytes.
-    pub fn sort(&self, spans: &SpanRows, rows: &mut Vec<u32>) {
-        // Equal starts stay in the order of their arrival.
-        let mut keyed: Vec<(u32, i64, u32)> = rows
-            .iter()
-            .map(|&row| (self.ranks[self.of_row(row) as usize], spans.head(row as usize).start.0, row))
-            .collect();
-        keyed.sort_unstable();
-        rows.clear();
-        rows.extend(keyed.into_iter().map(|(_, _, row)| row));
     }
 }

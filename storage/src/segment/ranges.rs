@@ -1,5 +1,7 @@
 //! What the table's log says of a segment's columns, so that any engine can skip it unopened.
 
+use std::ops::Range;
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::DateTime;
@@ -44,13 +46,13 @@ impl ColumnRanges {
     }
 
     /// The same for rows of `spans`, without making their columns.
-    pub fn of_spans(spans: &SpanRows, rows: &[u32]) -> Self {
+    pub fn of_spans(spans: &SpanRows, rows: Range<u32>) -> Self {
         let mut ranges = Self::default();
         let mut seen: Vec<Vec<bool>> = spans.batches.iter().map(|batch| vec![false; batch.templates().len()]).collect();
         let mut texts: [Option<(&str, &str)>; 3] = [None; 3];
         let mut starts: Option<(i64, i64)> = None;
         let mut durations: Option<(i64, i64)> = None;
-        for &row in rows {
+        for row in rows {
             let head = spans.head(row as usize);
             widen(&mut starts, head.start.micros());
             widen(&mut durations, head.duration_nanos);

@@ -4,6 +4,7 @@
 //! through Parquet's own writer.
 
 use std::io::Write;
+use std::ops::Range;
 
 use arrow::datatypes::{Field, SchemaRef};
 use parquet::arrow::ArrowWriter;
@@ -22,14 +23,14 @@ use crate::model::{Event, Link, SpanBatch, Template, TextId};
 use crate::rows::{SpanRow, SpanRows};
 use crate::schema::{Table, spans as schema};
 
-/// The file with these rows, in their order.
-pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: &[u32]) -> Result<Vec<u8>> {
+/// The file with these rows.
+pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: Range<u32>) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let table = Table::Spans.schema();
     let properties = layout::properties(Table::Spans, rows.len());
     let writer = ArrowWriter::try_new(&mut bytes, SchemaRef::clone(&table), Some(properties))?;
     let (mut file, own_writers) = writer.into_serialized_writer()?;
-    for (number, rows) in rows.chunks(layout::ROW_GROUP_ROWS).enumerate() {
+    for (number, rows) in parts(rows, layout::ROW_GROUP_ROWS).enumerate() {
         let columns = file.schema_descr().columns().to_vec();
         let own_writers = own_writers.create_column_writers(number)?;
         let leaves = columns.into_iter().zip(own_writers);
@@ -45,6 +46,12 @@ pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: &[u32]) -> Re
     Ok(bytes)
 }
 
+/// `rows` in parts of at most `count`.
+fn parts(rows: Range<u32>, count: usize) -> impl Iterator<Item = Range<u32>> {
+    let end = rows.end;
+    rows.step_by(count).map(move |start| start..end.min(start + count as u32))
+}
+
 fn close<W: Write + Send>(file: SerializedFileWriter<W>) -> Result<()> {
     file.close().map(drop)
 }
@@ -52,7 +59,7 @@ fn close<W: Write + Send>(file: SerializedFileWriter<W>) -> Result<()> {
 struct RowGroup<'r, W: Write + Send, L> {
     spans: &'r SpanRows,
     templates: &'r Templates,
-    rows: &'r [u32],
+    rows: Range<u32>,
     /// What is left of the leaves, and Parquet's own writers for them.
     leaves: L,
     row_group: SerializedRowGroupWriter<'r, W>,
@@ -104,7 +111,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     /// A column of numbers or flags, by Parquet's own writer.
     fn plain_column(&mut self, field: &Field) -> Result<()> {
         let index = Table::Spans.schema().index_of(field.name())?;
-        let column = self.spans.columns(&[index], self.rows)?;
+        let column = self.spans.columns(&[index], &self.rows.clone().collect::<Vec<_>>())?;
         for leaf in compute_leaves(field, column.column(0))? {
             let (_, mut writer) = self.next_leaf()?;
             writer.write(&leaf)?;
@@ -121,9 +128,9 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         bloom: Option<Sbbf>,
     ) -> Result<()> {
         let mut page = PageRows::default();
-        for rows in self.rows.chunks(layout::PAGE_ROWS) {
+        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
             page.clear();
-            for &row in rows {
+            for row in rows.clone() {
                 let number = number(&mut leaf, row);
                 page.definitions.push(u8::from(number != NONE));
                 if number != NONE {
@@ -142,7 +149,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let mut bloom = Sbbf::new_with_ndv_fpp(spans.traces.len().max(1) as u64, layout::BLOOM_FALSE_POSITIVES)?;
         // The filter is whole before the pages are: both are of the same rows.
         let mut is_new = vec![true; spans.traces.len()];
-        for &row in self.rows {
+        for row in self.rows.clone() {
             let trace = spans.rows[row as usize].trace as usize;
             if std::mem::take(&mut is_new[trace]) {
                 bloom.insert(spans.traces[trace].trace_id.as_bytes().as_slice());
@@ -212,8 +219,8 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let mut maps = self.next_maps(0, 1);
         let (spans, templates) = (self.spans, self.templates);
         let mut keys: Vec<Option<Box<[u32]>>> = vec![None; templates.count()];
-        for rows in self.rows.chunks(layout::PAGE_ROWS) {
-            for &row in rows {
+        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
+            for row in rows.clone() {
                 let span = spans.rows[row as usize].span;
                 let (batch, template) = spans.template(row as usize);
                 let typed = batch.keys(template);
@@ -237,8 +244,8 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let spans = self.spans;
         let mut known: Vec<Vec<Option<Box<[Numbered]>>>> =
             spans.batches.iter().map(|batch| vec![None; batch.resource_count()]).collect();
-        for rows in self.rows.chunks(layout::PAGE_ROWS) {
-            for &row in rows {
+        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
+            for row in rows.clone() {
                 let number = spans.rows[row as usize].span.batch;
                 let (batch, template) = spans.template(row as usize);
                 let resource = batch.resource_of(template);
@@ -260,15 +267,19 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let mut name = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
         let mut maps = self.next_maps(1, 2);
         let spans = self.spans;
-        for rows in self.rows.chunks(layout::PAGE_ROWS) {
-            for &row in rows {
+        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
+            // Rows without any come in long runs.
+            let mut missing = 0;
+            for row in rows.clone() {
                 let span = spans.rows[row as usize].span;
                 let batch = spans.batch(span);
                 let events: &[Event] = batch.events(span.row as usize);
                 if events.is_empty() {
-                    [&mut time, &mut time_nanos, &mut name].into_iter().for_each(Items::missing);
-                    maps.missing(0, 0);
+                    missing += 1;
+                    continue;
                 }
+                [&mut time, &mut time_nanos, &mut name].into_iter().for_each(|items| items.missing(missing));
+                maps.missing(std::mem::take(&mut missing));
                 for (at, event) in events.iter().enumerate() {
                     time.push(at, Some(&event.time.micros().to_le_bytes()));
                     time_nanos.push(at, Some(&event.time.remainder().to_le_bytes()));
@@ -281,7 +292,9 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
                     maps.end();
                 }
             }
+            maps.missing(missing);
             for items in [&mut time, &mut time_nanos, &mut name] {
+                items.missing(missing);
                 items.end_page(rows.len(), &mut self.compressor)?;
             }
             maps.end_page(rows.len(), &mut self.compressor)?;
@@ -299,15 +312,20 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let mut flags = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
         let mut maps = self.next_maps(1, 2);
         let spans = self.spans;
-        for rows in self.rows.chunks(layout::PAGE_ROWS) {
-            for &row in rows {
+        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
+            // Rows without any come in long runs.
+            let mut missing = 0;
+            for row in rows.clone() {
                 let span = spans.rows[row as usize].span;
                 let batch = spans.batch(span);
                 let links: &[Link] = batch.links(span.row as usize);
                 if links.is_empty() {
-                    [&mut trace_id, &mut span_id, &mut trace_state, &mut flags].into_iter().for_each(Items::missing);
-                    maps.missing(0, 0);
+                    missing += 1;
+                    continue;
                 }
+                let all = [&mut trace_id, &mut span_id, &mut trace_state, &mut flags];
+                all.into_iter().for_each(|items| items.missing(missing));
+                maps.missing(std::mem::take(&mut missing));
                 for (at, link) in links.iter().enumerate() {
                     trace_id.push(at, Some(link.trace_id.as_bytes()));
                     span_id.push(at, Some(link.span_id.as_bytes()));
@@ -322,7 +340,9 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
                     maps.end();
                 }
             }
+            maps.missing(missing);
             for items in [&mut trace_id, &mut span_id, &mut trace_state, &mut flags] {
+                items.missing(missing);
                 items.end_page(rows.len(), &mut self.compressor)?;
             }
             maps.end_page(rows.len(), &mut self.compressor)?;
@@ -353,10 +373,9 @@ impl Items {
         Self { leaf, page: PageRows::default() }
     }
 
-    /// An empty list.
-    fn missing(&mut self) {
-        self.page.repetitions.push(0);
-        self.page.definitions.push(0);
+    /// `count` empty lists.
+    fn missing(&mut self, count: usize) {
+        self.page.missing(count);
     }
 
     /// Item `at` of a list.

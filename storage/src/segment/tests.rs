@@ -11,7 +11,6 @@ use parquet::file::metadata::PageIndexPolicy;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::order::Templates;
 use super::*;
 use crate::derive::{RootNames, TraceSpans, Verdict, derive};
 use crate::model::{AttributesBuilder, SpanBatch, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
@@ -110,15 +109,14 @@ fn read(file: &[u8]) -> RecordBatch {
 }
 
 fn expected(rows: &SpanRows) -> RecordBatch {
-    let mut order = rows.all();
-    Templates::new(rows).sort(rows, &mut order);
-    let columns: Vec<usize> = (0..spans::stored().fields().len()).collect();
-    rows.columns(&columns, &order).unwrap()
+    let mut rows = rows.clone();
+    order::sort(&mut rows);
+    rows.record_batch().unwrap()
 }
 
 #[track_caller]
 fn check(rows: &SpanRows) -> Vec<u8> {
-    let segment = encode_spans(rows).unwrap().remove(0);
+    let segment = encode_spans(rows.clone()).unwrap().remove(0);
     let (read, expected) = (read(&segment.bytes), expected(rows));
     assert_eq!(read.num_rows(), expected.num_rows());
     for (index, field) in expected.schema().fields().iter().enumerate() {
@@ -132,6 +130,29 @@ fn a_file_has_its_rows_whatever_is_missing_in_them() {
     for seed in 0..20 {
         check(&rows(seed, 3, 1 + seed * 3));
     }
+}
+
+#[test]
+fn rows_are_sorted_by_date_service_operation_and_start_and_keep_their_parents() {
+    let before = rows(11, 3, 500);
+    let parent_of = |rows: &SpanRows, row: usize| match rows.rows[row].parent {
+        crate::rows::SpanRow::NOWHERE => None,
+        parent => Some(rows.head(parent as usize).span_id),
+    };
+    let mut after = before.clone();
+    assert_eq!(order::sort(&mut after).iter().map(|(_, rows)| rows.len()).sum::<usize>(), before.len());
+    let key = |row: usize| {
+        let (batch, template) = after.template(row);
+        let start = after.head(row).start;
+        let texts = batch.texts();
+        let names = (texts.text(batch.service_name(template)), texts.text(template.span_name));
+        (start.0.div_euclid(order::DAY_NANOS), names, start)
+    };
+    assert!((1..after.len()).all(|row| key(row - 1) <= key(row)));
+    let parents = |rows: &SpanRows| -> std::collections::BTreeMap<SpanId, Option<SpanId>> {
+        (0..rows.len()).map(|row| (rows.head(row).span_id, parent_of(rows, row))).collect()
+    };
+    assert_eq!(parents(&before), parents(&after));
 }
 
 #[test]
@@ -150,7 +171,7 @@ fn a_file_of_many_pages_has_its_rows_and_dictionaries_that_grow_too_large_end() 
 #[test]
 fn rows_are_found_by_page_and_by_bloom_filter_and_pruned_by_ranges() {
     let rows = rows(3, 4, 10_000);
-    let file = Bytes::from(encode_spans(&rows).unwrap().remove(0).bytes);
+    let file = Bytes::from(encode_spans(rows.clone()).unwrap().remove(0).bytes);
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
     let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), options.clone()).unwrap();
 

@@ -1,6 +1,7 @@
 //! Rows in any order to the bytes of segments, one a partition.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
@@ -8,7 +9,7 @@ use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use parquet::arrow::ArrowWriter;
 
 use super::order::Templates;
-use super::{ColumnRanges, layout};
+use super::{ColumnRanges, layout, order};
 use crate::catalog::partition_of;
 use crate::model::UnixNanos;
 use crate::rows::SpanRows;
@@ -30,23 +31,9 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// Row numbers by the UTC date of their starts.
 fn by_date(starts_micros: impl Iterator<Item = i64>) -> BTreeMap<i64, Vec<u32>> {
     let mut days: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-    let mut last: Option<(i64, Vec<u32>)> = None;
     for (row, micros) in starts_micros.enumerate() {
-        let day = micros.div_euclid(DAY_MICROS);
-        // Neighbours mostly share their day.
-        match &mut last {
-            Some((known, rows)) if *known == day => rows.push(row as u32),
-            _ => {
-                if let Some((known, rows)) = last.take() {
-                    days.insert(known, rows);
-                }
-                let mut rows = days.remove(&day).unwrap_or_default();
-                rows.push(row as u32);
-                last = Some((day, rows));
-            }
-        }
+        days.entry(micros.div_euclid(DAY_MICROS)).or_default().push(row as u32);
     }
-    days.extend(last);
     days
 }
 
@@ -55,17 +42,16 @@ fn range(starts: impl Iterator<Item = UnixNanos>) -> (UnixNanos, UnixNanos) {
 }
 
 /// Sorts rows of `spans` and encodes them.
-pub fn encode_spans(spans: &SpanRows) -> Result<Vec<EncodedSegment>> {
-    let days = by_date((0..spans.len()).map(|row| spans.head(row).start.micros()));
-    let templates = Templates::new(spans);
-    let encode_day = |(day, mut rows): (i64, Vec<u32>)| {
-        templates.sort(spans, &mut rows);
+pub fn encode_spans(mut spans: SpanRows) -> Result<Vec<EncodedSegment>> {
+    let days = order::sort(&mut spans);
+    let templates = Templates::new(&spans);
+    let encode_day = |(day, rows): (i64, Range<u32>)| {
         Ok(EncodedSegment {
             date: partition_of(day * DAY_MICROS),
-            bytes: super::spans::write(spans, &templates, &rows).map_err(encode_error)?,
+            bytes: super::spans::write(&spans, &templates, rows.clone()).map_err(encode_error)?,
             row_count: rows.len() as u64,
-            start_range: range(rows.iter().map(|row| spans.head(*row as usize).start)),
-            ranges: ColumnRanges::of_spans(spans, &rows),
+            start_range: range(rows.clone().map(|row| spans.head(row as usize).start)),
+            ranges: ColumnRanges::of_spans(&spans, rows),
         })
     };
     days.into_iter().map(encode_day).collect()

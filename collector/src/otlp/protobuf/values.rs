@@ -11,8 +11,59 @@ use crate::otlp::value::Value;
 /// A `KeyValue` among the attributes of a message.
 #[inline]
 pub fn attribute<'a>(reader: Reader<'a>, to: &mut Attributes<'a>, findings: &mut Findings<'_>) -> Result<()> {
+    if let Some((key, value)) = plain(reader.rest()) {
+        let (key, value) = (findings.text(key)?, value.read(findings)?);
+        return to.push(key, value, findings);
+    }
     let (key, value) = key_value(reader, 0, findings)?;
     to.push(key, value, findings)
+}
+
+/// A value as it lies in nearly every attribute.
+enum Plain<'a> {
+    Text(&'a [u8]),
+    Int(u64),
+    Float(f64),
+    Bool(bool),
+}
+
+impl<'a> Plain<'a> {
+    #[inline(always)]
+    fn read(self, findings: &mut Findings<'_>) -> Result<Value<'a>> {
+        Ok(match self {
+            Plain::Text(text) => Value::Text(findings.text(text)?),
+            Plain::Int(value) => Value::Int(value.cast_signed()),
+            Plain::Float(value) => Value::Float(value),
+            Plain::Bool(value) => Value::Bool(value),
+        })
+    }
+}
+
+/// Reads a `KeyValue` that is written as every exporter writes it: a key, then a value of one plain field, lengths below
+/// 128. `None` for all others, broken ones among them, which [`key_value`] reads or refuses.
+#[inline(always)]
+fn plain(message: &[u8]) -> Option<(&[u8], Plain<'_>)> {
+    const KEY: u8 = 1 << 3 | LENGTH;
+    const VALUE: u8 = 2 << 3 | LENGTH;
+    const TEXT: u8 = 1 << 3 | LENGTH;
+    const BOOL: u8 = 2 << 3 | VARINT;
+    const INT: u8 = 3 << 3 | VARINT;
+    const FLOAT: u8 = 4 << 3 | FIXED64;
+    let &[KEY, key_length @ 0..0x80, ref rest @ ..] = message else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(key_length))?;
+    let &[VALUE, value_length @ 0..0x80, ref value @ ..] = rest else { return None };
+    if value.len() != usize::from(value_length) {
+        return None;
+    }
+    let value = match *value {
+        [TEXT, length @ 0..0x80, ref text @ ..] if text.len() == usize::from(length) => Plain::Text(text),
+        [INT, low @ 0..0x80] => Plain::Int(u64::from(low)),
+        [INT, low, high @ 0..0x80] => Plain::Int(u64::from(low & 0x7f) | u64::from(high) << 7),
+        [BOOL, bit @ 0..=1] => Plain::Bool(bit == 1),
+        [FLOAT, ref bytes @ ..] => Plain::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
+        _ => return None,
+    };
+    Some((key, value))
 }
 
 fn key_value<'a>(mut reader: Reader<'a>, depth: usize, findings: &mut Findings<'_>) -> Result<(Text<'a>, Value<'a>)> {

@@ -1,6 +1,20 @@
 //! The wire format: tags, varints, fixed widths, lengths, and fields to skip.
 
-use crate::{Error, Result};
+use crate::Error;
+
+/// Why a message cannot be read: out of the way of what is returned when it can be.
+#[derive(Debug)]
+pub struct Broken(Box<(usize, String)>);
+
+type Result<T> = std::result::Result<T, Broken>;
+
+impl From<Broken> for Error {
+    #[cold]
+    fn from(Broken(broken): Broken) -> Self {
+        let (position, detail) = *broken;
+        Error::Malformed { place: format!("byte {position}"), detail }
+    }
+}
 
 pub const VARINT: u8 = 0;
 pub const FIXED64: u8 = 1;
@@ -29,12 +43,18 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    pub fn broken(&self, detail: impl Into<String>) -> Error {
-        Error::Malformed { place: format!("byte {}", self.position()), detail: detail.into() }
+    pub fn broken(&self, detail: impl Into<String>) -> Broken {
+        Broken(Box::new((self.position(), detail.into())))
+    }
+
+    /// The message's bytes that are not read yet.
+    #[inline(always)]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next field's number and wire type; `None` at the message's end.
-    #[inline]
+    #[inline(always)]
     pub fn field(&mut self) -> Result<Option<(u32, u8)>> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -53,7 +73,7 @@ impl<'a> Reader<'a> {
         Ok(Some((number, wire_type)))
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn varint(&mut self) -> Result<u64> {
         match self.rest.split_first() {
             Some((first, rest)) if *first < 0x80 => {
@@ -81,7 +101,7 @@ impl<'a> Reader<'a> {
         Err(self.broken(detail))
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn fixed64(&mut self) -> Result<u64> {
         match self.rest.split_first_chunk() {
             Some((bytes, rest)) => {
@@ -92,7 +112,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn fixed32(&mut self) -> Result<u32> {
         match self.rest.split_first_chunk() {
             Some((bytes, rest)) => {
@@ -104,7 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes of a field with a length.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&mut self) -> Result<&'a [u8]> {
         let length = self.varint()?;
         match usize::try_from(length).ok().and_then(|length| self.rest.split_at_checked(length)) {
@@ -120,14 +140,14 @@ impl<'a> Reader<'a> {
     }
 
     /// A reader of the message in a field with a length.
-    #[inline]
+    #[inline(always)]
     pub fn message(&mut self) -> Result<Reader<'a>> {
         let bytes = self.bytes()?;
         Ok(Reader { rest: bytes, end: self.position() })
     }
 
     /// Insists on a known field's wire type.
-    #[inline]
+    #[inline(always)]
     pub fn expect(&self, actual: u8, expected: u8, field: &str) -> Result<()> {
         if actual == expected {
             return Ok(());
@@ -194,7 +214,7 @@ mod tests {
         let Ok(mut message) = reader.message() else { panic!("is whole") };
         assert!(message.bytes().is_ok_and(<[u8]>::is_empty));
         assert!(matches!(message.field(), Ok(Some((2, LENGTH)))));
-        let error = message.bytes().map_err(|error| error.to_string());
+        let error = message.bytes().map_err(|error| Error::from(error).to_string());
         assert_eq!(error, Err("byte 5: a length of 9 goes beyond the 0 bytes that are left".to_owned()));
     }
 
@@ -205,7 +225,7 @@ mod tests {
             while let Some((number, wire_type)) = reader.field()? {
                 reader.skip(number, wire_type)?;
             }
-            Ok::<(), Error>(())
+            Ok::<(), Broken>(())
         };
         assert!(skip(&[0x0b, 0x13, 0x08, 0x01, 0x14, 0x0c]).is_ok());
         assert!(skip(&[0x0b, 0x13, 0x0c, 0x14]).is_err());

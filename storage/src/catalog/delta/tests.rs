@@ -94,7 +94,7 @@ async fn statistics_give_the_range_of_starts_and_the_date() {
         });
     }
     let received = builder.finish().unwrap();
-    let encoded = crate::segment::encode_spans(&SpanRows::underived(received)).unwrap().remove(0);
+    let encoded = crate::segment::encode_spans(SpanRows::underived(received)).unwrap().remove(0);
     assert_eq!(encoded.date, "2022-06-20");
     assert_eq!(encoded.start_range, (start, start.plus(5_000_000_123)));
 
