@@ -9,7 +9,7 @@ WEB := ui/web
 CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run release test check fmt web web-check browser python bench-commits bench-steps
+.PHONY: help run release test check fmt web web-check browser python bench-commits bench-ingest bench-steps
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -56,6 +56,9 @@ bench-commits: ## What commits cost as the tables grow old (FLUSHES=1000)
 
 bench-steps: ## What each step of ingest costs a span (CORPUS=FILE)
 	$(CARGO) bench --package collector --bench steps
+
+bench-ingest: release ## What ingest costs (SPANS=1000000 RUNS=3 ENCODING=identity TRANSPORT=http, and more)
+	$(CARGO) run --release --package bench
 
 browser:
 	@tests/setup/browser.sh
