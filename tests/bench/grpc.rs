@@ -1,4 +1,6 @@
 //! Unary calls over HTTP/2: a connection each, one call at a time, all on one thread.
+//!
+//! Costs the sender more than HTTP/1.1 does: a system call for each frame of 16 KiB.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

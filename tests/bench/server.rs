@@ -167,8 +167,8 @@ pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
     fn parse(text: &str) -> Self {
-        let samples = text.lines().filter(|line| !line.starts_with('#'));
-        let samples = samples.filter_map(|line| line.rsplit_once(' '));
+        // The words of a comment are no number, and its name is never asked for.
+        let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
         Self(samples.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
     }
 
