@@ -23,6 +23,10 @@ use clap::Parser;
 
 use cli::{Cli, Command, ConfigCommand};
 
+/// Request after request is allocated on one thread and freed on another, which this one is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli.command) {

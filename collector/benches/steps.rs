@@ -11,6 +11,10 @@ use collector::{Limits, otlp};
 use storage::model::UnixNanos;
 use storage::{Clock, ContentType, Decision, Encoding, Request, Store, SystemClock};
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
@@ -101,7 +105,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 keep_reason: "all".to_owned(),
                 policy_revision: 0,
             };
-            store.decide(store.pending(|_, _| true).into_iter().map(keep).collect()).await?;
+            let mut pending = Vec::new();
+            store.pending(|_, id, _| pending.push(*id));
+            store.decide(pending.into_iter().map(keep).collect()).await?;
             steps.say("decide", of_chunk);
             store.flush().await?;
             steps.say("flush", of_chunk);

@@ -12,7 +12,7 @@ use crate::Sink;
 use crate::sampler::{self, AssemblyConfig};
 
 /// How often due traces are looked for.
-const TICK: Duration = Duration::from_millis(200);
+const TICK: Duration = Duration::from_millis(100);
 
 /// The sink of the receivers, on a store.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Pipeline {
     pub async fn flush(&self) -> storage::Result<FlushReport> {
         {
             let _one_round = self.deciding.lock().await;
-            sampler::decide_all(&self.store).await?;
+            sampler::decide_all(&self.store, &self.config).await?;
         }
         self.store.flush().await
     }

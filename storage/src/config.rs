@@ -25,9 +25,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             wal: WalConfig::default(),
-            flush_bytes: 64 << 20,
+            flush_bytes: 24 << 20,
             flush_age: Duration::from_secs(15),
-            memory_bytes: 1 << 30,
+            memory_bytes: 160 << 20,
             decided_traces: 1_000_000,
             repeat_window: Duration::from_secs(600),
             repeat_requests: 200_000,

@@ -61,7 +61,7 @@ async fn write_segments(
     now: UnixNanos,
 ) -> Result<Vec<NewSegment>> {
     let rows = Arc::clone(epoch);
-    let encoded = tokio::task::spawn_blocking(move || encode(&rows, table)).await.map_err(|_| Error::Closed)??;
+    let encoded = aside(move || encode(&rows, table)).await?;
     let mut segments = Vec::with_capacity(encoded.len());
     for file in encoded {
         // The same epoch always gets the same names, so a repeated flush overwrites what an interrupted one left.
@@ -80,6 +80,25 @@ async fn write_segments(
         });
     }
     Ok(segments)
+}
+
+/// How much less of the processor a flush gets than what clients wait for, where both want it.
+const NICENESS: i32 = 5;
+
+/// Runs `work` on a thread that gives way to others.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (done, wait) = tokio::sync::oneshot::channel();
+    let run = move || {
+        // On Linux this is the thread's own priority; where it is refused, all threads stay equal.
+        let _ = rustix::process::setpriority_process(None, NICENESS);
+        let _ = done.send(work());
+    };
+    std::thread::Builder::new()
+        .name("flush".to_owned())
+        .spawn(run)
+        .map_err(|source| Error::Write { what: "the flush thread".to_owned(), source })?;
+    // A thread that panicked sends nothing.
+    wait.await.map_err(|_| Error::Closed)?
 }
 
 fn encode(epoch: &Epoch, table: Table) -> Result<Vec<EncodedSegment>> {

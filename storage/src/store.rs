@@ -87,6 +87,8 @@ struct Shared {
     under_way_bytes: AtomicUsize,
     objects: Arc<SyncedStore>,
     sealed: Notify,
+    /// The open epoch may be due.
+    due: Notify,
     closing: AtomicBool,
     progress: watch::Sender<FlushProgress>,
     failed: watch::Sender<Option<Arc<Error>>>,
@@ -192,6 +194,7 @@ impl Store {
             under_way_bytes: AtomicUsize::new(0),
             objects,
             sealed: Notify::new(),
+            due: Notify::new(),
             closing: AtomicBool::new(false),
             progress: watch::Sender::new(first),
             failed: watch::Sender::new(None),
@@ -256,12 +259,18 @@ impl Store {
         self.shared.outcome(wait).await
     }
 
-    /// The pending traces that `choose` takes. It is told whether a trace was decided before, so that what is pending
-    /// of it is late.
-    pub fn pending(&self, mut choose: impl FnMut(bool, &PendingTrace) -> bool) -> Vec<TraceId> {
+    /// Shows every pending trace to `see`, which is also told whether the trace was decided before, so that what is pending
+    /// of it is late. Nothing is stored meanwhile.
+    pub fn pending(&self, mut see: impl FnMut(bool, &TraceId, &PendingTrace)) {
         let memory = lock(&self.shared.memory);
-        let traces = memory.pending.traces();
-        traces.filter(|(id, trace)| choose(memory.decided.get(id).is_some(), trace)).map(|(id, _)| *id).collect()
+        memory.pending.traces().for_each(|(id, trace)| see(memory.decided.get(id).is_some(), id, trace));
+    }
+
+    /// The share of the memory for spans that is used; above one only while a single request is larger than all of it.
+    pub fn memory_use(&self) -> f64 {
+        let shared = &self.shared;
+        let used = lock(&shared.memory).bytes().saturating_add(shared.under_way_bytes.load(Ordering::Relaxed));
+        used as f64 / shared.config.memory_bytes.max(1) as f64
     }
 
     /// Makes all decided spans segments now, and waits for it.
@@ -353,7 +362,8 @@ impl Shared {
         // A request that is larger than all that is allowed must still get through an empty store.
         if taken > 0 && taken.saturating_add(bytes) > self.config.memory_bytes {
             self.give_back_room(bytes);
-            self.sealed.notify_one();
+            // Whatever is decided can go at once.
+            self.due.notify_one();
             return Err(Error::Busy(format!("{taken} bytes of spans wait to become segments")));
         }
         Ok(())
@@ -393,6 +403,9 @@ impl Shared {
             }
             Effect::Decide { decisions, done } => {
                 let decided = lock(&self.memory).decide(lsn, self.clock.now(), &decisions);
+                if self.is_due() {
+                    self.due.notify_one();
+                }
                 let _ = done.send(decided);
             }
             Effect::Seal { epoch, done } => {
@@ -434,7 +447,10 @@ impl Shared {
     fn is_due(&self) -> bool {
         let memory = lock(&self.memory);
         let age = i64::try_from(self.config.flush_age.as_nanos()).unwrap_or(i64::MAX);
+        let is_full = memory.bytes() >= self.config.memory_bytes - self.config.memory_bytes / 8;
         memory.open.bytes >= self.config.flush_bytes
+            // More small segments are better than refused requests.
+            || (is_full && memory.sealed.is_empty() && !memory.open.is_empty())
             || memory.open.since.is_some_and(|since| self.clock.now().since(since) >= age)
     }
 }
@@ -444,7 +460,10 @@ async fn seal_when_due(shared: Arc<Shared>) {
     let mut ticks = tokio::time::interval(Duration::from_millis(250));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = shared.due.notified() => {}
+        }
         if shared.is_due() && matches!(shared.seal().await, Err(Error::Closed)) {
             return;
         }

@@ -44,7 +44,7 @@ impl<'a> Attributes<'a> {
     }
 
     /// Adds an attribute, unless it has no key or there are too many.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, key: Text<'a>, value: Value<'a>, findings: &mut Findings<'_>) -> Result<()> {
         if key.is_empty() {
             findings.note(Cause::EmptyKey);

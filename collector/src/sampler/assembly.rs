@@ -15,9 +15,15 @@ pub struct AssemblyConfig {
     pub max_spans: usize,
     /// For late spans of a decided trace, so that some of them are stored together.
     pub late_grace: Duration,
-    /// Bounds one record of the WAL.
-    pub decisions_per_tick: usize,
+    /// Spans that one record of decisions is about, roughly: requests behind it wait while they are derived.
+    pub spans_per_record: usize,
 }
+
+/// Used shares of the memory between which waits shrink.
+const PRESSED: f64 = 0.7;
+const FULL: f64 = 0.95;
+/// A trace without a root is given this long whatever the pressure.
+const LEAST_AGE: Duration = Duration::from_secs(2);
 
 impl Default for AssemblyConfig {
     fn default() -> Self {
@@ -26,7 +32,7 @@ impl Default for AssemblyConfig {
             max_age: Duration::from_secs(30),
             max_spans: 100_000,
             late_grace: Duration::from_secs(1),
-            decisions_per_tick: 50_000,
+            spans_per_record: 8_192,
         }
     }
 }
@@ -37,10 +43,26 @@ impl AssemblyConfig {
         if self.max_age < self.root_grace {
             return refuse("assembly.max_age must be at least assembly.root_grace");
         }
-        if self.max_spans == 0 || self.decisions_per_tick == 0 {
-            return refuse("assembly.max_spans and assembly.decisions_per_tick must be at least 1");
+        if self.max_spans == 0 || self.spans_per_record == 0 {
+            return refuse("assembly.max_spans and assembly.spans_per_record must be at least 1");
         }
         Ok(())
+    }
+
+    /// The waits that are affordable while `used` of the memory for spans is taken: beyond seven tenths they shrink, so
+    /// that traces are decided earlier rather than requests refused.
+    pub fn under_pressure(&self, used: f64) -> Self {
+        let left = ((FULL - used) / (FULL - PRESSED)).clamp(0.0, 1.0);
+        let shrunk = |wait: Duration, least: Duration| {
+            let least = least.min(wait);
+            least + (wait - least).mul_f64(left)
+        };
+        Self {
+            root_grace: shrunk(self.root_grace, Duration::ZERO),
+            max_age: shrunk(self.max_age, LEAST_AGE),
+            late_grace: shrunk(self.late_grace, Duration::ZERO),
+            ..self.clone()
+        }
     }
 }
 
@@ -99,5 +121,19 @@ mod tests {
         check(Ripeness { late: true, ..trace }, 100, false);
         check(Ripeness { late: true, ..trace }, 101, true);
         check(trace, 99, true);
+    }
+
+    #[test]
+    fn waits_shrink_under_pressure_and_never_grow() {
+        let config = AssemblyConfig::default();
+        assert_eq!(config.under_pressure(0.0), config);
+        assert_eq!(config.under_pressure(0.7), config);
+        let pressed = config.under_pressure(0.825);
+        assert!(pressed.root_grace.abs_diff(Duration::from_secs(1)) < Duration::from_micros(1));
+        assert!(pressed.max_age.abs_diff(Duration::from_secs(16)) < Duration::from_micros(1));
+        let full = config.under_pressure(2.0);
+        assert_eq!((full.root_grace, full.late_grace, full.max_age), (Duration::ZERO, Duration::ZERO, LEAST_AGE));
+        let short = AssemblyConfig { max_age: Duration::from_millis(10), ..config };
+        assert_eq!(short.under_pressure(1.0).max_age, Duration::from_millis(10));
     }
 }

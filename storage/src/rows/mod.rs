@@ -26,7 +26,7 @@ pub struct SpanRef {
 }
 
 /// A batch of which fewer rows than one in this many are wanted is not kept for them.
-const DENSE_PARTS: usize = 4;
+const DENSE_PARTS: usize = 8;
 
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

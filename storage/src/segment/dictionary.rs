@@ -22,7 +22,7 @@ pub(super) struct Dictionary {
 
 impl Dictionary {
     /// The number of the value that has number `id` in `batch`, where `count` values have one.
-    #[inline]
+    #[inline(always)]
     pub fn number<'v>(&mut self, batch: u32, id: u32, count: usize, value: impl FnOnce() -> &'v [u8]) -> u32 {
         let known = self.of_batches.get(batch as usize).and_then(|numbers| numbers.get(id as usize));
         match known {

@@ -8,7 +8,7 @@ use zstd::bulk::Compressor;
 use super::leaf::{DictionaryLimit, LeafWriter, PageRows};
 use crate::model::{Entry, SpanBatch, TextId, TypedKey, ValueId, ValueType};
 
-/// Values and keys of each map; the leaves of one column.
+/// Keys and values of each map; the leaves of one column.
 pub(super) const LEAVES: usize = 2 * ValueType::ALL.len();
 
 struct Map {
@@ -16,37 +16,38 @@ struct Map {
     value: LeafWriter,
     key_rows: PageRows,
     value_rows: PageRows,
-    /// Entries of the row so far.
-    count: usize,
+    /// Rows without any entry that are not among the levels yet: they come in long runs.
+    missing: usize,
 }
 
-/// An attribute by its numbers in the segment.
+/// The keys of a list of attributes, by type, as numbers of the segment.
+#[derive(Debug, Default)]
+pub(super) struct NumberedKeys {
+    of_types: [KeysOfType; ValueType::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct KeysOfType {
+    numbers: Vec<u32>,
+    /// Where the keys' values stand in the list.
+    places: Vec<u32>,
+}
+
+/// Levels of an attributes column: of a map that is there and empty, and of its second entry.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Numbered {
-    value_type: ValueType,
-    key: u32,
-    /// `None` where the client left the value unset.
-    value: Option<u32>,
+pub(super) struct MapLevels {
+    pub definition: u8,
+    pub repetition: u8,
 }
 
 pub(super) struct MapsWriter {
     maps: Vec<Map>,
-    /// Levels of a map that is there and empty, and of its second entry.
-    definition: u8,
-    repetition: u8,
-    /// Repetition of the row's first entry.
-    first_repetition: u8,
+    levels: MapLevels,
 }
 
 impl MapsWriter {
-    /// A writer for the next [`LEAVES`] of `columns`, whose maps are there from `definition` on, and whose entries repeat at
-    /// `repetition`.
-    pub fn new(
-        columns: &mut impl Iterator<Item = ColumnDescPtr>,
-        definition: u8,
-        repetition: u8,
-        limit: DictionaryLimit,
-    ) -> Self {
+    /// A writer for the next [`LEAVES`] of `columns`.
+    pub fn new(columns: &mut impl Iterator<Item = ColumnDescPtr>, levels: MapLevels, limit: DictionaryLimit) -> Self {
         let mut maps = Vec::with_capacity(ValueType::ALL.len());
         while maps.len() < ValueType::ALL.len() {
             let (Some(key), Some(value)) = (columns.next(), columns.next()) else { break };
@@ -55,91 +56,71 @@ impl MapsWriter {
                 value: LeafWriter::new(value, limit, false),
                 key_rows: PageRows::default(),
                 value_rows: PageRows::default(),
-                count: 0,
+                missing: 0,
             });
         }
-        Self { maps, definition, repetition, first_repetition: 0 }
+        Self { maps, levels }
     }
 
-    /// The key's number among those of its type.
-    pub fn key_number(&mut self, number: u32, batch: &SpanBatch, key: TypedKey) -> u32 {
-        let texts = batch.texts();
-        let dictionary = &mut self.maps[key.value_type() as usize].key.dictionary;
-        dictionary.number(number, key.key().0, texts.len(), || texts.bytes(key.key()))
-    }
-
-    /// The value's number among those of its type.
-    #[inline]
-    pub fn value_number(
+    /// `keys` of the batch with number `number`.
+    pub fn number_keys(
         &mut self,
         number: u32,
         batch: &SpanBatch,
-        value_type: ValueType,
-        value: ValueId,
-    ) -> Option<u32> {
-        let dictionary = &mut self.maps[value_type as usize].value.dictionary;
-        match value_type {
-            ValueType::Bool => Some(value.0),
-            _ if value == ValueId::UNSET => None,
-            ValueType::Text | ValueType::Json => {
-                let texts = batch.texts();
-                Some(dictionary.number(number, value.0, texts.len(), || texts.bytes(TextId(value.0))))
-            }
-            ValueType::Int | ValueType::Float => {
-                Some(dictionary.number(number, value.0, batch.word_count(), || batch.word_bytes(value)))
-            }
+        keys: impl Iterator<Item = TypedKey>,
+    ) -> NumberedKeys {
+        let texts = batch.texts();
+        let mut numbered = NumberedKeys::default();
+        for (place, key) in keys.enumerate() {
+            let value_type = key.value_type() as usize;
+            let dictionary = &mut self.maps[value_type].key.dictionary;
+            let of_type = &mut numbered.of_types[value_type];
+            of_type.numbers.push(dictionary.number(number, key.key().0, texts.len(), || texts.bytes(key.key())));
+            of_type.places.push(place as u32);
         }
+        numbered
     }
 
-    pub fn numbered(&mut self, number: u32, batch: &SpanBatch, entry: &Entry) -> Numbered {
-        let value_type = entry.key.value_type();
-        Numbered {
-            value_type,
-            key: self.key_number(number, batch, entry.key),
-            value: self.value_number(number, batch, value_type, entry.value),
-        }
-    }
-
-    /// Begins the maps of a row, or of one item of a row's list.
-    pub fn begin(&mut self, first_repetition: u8) {
-        self.first_repetition = first_repetition;
-    }
-
+    /// Adds a list's attributes; `value` gives the value at a place of the list.
     #[inline]
-    pub fn push_numbers(&mut self, value_type: ValueType, key: u32, value: Option<u32>) {
-        let (definition, repetition, first) = (self.definition + 1, self.repetition, self.first_repetition);
-        let map = &mut self.maps[value_type as usize];
-        map.key_rows.repetitions.push(if map.count == 0 { first } else { repetition });
-        map.count += 1;
-        map.key_rows.definitions.push(definition);
-        map.key_rows.numbers.push(key);
-        map.value_rows.definitions.push(definition + u8::from(value.is_some()));
-        map.value_rows.numbers.extend(value);
-    }
-
-    pub fn push(&mut self, attribute: Numbered) {
-        self.push_numbers(attribute.value_type, attribute.key, attribute.value);
-    }
-
-    pub fn end(&mut self) {
-        let (definition, first) = (self.definition, self.first_repetition);
-        for map in &mut self.maps {
-            if std::mem::take(&mut map.count) == 0 {
-                map.missing(first, definition);
+    pub fn push(
+        &mut self,
+        number: u32,
+        batch: &SpanBatch,
+        first_repetition: u8,
+        keys: &NumberedKeys,
+        value: impl Fn(usize) -> ValueId,
+    ) {
+        let levels = self.levels;
+        for ((map, of_type), value_type) in self.maps.iter_mut().zip(&keys.of_types).zip(ValueType::ALL) {
+            if of_type.numbers.is_empty() {
+                if (first_repetition, levels.definition) == (0, 0) {
+                    map.missing += 1;
+                } else {
+                    map.end_missing();
+                    map.empty(first_repetition, levels.definition);
+                }
+                continue;
             }
+            map.end_missing();
+            map.push(number, batch, first_repetition, levels, value_type, of_type, &value);
         }
+    }
+
+    /// The same for a list of a resource, an event or a link.
+    pub fn push_entries(&mut self, number: u32, batch: &SpanBatch, first_repetition: u8, entries: &[Entry]) {
+        let keys = self.number_keys(number, batch, entries.iter().map(|entry| entry.key));
+        self.push(number, batch, first_repetition, &keys, |place| entries[place].value);
     }
 
     /// Rows without any map.
     pub fn missing(&mut self, count: usize) {
-        for map in &mut self.maps {
-            map.key_rows.missing(count);
-            map.value_rows.definitions.resize(map.value_rows.definitions.len() + count, 0);
-        }
+        self.maps.iter_mut().for_each(|map| map.missing += count);
     }
 
     pub fn end_page(&mut self, rows: usize, compressor: &mut Compressor<'_>) -> Result<()> {
         for map in &mut self.maps {
+            map.end_missing();
             map.key.end_page(rows, &map.key_rows, compressor)?;
             map.value_rows.repetitions.clone_from(&map.key_rows.repetitions);
             map.value.end_page(rows, &map.value_rows, compressor)?;
@@ -163,9 +144,76 @@ impl MapsWriter {
 }
 
 impl Map {
-    fn missing(&mut self, repetition: u8, definition: u8) {
+    fn end_missing(&mut self) {
+        let count = std::mem::take(&mut self.missing);
+        if count > 0 {
+            self.key_rows.missing(count);
+            self.value_rows.definitions.resize(self.value_rows.definitions.len() + count, 0);
+        }
+    }
+
+    /// A map that is there and empty.
+    fn empty(&mut self, repetition: u8, definition: u8) {
         self.key_rows.repetitions.push(repetition);
         self.key_rows.definitions.push(definition);
         self.value_rows.definitions.push(definition);
     }
+
+    /// Entries of one type. Repetitions of values are those of keys, and are copied when the page ends.
+    #[expect(clippy::too_many_arguments, reason = "one loop, taken apart so that it reads")]
+    #[inline]
+    fn push(
+        &mut self,
+        number: u32,
+        batch: &SpanBatch,
+        first_repetition: u8,
+        levels: MapLevels,
+        value_type: ValueType,
+        keys: &KeysOfType,
+        value: &impl Fn(usize) -> ValueId,
+    ) {
+        let count = keys.numbers.len();
+        let entry = levels.definition + 1;
+        self.key_rows.repetitions.push(first_repetition);
+        extend(&mut self.key_rows.repetitions, count - 1, levels.repetition);
+        extend(&mut self.key_rows.definitions, count, entry);
+        self.key_rows.numbers.extend_from_slice(&keys.numbers);
+
+        let values = keys.places.iter().map(|place| value(*place as usize));
+        let dictionary = &mut self.value.dictionary;
+        let rows = &mut self.value_rows;
+        match value_type {
+            ValueType::Text => {
+                extend(&mut rows.definitions, count, entry + 1);
+                let texts = batch.texts();
+                rows.numbers.extend(
+                    values.map(|id| dictionary.number(number, id.0, texts.len(), || texts.bytes(TextId(id.0)))),
+                );
+            }
+            ValueType::Int | ValueType::Float => {
+                extend(&mut rows.definitions, count, entry + 1);
+                let count = batch.word_count();
+                rows.numbers.extend(values.map(|id| dictionary.number(number, id.0, count, || batch.word_bytes(id))));
+            }
+            ValueType::Bool => {
+                extend(&mut rows.definitions, count, entry + 1);
+                rows.numbers.extend(values.map(|id| id.0));
+            }
+            ValueType::Json => {
+                let texts = batch.texts();
+                for id in values {
+                    let is_set = id != ValueId::UNSET;
+                    rows.definitions.push(entry + u8::from(is_set));
+                    if is_set {
+                        let number = dictionary.number(number, id.0, texts.len(), || texts.bytes(TextId(id.0)));
+                        rows.numbers.push(number);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn extend(levels: &mut Vec<u8>, count: usize, level: u8) {
+    levels.resize(levels.len() + count, level);
 }

@@ -17,7 +17,7 @@ use zstd::bulk::Compressor;
 
 use super::layout;
 use super::leaf::{DictionaryLimit, LeafWriter, PageRows};
-use super::maps::{self, MapsWriter, Numbered};
+use super::maps::{self, MapLevels, MapsWriter, NumberedKeys};
 use super::order::Templates;
 use crate::model::{Event, Link, SpanBatch, Template, TextId};
 use crate::rows::{SpanRow, SpanRows};
@@ -103,9 +103,9 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         Ok(LeafWriter::new(self.next_leaf()?.0, limit, has_ranges))
     }
 
-    fn next_maps(&mut self, definition: u8, repetition: u8) -> MapsWriter {
+    fn next_maps(&mut self, levels: MapLevels) -> MapsWriter {
         let mut columns = self.leaves.by_ref().map(|(column, _)| column).take(maps::LEAVES);
-        MapsWriter::new(&mut columns, definition, repetition, layout::TEXT_DICTIONARY)
+        MapsWriter::new(&mut columns, levels, layout::TEXT_DICTIONARY)
     }
 
     /// A column of numbers or flags, by Parquet's own writer.
@@ -216,23 +216,18 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     }
 
     fn attributes(&mut self) -> Result<()> {
-        let mut maps = self.next_maps(0, 1);
+        let mut maps = self.next_maps(MapLevels { definition: 0, repetition: 1 });
         let (spans, templates) = (self.spans, self.templates);
-        let mut keys: Vec<Option<Box<[u32]>>> = vec![None; templates.count()];
+        let mut keys: Vec<Option<NumberedKeys>> = Vec::new();
+        keys.resize_with(templates.count(), || None);
         for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
             for row in rows.clone() {
                 let span = spans.rows[row as usize].span;
                 let (batch, template) = spans.template(row as usize);
-                let typed = batch.keys(template);
-                let numbers = &*keys[templates.of_row(row) as usize]
-                    .get_or_insert_with(|| typed.iter().map(|key| maps.key_number(span.batch, batch, *key)).collect());
-                maps.begin(0);
-                for ((typed, key), value) in typed.iter().zip(numbers).zip(batch.values(span.row as usize)) {
-                    let value_type = typed.value_type();
-                    let value = maps.value_number(span.batch, batch, value_type, *value);
-                    maps.push_numbers(value_type, *key, value);
-                }
-                maps.end();
+                let keys = keys[templates.of_row(row) as usize]
+                    .get_or_insert_with(|| maps.number_keys(span.batch, batch, batch.keys(template).iter().copied()));
+                let values = batch.values(span.row as usize);
+                maps.push(span.batch, batch, 0, keys, |place| values[place]);
             }
             maps.end_page(rows.len(), &mut self.compressor)?;
         }
@@ -240,21 +235,23 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     }
 
     fn resources(&mut self) -> Result<()> {
-        let mut maps = self.next_maps(0, 1);
+        let mut maps = self.next_maps(MapLevels { definition: 0, repetition: 1 });
         let spans = self.spans;
-        let mut known: Vec<Vec<Option<Box<[Numbered]>>>> =
-            spans.batches.iter().map(|batch| vec![None; batch.resource_count()]).collect();
+        let mut keys: Vec<Vec<Option<NumberedKeys>>> = Vec::new();
+        for batch in &spans.batches {
+            let mut of_batch = Vec::new();
+            of_batch.resize_with(batch.resource_count(), || None);
+            keys.push(of_batch);
+        }
         for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
             for row in rows.clone() {
                 let number = spans.rows[row as usize].span.batch;
                 let (batch, template) = spans.template(row as usize);
                 let resource = batch.resource_of(template);
-                let attributes = known[number as usize][resource.index()].get_or_insert_with(|| {
-                    batch.resource(resource).iter().map(|entry| maps.numbered(number, batch, entry)).collect()
-                });
-                maps.begin(0);
-                attributes.iter().for_each(|attribute| maps.push(*attribute));
-                maps.end();
+                let entries = batch.resource(resource);
+                let keys = keys[number as usize][resource.index()]
+                    .get_or_insert_with(|| maps.number_keys(number, batch, entries.iter().map(|entry| entry.key)));
+                maps.push(number, batch, 0, keys, |place| entries[place].value);
             }
             maps.end_page(rows.len(), &mut self.compressor)?;
         }
@@ -265,7 +262,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let mut time = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
         let mut time_nanos = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
         let mut name = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
-        let mut maps = self.next_maps(1, 2);
+        let mut maps = self.next_maps(MapLevels { definition: 1, repetition: 2 });
         let spans = self.spans;
         for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
             // Rows without any come in long runs.
@@ -284,12 +281,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
                     time.push(at, Some(&event.time.micros().to_le_bytes()));
                     time_nanos.push(at, Some(&event.time.remainder().to_le_bytes()));
                     name.push(at, Some(batch.texts().bytes(event.name)));
-                    maps.begin(u8::from(at > 0));
-                    for entry in batch.event_attributes(event) {
-                        let attribute = maps.numbered(span.batch, batch, entry);
-                        maps.push(attribute);
-                    }
-                    maps.end();
+                    maps.push_entries(span.batch, batch, u8::from(at > 0), batch.event_attributes(event));
                 }
             }
             maps.missing(missing);
@@ -310,7 +302,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let mut span_id = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
         let mut trace_state = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
         let mut flags = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
-        let mut maps = self.next_maps(1, 2);
+        let mut maps = self.next_maps(MapLevels { definition: 1, repetition: 2 });
         let spans = self.spans;
         for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
             // Rows without any come in long runs.
@@ -332,12 +324,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
                     let state = (!link.trace_state.is_none()).then(|| batch.texts().bytes(link.trace_state));
                     trace_state.push(at, state);
                     flags.push(at, Some(&i64::from(link.flags).to_le_bytes()));
-                    maps.begin(u8::from(at > 0));
-                    for entry in batch.link_attributes(link) {
-                        let attribute = maps.numbered(span.batch, batch, entry);
-                        maps.push(attribute);
-                    }
-                    maps.end();
+                    maps.push_entries(span.batch, batch, u8::from(at > 0), batch.link_attributes(link));
                 }
             }
             maps.missing(missing);
