@@ -20,7 +20,7 @@ use super::in_flight::Reserved;
 use super::intake::{Intake, fit};
 use super::metrics::Hint;
 use super::status::{Code, Refusal};
-use super::{Receiver, http as otlp_http, rpc};
+use super::{Receiver, head, http as otlp_http, rpc};
 use crate::{Error, Result};
 
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -29,27 +29,22 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip,zstd");
 const HEADER_BYTES: usize = 5;
 
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    let media_type = otlp_http::media_type(headers).unwrap_or_default();
-    media_type == "application/grpc" || media_type.starts_with("application/grpc+")
-}
-
 pub async fn handle(
     receiver: Arc<Receiver>,
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
-    let (head, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let mut body = BodyReader::new(body, &receiver.config.receiver);
-    if !is_grpc(&head.headers) || head.version != http::Version::HTTP_2 {
+    if !head::is_grpc(&parts.headers) || parts.version != http::Version::HTTP_2 {
         receiver.hint(Hint::HttpOnGrpcPort);
         connection.note_body(body.is_finished());
         let right = receiver.config.receiver.http_address;
         let at = right.map_or_else(|| "the HTTP port".to_owned(), |address| format!("http://{address}"));
         let error = Error::NotServed(format!("this port is for OTLP/gRPC; OTLP/HTTP is at {at}"));
-        return otlp_http::refuse(&receiver, &error, ContentType::OtlpJson, head.method == http::Method::HEAD);
+        return otlp_http::refuse(&receiver, &error, ContentType::OtlpJson, parts.method == http::Method::HEAD);
     }
-    match serve(&receiver, &connection, &head, &mut body).await {
+    match serve(&receiver, &connection, &parts, &mut body).await {
         Ok(answer) => respond(&answer),
         Err(error) => refuse(&receiver, &error),
     }
@@ -58,19 +53,19 @@ pub async fn handle(
 async fn serve(
     receiver: &Arc<Receiver>,
     connection: &Connection,
-    head: &http::request::Parts,
+    parts: &http::request::Parts,
     body: &mut BodyReader,
 ) -> Result<Vec<u8>> {
-    otlp_http::check_head(receiver, connection, head)?;
-    let path = head.uri.path();
+    head::check(receiver, connection, parts)?;
+    let path = parts.uri.path();
     if path != PATH {
         receiver.hint(Hint::WrongPath);
         let detail = if path.starts_with(SERVICES) { "traces only: " } else { "" };
         return Err(Error::NotServed(format!("{detail}{path} is not served; {PATH} is")));
     }
-    let named = match head.headers.get("grpc-encoding") {
+    let named = match parts.headers.get("grpc-encoding") {
         Some(name) => {
-            Some(otlp_http::encoding(name.to_str().unwrap_or("?")).inspect_err(|_| receiver.hint(Hint::BadEncoding))?)
+            Some(head::encoding(name.to_str().unwrap_or("?")).inspect_err(|_| receiver.hint(Hint::BadEncoding))?)
         }
         None => None,
     };
@@ -81,7 +76,7 @@ async fn serve(
         (true, Some(encoding)) if encoding != Encoding::Identity => encoding,
         (true, _) => return Err(Error::Framing("the message is compressed, but grpc-encoding is not set".to_owned())),
     };
-    let deadline = head.headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
+    let deadline = parts.headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
     let intake = Intake { content_type: ContentType::OtlpProtobuf, encoding, body, reserved, deadline };
     let accepted = receiver.take(intake).await?;
     fit(&accepted, receiver.config.limits.response_bytes, rpc::response_protobuf)

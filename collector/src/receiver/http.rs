@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use storage::{ContentType, Encoding};
@@ -13,29 +13,29 @@ use super::connection::Connection;
 use super::intake::{Intake, fit};
 use super::metrics::Hint;
 use super::status::Refusal;
-use super::{Receiver, grpc, host, rpc};
+use super::{Receiver, grpc, head, rpc};
 use crate::{Error, Result};
 
 const PATH: &str = "/v1/traces";
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-pub const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd, identity");
+const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd, identity");
 
 pub async fn handle(
     receiver: Arc<Receiver>,
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
-    let (head, body) = request.into_parts();
-    if grpc::is_grpc(&head.headers) {
+    let (parts, body) = request.into_parts();
+    if head::is_grpc(&parts.headers) {
         receiver.hint(Hint::GrpcOnHttpPort);
         let right = receiver.config.receiver.grpc_address;
         let at = right.map_or_else(|| "the gRPC port".to_owned(), |address| address.to_string());
         return grpc::refuse(&receiver, &Error::NotServed(format!("this port is for OTLP/HTTP; OTLP/gRPC is at {at}")));
     }
-    let answers_in = answer_encoding(&head.headers);
+    let answers_in = answer_encoding(&parts.headers);
     let mut body = BodyReader::new(body, &receiver.config.receiver);
-    let outcome = serve(&receiver, &connection, &head, &mut body).await;
+    let outcome = serve(&receiver, &connection, &parts, &mut body).await;
     connection.note_body(body.is_finished());
     match outcome {
         Ok((content_type, answer)) => {
@@ -44,22 +44,22 @@ pub async fn handle(
             response.headers_mut().insert(CONTENT_TYPE, media_type);
             response
         }
-        Err(error) => refuse(&receiver, &error, answers_in, head.method == Method::HEAD),
+        Err(error) => refuse(&receiver, &error, answers_in, parts.method == Method::HEAD),
     }
 }
 
 async fn serve(
     receiver: &Arc<Receiver>,
     connection: &Connection,
-    head: &http::request::Parts,
+    parts: &http::request::Parts,
     body: &mut BodyReader,
 ) -> Result<(ContentType, Vec<u8>)> {
-    check_head(receiver, connection, head)?;
-    check_path(receiver, head.uri.path())?;
-    if head.method != Method::POST {
-        return Err(Error::MethodNotAllowed(head.method.to_string()));
+    head::check(receiver, connection, parts)?;
+    check_path(receiver, parts.uri.path())?;
+    if parts.method != Method::POST {
+        return Err(Error::MethodNotAllowed(parts.method.to_string()));
     }
-    let formats = content_type(&head.headers).and_then(|found| Ok((found, content_encoding(&head.headers)?)));
+    let formats = content_type(&parts.headers).and_then(|found| Ok((found, content_encoding(&parts.headers)?)));
     let (content_type, encoding) = formats.inspect_err(|_| receiver.hint(Hint::BadEncoding))?;
 
     let limits = &receiver.config.limits;
@@ -76,30 +76,6 @@ async fn serve(
     Ok((content_type, fit(&accepted, limits.response_bytes, encode)?))
 }
 
-/// What both transports ask of a head before anything else.
-pub fn check_head(receiver: &Receiver, connection: &Connection, head: &http::request::Parts) -> Result<()> {
-    let max_head_bytes = receiver.config.receiver.max_head_bytes;
-    let fields = head.headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
-    let head_bytes = fields.fold(head.uri.path().len(), usize::saturating_add);
-    if head_bytes > max_head_bytes {
-        return Err(Error::HeadTooLarge(max_head_bytes));
-    }
-    let name = match head.uri.authority() {
-        Some(authority) => Some(authority.as_str()),
-        None => head.headers.get(HOST).map(|value| value.to_str().unwrap_or_default()),
-    };
-    // HTTP/1.0 knows no Host, and no browser speaks it.
-    if let Some(name) = name
-        && !host::is_allowed(name, connection.local_address(), &receiver.config.receiver.host_names)
-    {
-        return Err(Error::ForeignHost(name.to_owned()));
-    }
-    if connection.is_draining() {
-        return Err(Error::Unavailable("the server is shutting down".to_owned()));
-    }
-    Ok(())
-}
-
 fn check_path(receiver: &Receiver, path: &str) -> Result<()> {
     let trimmed = path.strip_suffix('/').unwrap_or(path);
     let prefix = receiver.config.receiver.path_prefix.as_str();
@@ -114,15 +90,8 @@ fn check_path(receiver: &Receiver, path: &str) -> Result<()> {
     Err(Error::NotServed(format!("traces are posted to {PATH}, not to {path}")))
 }
 
-/// The media type, without parameters, in lower case.
-pub fn media_type(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let media_type = value.split(';').next().unwrap_or_default().trim();
-    Some(media_type.to_ascii_lowercase())
-}
-
 fn content_type(headers: &HeaderMap) -> Result<ContentType> {
-    match media_type(headers).as_deref() {
+    match head::media_type(headers).as_deref() {
         Some("application/x-protobuf" | "application/protobuf") => Ok(ContentType::OtlpProtobuf),
         Some("application/json") => Ok(ContentType::OtlpJson),
         Some(other) => Err(Error::UnsupportedContentType(format!(
@@ -138,19 +107,9 @@ fn content_encoding(headers: &HeaderMap) -> Result<Encoding> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(Encoding::Identity),
-        (Some(value), None) => encoding(value.to_str().unwrap_or("?")),
+        (Some(value), None) => head::encoding(value.to_str().unwrap_or("?")),
         (Some(_), Some(_)) => Err(Error::UnsupportedEncoding("more than one".to_owned())),
     }
-}
-
-pub fn encoding(name: &str) -> Result<Encoding> {
-    let name = name.trim();
-    for (known, encoding) in [("gzip", Encoding::Gzip), ("zstd", Encoding::Zstd), ("identity", Encoding::Identity)] {
-        if name.eq_ignore_ascii_case(known) {
-            return Ok(encoding);
-        }
-    }
-    Err(Error::UnsupportedEncoding(name.to_owned()))
 }
 
 /// Errors are answered as the request was written, and in JSON where that is unknown and nothing better is asked for.

@@ -1,7 +1,8 @@
 //! The OTLP servers.
 //!
-//! - `connection`: accepting, watching and draining connections; HTTP/1.1 and cleartext HTTP/2 on both ports.
-//! - `grpc`, `http`: the two transports, from a request's head to its answer.
+//! - `listener`: accepting within a bound, and draining; `protocol`: one connection, HTTP/1.1 or cleartext HTTP/2 on both
+//!   ports; `connection`: what tells that it stalls or idles.
+//! - `grpc`, `http`: the two transports, from a request's head to its answer; `head`: what both ask of the head.
 //! - `body`: bodies, bounded in size and time; `in_flight`: the budget that all of them share.
 //! - `intake`: decoding, the sink, and counting.
 //! - `status`: errors as OTLP answers, the only place that knows both; `rpc`, `answer`: those answers as bytes.
@@ -14,11 +15,14 @@ mod answer;
 mod body;
 mod connection;
 mod grpc;
+mod head;
 mod host;
 mod http;
 mod in_flight;
 mod intake;
+mod listener;
 mod metrics;
+mod protocol;
 mod rpc;
 mod status;
 mod told;
@@ -38,8 +42,8 @@ pub use metrics::{Hint, HintSeen, Metrics};
 pub use status::Answer;
 
 use crate::{Config, Error, Result, Sink};
-use connection::Transport;
 use in_flight::Budget;
+use protocol::Transport;
 use status::Refusal;
 use told::Told;
 
@@ -95,12 +99,12 @@ impl Receiver {
     /// Serves OTLP/gRPC until `shutdown` resolves; returns once requests in flight are answered or the drain time is
     /// over.
     pub async fn serve_grpc(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        connection::serve(self, Transport::Grpc, listener, shutdown).await;
+        listener::serve(self, Transport::Grpc, listener, shutdown).await;
     }
 
     /// Serves OTLP/HTTP likewise.
     pub async fn serve_http(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        connection::serve(self, Transport::Http, listener, shutdown).await;
+        listener::serve(self, Transport::Http, listener, shutdown).await;
     }
 
     fn hint(&self, hint: Hint) {
