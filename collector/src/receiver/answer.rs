@@ -8,19 +8,27 @@ use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::connection::UnsentAnswer;
+
 #[derive(Debug, Default)]
 pub struct AnswerBody {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
+    unsent: Option<UnsentAnswer>,
 }
 
 impl AnswerBody {
     pub fn new(data: Vec<u8>) -> Self {
-        Self { data: (!data.is_empty()).then(|| data.into()), trailers: None }
+        Self { data: (!data.is_empty()).then(|| data.into()), trailers: None, unsent: None }
     }
 
     pub fn with_trailers(data: Vec<u8>, trailers: HeaderMap) -> Self {
         Self { trailers: Some(trailers), ..Self::new(data) }
+    }
+
+    /// Keeps the count of the connection's unsent answers right.
+    pub fn hold(&mut self, unsent: UnsentAnswer) {
+        self.unsent = Some(unsent);
     }
 }
 

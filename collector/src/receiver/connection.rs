@@ -1,28 +1,28 @@
 //! What the requests of a connection share with the task that watches it: when it stalls, and when it is idle.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What the requests of a connection share with the task that watches it.
+/// Times are milliseconds after `opened`; 0 stands for never.
 #[derive(Debug)]
 pub struct Connection {
     local_address: SocketAddr,
     draining: watch::Receiver<bool>,
     opened: Instant,
     open_requests: AtomicUsize,
-    /// Milliseconds after `opened`: when bytes came while no request was open; 0 if none did.
+    unsent_answers: AtomicUsize,
+    /// When the first byte came of what is not complete yet.
     head_since_ms: AtomicU64,
     last_request_ms: AtomicU64,
+    /// When an answer was last begun while none waited, or sent.
+    last_answer_ms: AtomicU64,
+    /// HTTP/2's, since the last request.
+    control_frames: AtomicU64,
     body_left: AtomicBool,
 }
 
@@ -33,8 +33,11 @@ impl Connection {
             draining,
             opened: Instant::now(),
             open_requests: AtomicUsize::new(0),
+            unsent_answers: AtomicUsize::new(0),
             head_since_ms: AtomicU64::new(0),
             last_request_ms: AtomicU64::new(0),
+            last_answer_ms: AtomicU64::new(0),
+            control_frames: AtomicU64::new(0),
             body_left: AtomicBool::new(false),
         })
     }
@@ -47,6 +50,10 @@ impl Connection {
         *self.draining.borrow()
     }
 
+    pub fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
     /// Says whether the request that is being answered was read to its end.
     pub fn note_body(&self, is_finished: bool) {
         self.body_left.store(!is_finished, Ordering::Relaxed);
@@ -57,47 +64,63 @@ impl Connection {
         self.body_left.load(Ordering::Relaxed)
     }
 
-    pub fn age(&self) -> Duration {
-        self.opened.elapsed()
-    }
-
     /// Counts a request as open until what comes back is dropped.
     pub fn open_request(self: &Arc<Self>) -> OpenRequest {
-        self.request_begins();
+        self.open_requests.fetch_add(1, Ordering::Relaxed);
+        self.head_since_ms.store(0, Ordering::Relaxed);
+        self.control_frames.store(0, Ordering::Relaxed);
+        self.last_request_ms.store(self.now_ms(), Ordering::Relaxed);
         OpenRequest(Arc::clone(self))
+    }
+
+    /// Counts an answer as unsent until what comes back is dropped.
+    pub fn unsent_answer(self: &Arc<Self>) -> UnsentAnswer {
+        if self.unsent_answers.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.last_answer_ms.store(self.now_ms(), Ordering::Relaxed);
+        }
+        UnsentAnswer(Arc::clone(self))
+    }
+
+    /// Bytes came; `is_inside` something that is to be complete soon.
+    pub fn bytes_came(&self, is_inside: bool) {
+        if is_inside {
+            // Only the first bytes set the time.
+            let _ = self.head_since_ms.compare_exchange(0, self.now_ms(), Ordering::Relaxed, Ordering::Relaxed);
+        } else {
+            self.head_since_ms.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Frames that carry nothing of a request came; how many that makes since the last request.
+    pub fn control_frames_came(&self, count: u64) -> u64 {
+        self.control_frames.fetch_add(count, Ordering::Relaxed).saturating_add(count)
+    }
+
+    pub fn has_open_requests(&self) -> bool {
+        self.open_requests.load(Ordering::Relaxed) > 0
     }
 
     pub fn head_is_late(&self, after: Duration) -> bool {
         let since = self.head_since_ms.load(Ordering::Relaxed);
-        since > 0 && Duration::from_millis(self.now_ms().saturating_sub(since)) > after
+        since > 0 && self.has_passed(since, after)
+    }
+
+    /// Whether answers wait for the client to read, and none went out for so long.
+    pub fn answers_are_stuck(&self, after: Duration) -> bool {
+        self.unsent_answers.load(Ordering::Relaxed) > 0
+            && self.has_passed(self.last_answer_ms.load(Ordering::Relaxed), after)
     }
 
     pub fn is_idle(&self, after: Duration) -> bool {
-        let idle_ms = self.now_ms().saturating_sub(self.last_request_ms.load(Ordering::Relaxed));
-        self.open_requests.load(Ordering::Relaxed) == 0 && Duration::from_millis(idle_ms) > after
+        !self.has_open_requests() && self.has_passed(self.last_request_ms.load(Ordering::Relaxed), after)
+    }
+
+    fn has_passed(&self, since_ms: u64, after: Duration) -> bool {
+        Duration::from_millis(self.now_ms().saturating_sub(since_ms)) > after
     }
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
-    }
-
-    fn bytes_came(&self) {
-        if self.open_requests.load(Ordering::Relaxed) == 0 {
-            let now = self.now_ms();
-            // Only the first bytes of a head set the time.
-            let _ = self.head_since_ms.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-        }
-    }
-
-    fn request_begins(&self) {
-        self.open_requests.fetch_add(1, Ordering::Relaxed);
-        self.head_since_ms.store(0, Ordering::Relaxed);
-        self.last_request_ms.store(self.now_ms(), Ordering::Relaxed);
-    }
-
-    fn request_ends(&self) {
-        self.last_request_ms.store(self.now_ms(), Ordering::Relaxed);
-        self.open_requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -107,60 +130,18 @@ pub struct OpenRequest(Arc<Connection>);
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.request_ends();
+        self.0.last_request_ms.store(self.0.now_ms(), Ordering::Relaxed);
+        self.0.open_requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Tells the connection when bytes come.
+/// Part of an answer's body, which the server drops once it is sent or given up.
 #[derive(Debug)]
-pub struct Watched {
-    stream: TcpStream,
-    connection: Arc<Connection>,
-}
+pub struct UnsentAnswer(Arc<Connection>);
 
-impl Watched {
-    pub fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Self { stream, connection }
-    }
-
-    pub fn into_stream(self) -> TcpStream {
-        self.stream
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(context, into);
-        if into.filled().len() > before {
-            self.connection.bytes_came();
-        }
-        outcome
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+impl Drop for UnsentAnswer {
+    fn drop(&mut self) {
+        self.0.last_answer_ms.store(self.0.now_ms(), Ordering::Relaxed);
+        self.0.unsent_answers.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Receiver;
+use super::metrics::add;
+use super::places::Places;
 use super::protocol::{self, Transport};
 
 /// A pause after a failed accept, so that running out of descriptors does not spin.
@@ -25,9 +27,10 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let (drain, draining) = watch::channel(false);
-    let places = Arc::new(Semaphore::new(receiver.config.receiver.max_connections));
+    let places = Arc::new(Places::new(receiver.config.receiver.max_connections));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
+    let mut is_failing = false;
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
@@ -36,14 +39,20 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, place)) => {
-                let work = protocol::run(Arc::clone(&receiver), transport, stream, draining.clone());
+                is_failing = false;
+                let work =
+                    protocol::run(Arc::clone(&receiver), transport, stream, Arc::clone(&places), draining.clone());
                 connections.spawn(async move {
                     work.await;
                     drop(place);
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                add(&receiver.metrics.accept_failures, 1);
+                // Once for a run of failures: out of descriptors, each try is one.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -59,11 +68,8 @@ pub async fn serve(
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.take().await.ok_or_else(|| io::Error::other("the listener is closed"))?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
 }

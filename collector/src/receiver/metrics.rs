@@ -68,12 +68,25 @@ pub struct Metrics {
     pub connections: AtomicU64,
     /// Connections closed for what came over them: other protocols, stalled heads.
     pub broken_connections: AtomicU64,
+    /// Connections that could not be accepted, as when the process is out of file descriptors.
+    pub accept_failures: AtomicU64,
+    open_connections: AtomicU64,
     rejected: [AtomicU64; Reason::ALL.len()],
     warned: [AtomicU64; Cause::ALL.len()],
     answers: [AtomicU64; Answer::ALL.len()],
     /// Unix nanoseconds; 0 before the first.
     last_arrival: AtomicI64,
     hints: [HintCounter; Hint::ALL.len()],
+}
+
+/// Counts a connection as open until dropped.
+#[derive(Debug)]
+pub(super) struct OpenConnection<'m>(&'m Metrics);
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.open_connections.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 pub(super) fn add(counter: &AtomicU64, count: u64) {
@@ -98,6 +111,11 @@ impl Metrics {
         Answer::ALL.iter().map(|answer| self.answered(*answer)).fold(0, u64::saturating_add)
     }
 
+    /// Connections open now, over both transports.
+    pub fn open_connections(&self) -> u64 {
+        self.open_connections.load(Ordering::Relaxed)
+    }
+
     /// When the last spans were acknowledged.
     pub fn last_arrival(&self) -> Option<UnixNanos> {
         match self.last_arrival.load(Ordering::Relaxed) {
@@ -113,6 +131,12 @@ impl Metrics {
             last_at: UnixNanos(counter.last_at.load(Ordering::Relaxed)),
         });
         seen.filter(|seen| seen.count > 0).collect()
+    }
+
+    pub(super) fn open_connection(&self) -> OpenConnection<'_> {
+        add(&self.connections, 1);
+        add(&self.open_connections, 1);
+        OpenConnection(self)
     }
 
     pub(super) fn arrived(&self, at: UnixNanos) {

@@ -1,7 +1,8 @@
 //! The OTLP servers.
 //!
-//! - `listener`: accepting within a bound, and draining; `protocol`: one connection, HTTP/1.1 or cleartext HTTP/2 on both
-//!   ports; `connection`: what tells that it stalls or idles.
+//! - `listener`, `places`: accepting within a bound, and draining.
+//! - `protocol`: one connection, HTTP/1.1 or cleartext HTTP/2 on both ports; `connection`, `watched`, `frames`: what tells
+//!   that it stalls, floods or idles.
 //! - `grpc`, `http`: the two transports, from a request's head to its answer; `head`: what both ask of the head.
 //! - `body`: bodies, bounded in size and time; `in_flight`: the budget that all of them share.
 //! - `intake`: decoding, the sink, and counting.
@@ -14,6 +15,7 @@
 mod answer;
 mod body;
 mod connection;
+mod frames;
 mod grpc;
 mod head;
 mod host;
@@ -22,10 +24,12 @@ mod in_flight;
 mod intake;
 mod listener;
 mod metrics;
+mod places;
 mod protocol;
 mod rpc;
 mod status;
 mod told;
+mod watched;
 
 #[cfg(test)]
 mod tests;

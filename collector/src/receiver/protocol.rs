@@ -1,7 +1,7 @@
 //! One connection: which HTTP it speaks, its requests, and its end.
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +13,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use super::answer::AnswerBody;
-use super::connection::{Connection, Watched};
+use super::connection::Connection;
+use super::frames::Frames;
 use super::metrics::add;
+use super::places::Places;
+use super::watched::{Verdict, Watch, Watched};
 use super::{Receiver, grpc, http as otlp_http};
 
 /// Which server a listener is.
@@ -27,8 +30,6 @@ pub enum Transport {
     Http,
 }
 
-/// How often connections are looked at.
-const TICK: Duration = Duration::from_secs(1);
 /// How long and how much an early answer waits for the client to see it instead of a reset.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 << 20;
@@ -37,22 +38,31 @@ const MAX_STREAMS: u32 = 256;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
-pub async fn run(receiver: Arc<Receiver>, transport: Transport, stream: TcpStream, draining: watch::Receiver<bool>) {
+pub async fn run(
+    receiver: Arc<Receiver>,
+    transport: Transport,
+    stream: TcpStream,
+    places: Arc<Places>,
+    draining: watch::Receiver<bool>,
+) {
     let Ok(local_address) = stream.local_addr() else { return };
-    add(&receiver.metrics.connections, 1);
+    let _open = receiver.metrics.open_connection();
     // Answers are small and final: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
-    let config = &receiver.config.receiver;
-    let mut stop = draining.clone();
+    let connection = Connection::new(local_address, draining.clone());
+    let mut watch = Watch::new(Arc::clone(&connection), &receiver.config.receiver, places, draining);
     let version = tokio::select! {
-        version = sniff(&stream, config.head_timeout, config.idle_timeout) => version,
-        _ = stop.wait_for(|is_draining| *is_draining) => return,
+        version = sniff(&stream, &connection) => version,
+        verdict = watch.next() => match verdict {
+            Verdict::End => return,
+            Verdict::Break => Err(Broken),
+        },
     };
-    let connection = Connection::new(local_address, draining);
     let outcome = match version {
-        Some(Version::Http1) => run_http1(&receiver, transport, stream, &connection, stop).await,
-        Some(Version::Http2) => run_http2(&receiver, transport, stream, &connection, stop).await,
-        None => Err(Broken),
+        Ok(Some(Version::Http1)) => run_http1(&receiver, transport, stream, &connection, watch).await,
+        Ok(Some(Version::Http2)) => run_http2(&receiver, transport, stream, &connection, watch).await,
+        Ok(None) => Ok(()),
+        Err(Broken) => Err(Broken),
     };
     if let Err(Broken) = outcome {
         add(&receiver.metrics.broken_connections, 1);
@@ -67,29 +77,17 @@ enum Version {
     Http2,
 }
 
-/// HTTP/2 begins with `PRI`, which is no method of HTTP/1. `None` if the client stalls within it or says nothing.
-async fn sniff(stream: &TcpStream, head_timeout: Duration, idle_timeout: Duration) -> Option<Version> {
+/// HTTP/2 begins with `PRI`, which is no method of HTTP/1. `None` if the client leaves without a word.
+async fn sniff(stream: &TcpStream, connection: &Connection) -> Result<Option<Version>, Broken> {
     const BEGIN: &[u8] = b"PRI";
     let mut first = [0; BEGIN.len()];
-    let mut deadline = Instant::now() + idle_timeout;
-    let mut has_begun = false;
     loop {
-        let count = timeout_at(deadline, stream.peek(&mut first)).await.ok()?.ok()?;
-        let came = first.get(..count)?;
-        if count == 0 {
-            return None;
-        }
-        if came == BEGIN {
-            return Some(Version::Http2);
-        }
-        if !BEGIN.starts_with(came) {
-            return Some(Version::Http1);
-        }
-        if !std::mem::replace(&mut has_begun, true) {
-            deadline = Instant::now() + head_timeout;
-        }
-        if Instant::now() >= deadline {
-            return None;
+        let count = stream.peek(&mut first).await.map_err(|_| Broken)?;
+        match first.get(..count).unwrap_or_default() {
+            [] => return Ok(None),
+            BEGIN => return Ok(Some(Version::Http2)),
+            came if !BEGIN.starts_with(came) => return Ok(Some(Version::Http1)),
+            _ => connection.bytes_came(true),
         }
         // Peeking again returns at once with the same bytes, so give the next ones time.
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -103,11 +101,12 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let open = connection.open_request();
-    let response = match transport {
-        Transport::Grpc => grpc::handle(receiver, connection, request).await,
-        Transport::Http => otlp_http::handle(receiver, connection, request).await,
+    let mut response = match transport {
+        Transport::Grpc => grpc::handle(receiver, Arc::clone(&connection), request).await,
+        Transport::Http => otlp_http::handle(receiver, Arc::clone(&connection), request).await,
     };
     drop(open);
+    response.body_mut().hold(connection.unsent_answer());
     Ok(response)
 }
 
@@ -116,37 +115,22 @@ async fn run_http1(
     transport: Transport,
     stream: TcpStream,
     connection: &Arc<Connection>,
-    mut stop: watch::Receiver<bool>,
+    mut watch: Watch<'_>,
 ) -> Result<(), Broken> {
     let config = &receiver.config.receiver;
     let service =
         service_fn(|request| Box::pin(respond(Arc::clone(receiver), transport, Arc::clone(connection), request)));
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(connection)));
-    let mut serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        // hyper's timer also runs between requests, so it is the one for idle connections.
-        .header_read_timeout(config.idle_timeout)
-        .max_header_size(config.max_head_bytes)
-        .half_close(true)
-        .serve_connection(io, service);
-    let mut tick = tokio::time::interval(TICK);
-    let mut is_ending = false;
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(connection), None));
+    let mut serving =
+        http1::Builder::new().max_header_size(config.max_head_bytes).half_close(true).serve_connection(io, service);
     let outcome = loop {
-        tokio::select! {
+        let verdict = tokio::select! {
             outcome = std::future::poll_fn(|context| serving.poll_without_shutdown(context)) => break outcome,
-            _ = tick.tick() => {
-                if connection.head_is_late(config.head_timeout) {
-                    return Err(Broken);
-                }
-                if !is_ending && connection.age() > config.max_connection_age {
-                    is_ending = true;
-                    Pin::new(&mut serving).graceful_shutdown();
-                }
-            }
-            _ = stop.wait_for(|is_draining| *is_draining), if !is_ending => {
-                is_ending = true;
-                Pin::new(&mut serving).graceful_shutdown();
-            }
+            verdict = watch.next() => verdict,
+        };
+        match verdict {
+            Verdict::End => Pin::new(&mut serving).graceful_shutdown(),
+            Verdict::Break => return Err(Broken),
         }
     };
     let mut stream = serving.into_parts().io.into_inner().into_stream();
@@ -178,11 +162,12 @@ async fn run_http2(
     transport: Transport,
     stream: TcpStream,
     connection: &Arc<Connection>,
-    mut stop: watch::Receiver<bool>,
+    mut watch: Watch<'_>,
 ) -> Result<(), Broken> {
     let config = &receiver.config.receiver;
     let (shared, watched) = (Arc::clone(receiver), Arc::clone(connection));
     let service = service_fn(move |request| respond(Arc::clone(&shared), transport, Arc::clone(&watched), request));
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(connection), Some(Frames::new())));
     let mut serving = pin!(
         http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -192,24 +177,16 @@ async fn run_http2(
             .max_header_list_size(u32::try_from(config.max_head_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(config.idle_timeout / 4)
             .keep_alive_timeout(config.head_timeout)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(io, service)
     );
-    let mut tick = tokio::time::interval(TICK);
-    let mut is_ending = false;
     loop {
-        tokio::select! {
+        let verdict = tokio::select! {
             outcome = serving.as_mut() => return outcome.map_err(|_| Broken),
-            _ = tick.tick(), if !is_ending => {
-                let is_old = connection.age() > config.max_connection_age;
-                if is_old || connection.is_idle(config.idle_timeout) {
-                    is_ending = true;
-                    serving.as_mut().graceful_shutdown();
-                }
-            }
-            _ = stop.wait_for(|is_draining| *is_draining), if !is_ending => {
-                is_ending = true;
-                serving.as_mut().graceful_shutdown();
-            }
+            verdict = watch.next() => verdict,
+        };
+        match verdict {
+            Verdict::End => serving.as_mut().graceful_shutdown(),
+            Verdict::Break => return Err(Broken),
         }
     }
 }
