@@ -62,29 +62,31 @@ impl Receiver {
         reserved.grow_to(decoded.inflated_bytes)?;
         let Decoded { batch, rejected, warnings, inflated_bytes, content_hash } = decoded;
         let body_bytes = body.len();
-        let mut is_duplicate = false;
-        if let Some(batch) = batch {
-            let span_count = batch.span_count();
-            let judged_by = self.config.limits.judging();
-            let request = Request { arrival, content_type, encoding, body, content_hash, judged_by };
-            match self.sink.append(request, batch).await? {
-                Appended::Stored => add(&self.metrics.spans, span_count as u64),
-                Appended::Duplicate => {
-                    is_duplicate = true;
-                    add(&self.metrics.duplicates, 1);
-                }
+        let span_count = batch.as_ref().map_or(0, |batch| batch.span_count() as u64);
+        let carried = self.metrics.receive(span_count.saturating_add(rejected.spans));
+        let appended = match batch {
+            Some(batch) => {
+                let judged_by = self.config.limits.judging();
+                let request = Request { arrival, content_type, encoding, body, content_hash, judged_by };
+                let appended = self.sink.append(request, batch).await?;
+                self.metrics.arrived(arrival);
+                appended
             }
-            self.metrics.arrived(arrival);
-        }
+            None => Appended::Stored,
+        };
         add(&self.metrics.requests, 1);
         add(&self.metrics.body_bytes, body_bytes as u64);
         add(&self.metrics.inflated_bytes, inflated_bytes as u64);
-        if !is_duplicate {
-            for tally in &rejected.tallies {
-                self.metrics.reject(tally.reason, tally.spans);
+        match appended {
+            Appended::Stored => {
+                carried.stored(&rejected);
+                for warning in warnings.iter() {
+                    self.metrics.warn(warning.cause, warning.count);
+                }
             }
-            for warning in warnings.iter() {
-                self.metrics.warn(warning.cause, warning.count);
+            Appended::Duplicate => {
+                carried.duplicate();
+                add(&self.metrics.duplicates, 1);
             }
         }
         let told = self.told.due(&warnings, arrival);

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use storage::model::UnixNanos;
 
+use super::books::Moves;
+use super::in_flight::Budget;
 use super::status::Answer;
 use crate::otlp::{Cause, Reason};
 
@@ -52,8 +54,8 @@ struct HintCounter {
     last_at: AtomicI64,
 }
 
-/// Counters since the start, over both transports.
-#[derive(Debug, Default)]
+/// Counters since the start, over both transports; and what is open now.
+#[derive(Debug)]
 pub struct Metrics {
     /// Requests answered with success, partial success included.
     pub requests: AtomicU64,
@@ -71,6 +73,8 @@ pub struct Metrics {
     /// Connections that could not be accepted, as when the process is out of file descriptors.
     pub accept_failures: AtomicU64,
     open_connections: AtomicU64,
+    pub(super) moves: Moves,
+    in_flight: Budget,
     rejected: [AtomicU64; Reason::ALL.len()],
     warned: [AtomicU64; Cause::ALL.len()],
     answers: [AtomicU64; Answer::ALL.len()],
@@ -94,6 +98,28 @@ pub(super) fn add(counter: &AtomicU64, count: u64) {
 }
 
 impl Metrics {
+    pub(super) fn new(in_flight: Budget) -> Self {
+        Self {
+            requests: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
+            spans: AtomicU64::new(0),
+            rejected_spans: AtomicU64::new(0),
+            body_bytes: AtomicU64::new(0),
+            inflated_bytes: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            broken_connections: AtomicU64::new(0),
+            accept_failures: AtomicU64::new(0),
+            open_connections: AtomicU64::new(0),
+            moves: Moves::default(),
+            in_flight,
+            rejected: Default::default(),
+            warned: Default::default(),
+            answers: Default::default(),
+            last_arrival: AtomicI64::new(0),
+            hints: Default::default(),
+        }
+    }
+
     pub fn rejected(&self, reason: Reason) -> u64 {
         self.rejected.get(reason as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
@@ -106,14 +132,31 @@ impl Metrics {
         self.answers.get(answer as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
     }
 
+    pub fn rejected_by_reason(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.into_iter().map(|reason| (reason, self.rejected(reason)))
+    }
+
+    pub fn warned_by_cause(&self) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL.into_iter().map(|cause| (cause, self.warned(cause)))
+    }
+
+    pub fn refused_by_answer(&self) -> impl Iterator<Item = (Answer, u64)> {
+        Answer::ALL.into_iter().map(|answer| (answer, self.answered(answer)))
+    }
+
     /// Requests answered with an error.
     pub fn refused_requests(&self) -> u64 {
-        Answer::ALL.iter().map(|answer| self.answered(*answer)).fold(0, u64::saturating_add)
+        self.refused_by_answer().map(|(_, count)| count).fold(0, u64::saturating_add)
     }
 
     /// Connections open now, over both transports.
     pub fn open_connections(&self) -> u64 {
         self.open_connections.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of bodies being received, decoded or made durable.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.in_flight.used_bytes()
     }
 
     /// When the last spans were acknowledged.

@@ -7,13 +7,15 @@
 //! - `body`: bodies, bounded in size and time; `in_flight`: the budget that all of them share.
 //! - `intake`: decoding, the sink, and counting.
 //! - `status`: errors as OTLP answers, the only place that knows both; `rpc`, `answer`: those answers as bytes.
-//! - `host`, `told`, `metrics`: names a loopback listener has, warnings once a minute, counters.
+//! - `metrics`, `books`: counters, and where every span is.
+//! - `host`, `told`: names a loopback listener has, warnings once a minute.
 //!
 //! Success is answered only after the sink's. Decoding that takes long leaves the async threads. What a client sends is
 //! held only within the budget, and nobody waits for the budget.
 
 mod answer;
 mod body;
+mod books;
 mod connection;
 mod frames;
 mod grpc;
@@ -42,6 +44,7 @@ use storage::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+pub use books::Books;
 pub use metrics::{Hint, HintSeen, Metrics};
 pub use status::Answer;
 
@@ -80,24 +83,20 @@ impl Receiver {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count.min(Semaphore::MAX_PERMITS),
         };
+        let in_flight = Budget::new(config.limits.in_flight_bytes);
         Ok(Arc::new(Self {
-            in_flight: Budget::new(config.limits.in_flight_bytes),
+            metrics: Arc::new(Metrics::new(in_flight.clone())),
+            in_flight,
             decoders: Arc::new(Semaphore::new(decoders)),
             config,
             sink,
             clock,
-            metrics: Arc::default(),
             told: Told::default(),
         }))
     }
 
     pub fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
-    }
-
-    /// Bytes of bodies being received, decoded or made durable.
-    pub fn in_flight_bytes(&self) -> usize {
-        self.in_flight.used_bytes()
     }
 
     /// Serves OTLP/gRPC until `shutdown` resolves; returns once requests in flight are answered or the drain time is

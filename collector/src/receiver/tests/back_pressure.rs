@@ -40,7 +40,7 @@ async fn otlp_903_bytes_in_flight_over_their_budget_slow_clients_down() {
         let (first, second) = tokio::join!(first, second);
         assert_eq!((first.word, second.word), (Word::Ok, Word::SlowDown), "{way:?}");
     }
-    assert_eq!(server.receiver.in_flight_bytes(), 0);
+    assert_eq!(server.metrics.in_flight_bytes(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

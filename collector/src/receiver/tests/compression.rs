@@ -108,5 +108,5 @@ async fn otlp_802_and_803_bombs_are_too_large() {
             assert_eq!(Call::compressed(way, encoding, &packed).send(&server).await.word, Word::TooLarge);
         }
     }
-    assert_eq!(server.receiver.in_flight_bytes(), 0);
+    assert_eq!(server.metrics.in_flight_bytes(), 0);
 }

@@ -64,7 +64,7 @@ async fn otlp_710_and_804_an_early_error_is_read_and_no_reset() {
     let mut call = Call::new(Way::Grpc, b"");
     call.body = vec![0, 0xff, 0xff, 0xff, 0xff];
     assert_eq!(call.send(&server).await.word, Word::TooLarge);
-    assert_eq!(server.receiver.in_flight_bytes(), 0);
+    assert_eq!(server.metrics.in_flight_bytes(), 0);
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn otlp_912_a_client_that_leaves_in_its_body_leaves_nothing() {
         let mut stream = TcpStream::connect(server.http).await.unwrap();
         stream.write_all(format!("{HEAD}content-length: 60000\r\n\r\n{{\"resou").as_bytes()).await.unwrap();
     }
-    while server.receiver.in_flight_bytes() > 0 || server.metrics.connections.load(Relaxed) < 20 {
+    while server.metrics.in_flight_bytes() > 0 || server.metrics.connections.load(Relaxed) < 20 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(server.sink.request_count(), 0);

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::alone::{alone, limit_open_files, resident_bytes};
 use super::client::{Call, Way, Word, encode, request, span};
-use super::server::Server;
+use super::server::{Server, until};
 
 const GOOD: &str = "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
     content-length: 2\r\n\r\n{}";
@@ -32,14 +32,6 @@ async fn answer(stream: &mut TcpStream, patience: Duration) -> Option<String> {
     let mut came = vec![0; 4_096];
     let count = timeout(patience, stream.read(&mut came)).await.ok()?.ok()?;
     Some(String::from_utf8_lossy(&came[..count]).lines().next().unwrap_or_default().to_owned())
-}
-
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 const OK: Option<&str> = Some("HTTP/1.1 200 OK");
@@ -202,7 +194,7 @@ fn bad_clients_by_the_thousand_cost_honest_ones_nothing() {
                 bytes.push(resident_bytes());
                 drop(held);
             }
-            until("nothing is held for bodies that do not come", || server.receiver.in_flight_bytes() < 8_192).await;
+            until("nothing is held for bodies that do not come", || server.metrics.in_flight_bytes() < 8_192).await;
             stop.store(true, Relaxed);
             bytes[2].saturating_sub(bytes[0])
         };

@@ -22,7 +22,7 @@ async fn otlp_801_a_body_above_the_default_limit_is_too_large() {
     for way in WAYS {
         assert_eq!(Call::new(way, &body).send(&server).await.word, Word::TooLarge, "{way:?}");
     }
-    assert_eq!(server.receiver.in_flight_bytes(), 0);
+    assert_eq!(server.metrics.in_flight_bytes(), 0);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 mod access;
 mod alone;
 mod back_pressure;
+mod books;
 mod client;
 mod compression;
 mod connections;

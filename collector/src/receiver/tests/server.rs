@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use storage::model::SpanBatch;
 use storage::{Appended, Request};
@@ -70,10 +70,18 @@ impl Sink for MemorySink {
     }
 }
 
+/// Waits, but not for ever.
+pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 pub struct Server {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
-    pub receiver: Arc<Receiver>,
     pub metrics: Arc<Metrics>,
     pub sink: Arc<MemorySink>,
     stop: Vec<oneshot::Sender<()>>,
@@ -106,7 +114,6 @@ impl Server {
             grpc: grpc_address,
             http: http_address,
             metrics: receiver.metrics(),
-            receiver: Arc::clone(&receiver),
             sink,
             stop: Vec::new(),
             tasks: Vec::new(),
@@ -139,11 +146,32 @@ impl Server {
         }
     }
 
+    /// Every span is somewhere once, and what the metrics call stored is in the sink.
+    #[track_caller]
+    pub fn check_books(&self) {
+        let books = self.metrics.books();
+        assert!(books.is_balanced(), "{books:?}");
+        let by_reason: u64 = self.metrics.rejected_by_reason().map(|(_, spans)| spans).sum();
+        assert_eq!(by_reason, books.rejected);
+        if books.in_flight == 0 {
+            assert_eq!(books.stored, self.sink.span_count() as u64);
+        }
+    }
+
     /// Asks both servers to end; the handles resolve once they have.
     pub fn shut_down(&mut self) -> Vec<JoinHandle<()>> {
         for stop in self.stop.drain(..) {
             let _ = stop.send(());
         }
         std::mem::take(&mut self.tasks)
+    }
+}
+
+/// The books are right after every case.
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check_books();
+        }
     }
 }
