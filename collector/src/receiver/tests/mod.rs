@@ -19,6 +19,7 @@ mod floods;
 mod honest;
 mod http2;
 mod limits;
+mod malformed;
 mod real_traces;
 mod server;
 mod success;
