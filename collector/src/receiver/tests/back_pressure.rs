@@ -133,3 +133,62 @@ async fn otlp_911_the_clients_deadline_is_kept() {
     assert_eq!(Call::new(Way::Grpc, &message).send(&server).await.word, Word::Ok);
     assert_eq!(server.sink.span_count(), 1);
 }
+
+/// A request that takes 30 KiB of the budget.
+fn greedy(number: u64) -> Call {
+    let mut large = span(number);
+    large.attributes = vec![text("k", &"x".repeat(30_000))];
+    Call::new(Way::Grpc, &encode(Way::Grpc, &request(vec![large])))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn otlp_913_a_greedy_sender_is_slowed_down_and_delays_no_other() {
+    // Three of its requests fit, and some small ones beside them.
+    let server = Server::with(|config| {
+        config.limits.request_bytes = 100_000;
+        config.limits.in_flight_bytes = 100_000;
+        config.receiver.decoders = 1;
+    })
+    .await;
+    server.hold_syncs();
+    let client = client(http::Version::HTTP_2);
+    let greedy = (0..50).map(|number| greedy(number).send_with(&client, &server));
+    let others = async {
+        server.wait_for_appends(3).await;
+        server.sink.lets_small_through.store(true, std::sync::atomic::Ordering::SeqCst);
+        for (number, way) in (1_000..).zip(WAYS.repeat(10)) {
+            let small = request(vec![span(number)]);
+            let reply = tokio::time::timeout(Duration::from_secs(5), send(&server, way, &small)).await.unwrap();
+            assert_eq!(reply.word, Word::Ok, "{way:?}");
+        }
+        server.release_syncs();
+    };
+    let (replies, ()) = tokio::join!(futures::future::join_all(greedy), others);
+    let count = |word: Word| replies.iter().filter(|reply| reply.word == word).count();
+    assert_eq!((count(Word::Ok), count(Word::SlowDown)), (3, 47));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn otlp_914_normal_answers_follow_the_overload_at_once() {
+    let server = Server::with(|config| {
+        // One greedy request takes all of it.
+        config.limits.request_bytes = 30 * 1_024;
+        config.limits.in_flight_bytes = 30 * 1_024;
+    })
+    .await;
+    for (number, way) in (0..).zip(WAYS) {
+        server.hold_syncs();
+        let small = request(vec![span(100 + number)]);
+        let overload = async {
+            server.wait_for_appends(1).await;
+            assert_eq!(send(&server, way, &small).await.word, Word::SlowDown, "{way:?}");
+            server.release_syncs();
+        };
+        let (reply, ()) = tokio::join!(greedy(number).send(&server), overload);
+        assert_eq!(reply.word, Word::Ok);
+        let begin = Instant::now();
+        assert_eq!(send(&server, way, &small).await.word, Word::Ok, "{way:?}");
+        assert!(begin.elapsed() < Duration::from_secs(5));
+    }
+    assert_eq!(server.metrics.in_flight_bytes(), 0);
+}

@@ -21,6 +21,38 @@ async fn otlp_701_undecodable_bytes_are_bad_and_named() {
 }
 
 #[tokio::test]
+async fn otlp_702_each_refusal_of_ours_has_a_status_body() {
+    let server = Server::with(|config| config.limits.request_bytes = 100_000).await;
+    for way in [Way::Protobuf, Way::Json] {
+        let good = Call::new(way, &encode(way, &request(vec![span(1)])));
+        let mut elsewhere = good.clone();
+        elsewhere.path = "/v1/logs".to_owned();
+        let mut put = good.clone();
+        put.method = http::Method::PUT;
+        let calls = [
+            (400, Mood::Stores, Call::new(way, b"\x07")),
+            (403, Mood::Stores, good.clone().header("host", "evil.example")),
+            (404, Mood::Stores, elsewhere),
+            (405, Mood::Stores, put),
+            (413, Mood::Stores, Call::new(way, &[0; 100_001])),
+            (415, Mood::Stores, good.clone().header("content-encoding", "br")),
+            (429, Mood::Busy, good.clone()),
+            (500, Mood::Panics, good.clone()),
+            (503, Mood::Closed, good.clone()),
+        ];
+        for (status, mood, call) in calls {
+            server.set_mood(mood);
+            // Reading the answer decodes its body as a Status, in the encoding that its type names.
+            let media_type = call.headers[0].1.clone();
+            let reply = call.send(&server).await;
+            assert_eq!(reply.status, status, "{way:?}");
+            assert_eq!(reply.headers["content-type"], media_type);
+            assert!(reply.code > 0 && !reply.message.is_empty(), "{way:?} {status}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn otlp_703_and_1005_other_content_types_are_refused() {
     let server = Server::start().await;
     for media_type in [

@@ -18,6 +18,7 @@ mod errors;
 mod floods;
 mod honest;
 mod http2;
+mod library;
 mod limits;
 mod malformed;
 mod real_traces;
