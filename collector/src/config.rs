@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::Error;
+use crate::receiver::cors;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -142,6 +143,9 @@ pub struct ReceiverConfig {
     pub http_address: Option<SocketAddr>,
     /// Names that clients may use for a loopback listener, beside `localhost` and its own addresses.
     pub host_names: Vec<String>,
+    /// Origins of web pages that may send over HTTP, as `https://shop.example`; `*` for any, since credentials are never
+    /// allowed.
+    pub cors_origins: Vec<String>,
     /// A path before `/v1/traces` that is taken too, as `/otlp`.
     pub path_prefix: String,
     /// Connections a listener keeps at once; more wait to be accepted.
@@ -170,6 +174,7 @@ impl Default for ReceiverConfig {
             grpc_address: None,
             http_address: None,
             host_names: Vec::new(),
+            cors_origins: Vec::new(),
             path_prefix: String::new(),
             max_connections: 4_096,
             head_timeout: Duration::from_secs(5),
@@ -193,6 +198,11 @@ impl ReceiverConfig {
             return Err(Error::Config(format!(
                 "path prefix {:?} must begin with a slash and not end with one",
                 self.path_prefix
+            )));
+        }
+        if let Some(other) = self.cors_origins.iter().find(|origin| !cors::is_origin(origin)) {
+            return Err(Error::Config(format!(
+                "cors origin {other:?} is none; write it as browsers do, like \"https://shop.example\", or \"*\" for any"
             )));
         }
         Ok(())
@@ -225,5 +235,16 @@ mod tests {
         ] {
             assert!(limits.validate().is_err(), "{limits:?}");
         }
+    }
+
+    #[test]
+    fn otlp_1008_a_cors_origin_that_is_none_is_refused() {
+        let with = |origin: &str| {
+            let cors_origins = vec!["https://good.example".to_owned(), origin.to_owned()];
+            let receiver = ReceiverConfig { cors_origins, ..ReceiverConfig::default() };
+            Config { receiver, ..Config::default() }.validate()
+        };
+        assert!(with("*").is_ok());
+        assert!(with("null").is_err_and(|error| error.to_string().contains("\"null\"")));
     }
 }

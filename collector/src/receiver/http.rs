@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::intake::{Intake, fit};
 use super::metrics::Hint;
 use super::status::Refusal;
-use super::{Receiver, grpc, head, rpc};
+use super::{Receiver, cors, grpc, head, rpc};
 use crate::{Error, Result};
 
 const PATH: &str = "/v1/traces";
@@ -33,19 +33,26 @@ pub async fn handle(
         let at = right.map_or_else(|| "the gRPC port".to_owned(), |address| address.to_string());
         return grpc::refuse(&receiver, &Error::NotServed(format!("this port is for OTLP/HTTP; OTLP/gRPC is at {at}")));
     }
-    let answers_in = answer_encoding(&parts.headers);
+    let origin = cors::allowed(&receiver.config.receiver.cors_origins, &parts.headers);
     let mut body = BodyReader::new(body, &receiver.config.receiver);
-    let outcome = serve(&receiver, &connection, &parts, &mut body).await;
+    let outcome = match &origin {
+        Some(_) if cors::is_preflight(&parts) => check(&receiver, &connection, &parts).map(|()| cors::preflight()),
+        _ => serve(&receiver, &connection, &parts, &mut body).await,
+    };
     connection.note_body(body.is_finished());
-    match outcome {
-        Ok((content_type, answer)) => {
-            let media_type = if content_type == ContentType::OtlpJson { JSON } else { PROTOBUF };
-            let mut response = Response::new(AnswerBody::new(answer));
-            response.headers_mut().insert(CONTENT_TYPE, media_type);
-            response
-        }
-        Err(error) => refuse(&receiver, &error, answers_in, parts.method == Method::HEAD),
+    let mut response = outcome.unwrap_or_else(|error| {
+        refuse(&receiver, &error, answer_encoding(&parts.headers), parts.method == Method::HEAD)
+    });
+    if let Some(origin) = origin {
+        cors::allow(&mut response, origin);
     }
+    response
+}
+
+/// What is asked of every request here, whatever its method.
+fn check(receiver: &Receiver, connection: &Connection, parts: &http::request::Parts) -> Result<()> {
+    head::check(receiver, connection, parts)?;
+    check_path(receiver, parts.uri.path())
 }
 
 async fn serve(
@@ -53,9 +60,8 @@ async fn serve(
     connection: &Connection,
     parts: &http::request::Parts,
     body: &mut BodyReader,
-) -> Result<(ContentType, Vec<u8>)> {
-    head::check(receiver, connection, parts)?;
-    check_path(receiver, parts.uri.path())?;
+) -> Result<Response<AnswerBody>> {
+    check(receiver, connection, parts)?;
     if parts.method != Method::POST {
         return Err(Error::MethodNotAllowed(parts.method.to_string()));
     }
@@ -72,8 +78,13 @@ async fn serve(
     // Nothing was sent, so nothing was compressed either.
     let encoding = if body.is_empty() { Encoding::Identity } else { encoding };
     let accepted = receiver.take(Intake { content_type, encoding, body, reserved, deadline: None }).await?;
-    let encode = if content_type == ContentType::OtlpJson { rpc::response_json } else { rpc::response_protobuf };
-    Ok((content_type, fit(&accepted, limits.response_bytes, encode)?))
+    let (media_type, encode): (_, fn(u64, &str) -> Vec<u8>) = match content_type {
+        ContentType::OtlpJson => (JSON, rpc::response_json),
+        ContentType::OtlpProtobuf => (PROTOBUF, rpc::response_protobuf),
+    };
+    let mut response = Response::new(AnswerBody::new(fit(&accepted, limits.response_bytes, encode)?));
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    Ok(response)
 }
 
 fn check_path(receiver: &Receiver, path: &str) -> Result<()> {

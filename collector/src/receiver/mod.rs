@@ -3,7 +3,8 @@
 //! - `listener`, `places`: accepting within a bound, and draining.
 //! - `protocol`: one connection, HTTP/1.1 or cleartext HTTP/2 on both ports; `connection`, `watched`, `frames`: what tells
 //!   that it stalls, floods or idles.
-//! - `grpc`, `http`: the two transports, from a request's head to its answer; `head`: what both ask of the head.
+//! - `grpc`, `http`: the two transports, from a request's head to its answer; `head`: what both ask of the head;
+//!   `cors`: web pages.
 //! - `body`: bodies, bounded in size and time; `in_flight`: the budget that all of them share.
 //! - `intake`: decoding, the sink, and counting.
 //! - `status`: errors as OTLP answers, the only place that knows both; `rpc`, `answer`: those answers as bytes.
@@ -17,6 +18,7 @@ mod answer;
 mod body;
 mod books;
 mod connection;
+pub(crate) mod cors;
 mod frames;
 mod grpc;
 mod head;

@@ -203,6 +203,16 @@ impl Call {
         client: &Client<HttpConnector, Full<Bytes>>,
         address: std::net::SocketAddr,
     ) -> Result<Reply, hyper_util::client::legacy::Error> {
+        Ok(read(client.request(self.request(address)).await?).await)
+    }
+
+    /// The head of an answer over HTTP that is none of OTLP.
+    pub async fn send_for_head(self, server: &Server) -> http::response::Parts {
+        let client = client(self.version);
+        client.request(self.request(server.http)).await.unwrap().into_parts().0
+    }
+
+    fn request(self, address: std::net::SocketAddr) -> Request<Full<Bytes>> {
         let uri: Uri = format!("http://{address}{}", self.path).parse().unwrap();
         let mut request = Request::new(Full::new(Bytes::from(self.body)));
         *request.method_mut() = self.method;
@@ -211,7 +221,7 @@ impl Call {
         for (name, value) in self.headers {
             request.headers_mut().append(name, value.parse().unwrap());
         }
-        Ok(read(client.request(request).await?).await)
+        request
     }
 }
 
