@@ -146,9 +146,7 @@ impl Server {
     }
 
     pub async fn wait_for_appends(&self, count: usize) {
-        while self.sink.waiting.load(Ordering::SeqCst) < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        until("appends wait", || self.sink.waiting.load(Ordering::SeqCst) >= count).await;
     }
 
     /// Every span is somewhere once, and what the metrics call stored is in the sink.
