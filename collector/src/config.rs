@@ -148,13 +148,15 @@ pub struct ReceiverConfig {
     pub cors_origins: Vec<String>,
     /// A path before `/v1/traces` that is taken too, as `/otlp`.
     pub path_prefix: String,
-    /// Connections a listener keeps at once; more wait to be accepted.
+    /// Connections a listener keeps at once, if they are at most a quarter of the files that the process may open; more wait
+    /// to be accepted.
     pub max_connections: usize,
-    /// From a connection's or request head's first byte to the head's end, and the time a stalled body gets.
+    /// From a connection's or request head's first byte to the head's end, and the time that a stalled body, or a client that
+    /// does not read its answer, gets.
     pub head_timeout: Duration,
     /// Over the last `head_timeout` a body must have come faster than this.
     pub body_min_bytes_per_second: usize,
-    /// A connection without requests is closed after this.
+    /// A connection without requests is closed after this, or after `head_timeout` while others wait to be accepted.
     pub idle_timeout: Duration,
     /// A connection is asked to end after this, so that clients spread anew.
     pub max_connection_age: Duration,

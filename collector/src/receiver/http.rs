@@ -78,13 +78,21 @@ async fn serve(
     // Nothing was sent, so nothing was compressed either.
     let encoding = if body.is_empty() { Encoding::Identity } else { encoding };
     let accepted = receiver.take(Intake { content_type, encoding, body, reserved, deadline: None }).await?;
-    let (media_type, encode): (_, fn(u64, &str) -> Vec<u8>) = match content_type {
-        ContentType::OtlpJson => (JSON, rpc::response_json),
-        ContentType::OtlpProtobuf => (PROTOBUF, rpc::response_protobuf),
+    let encode: fn(u64, &str) -> Vec<u8> = match content_type {
+        ContentType::OtlpJson => rpc::response_json,
+        ContentType::OtlpProtobuf => rpc::response_protobuf,
     };
-    let mut response = Response::new(AnswerBody::new(fit(&accepted, limits.response_bytes, encode)?));
+    Ok(respond(content_type, fit(&accepted, limits.response_bytes, encode)?))
+}
+
+fn respond(content_type: ContentType, message: Vec<u8>) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::new(message));
+    let media_type = match content_type {
+        ContentType::OtlpJson => JSON,
+        ContentType::OtlpProtobuf => PROTOBUF,
+    };
     response.headers_mut().insert(CONTENT_TYPE, media_type);
-    Ok(response)
+    response
 }
 
 fn check_path(receiver: &Receiver, path: &str) -> Result<()> {
@@ -139,14 +147,14 @@ fn answer_encoding(headers: &HeaderMap) -> ContentType {
 pub fn refuse(receiver: &Receiver, error: &Error, answers_in: ContentType, is_head: bool) -> Response<AnswerBody> {
     let refusal = Refusal::from(error);
     receiver.count_refusal(error, &refusal);
-    let (media_type, status) = match answers_in {
-        ContentType::OtlpJson => (JSON, rpc::status_json(&refusal)),
-        ContentType::OtlpProtobuf => (PROTOBUF, rpc::status_protobuf(&refusal)),
+    let status = match answers_in {
+        _ if is_head => Vec::new(),
+        ContentType::OtlpJson => rpc::status_json(&refusal),
+        ContentType::OtlpProtobuf => rpc::status_protobuf(&refusal),
     };
-    let mut response = Response::new(AnswerBody::new(if is_head { Vec::new() } else { status }));
+    let mut response = respond(answers_in, status);
     *response.status_mut() = refusal.http_status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, media_type);
     if let Some(seconds) = refusal.retry_seconds {
         headers.insert(RETRY_AFTER, seconds.into());
     }

@@ -177,7 +177,7 @@ async fn hostile(server: &Server) -> Vec<TcpStream> {
 #[test]
 fn bad_clients_by_the_thousand_cost_honest_ones_nothing() {
     alone("receiver::tests::crowds::bad_clients_by_the_thousand_cost_honest_ones_nothing", || async {
-        let server = Server::with(|config| config.receiver.head_timeout = Duration::from_secs(2)).await;
+        let server = Server::with(|config| config.receiver.head_timeout = Duration::from_secs(1)).await;
         honest(&server, Way::Json, true, 0, &AtomicBool::new(true)).await;
         let bytes_before = resident_bytes();
         let idle = idle(&server).await;

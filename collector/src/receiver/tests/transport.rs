@@ -109,6 +109,10 @@ async fn otlp_109_other_methods_are_refused_with_the_allowed_one() {
         assert_eq!((reply.status, &reply.headers["allow"]), (405, &"POST".parse().unwrap()), "{method}");
         assert!(reply.message.contains(method.as_str()));
     }
+    let mut call = Call::new(Way::Protobuf, b"");
+    call.method = Method::HEAD;
+    let head = call.send_for_head(&server).await;
+    assert_eq!((head.status.as_u16(), &head.headers["allow"]), (405, &"POST".parse().unwrap()));
 }
 
 #[tokio::test]
