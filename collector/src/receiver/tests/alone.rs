@@ -23,6 +23,10 @@ pub fn alone<F: Future<Output = ()>>(name: &str, body: impl FnOnce() -> F) {
     print!("{said}");
 }
 
+pub fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
 /// How many files this process may open from here on.
 pub fn limit_open_files(count: u64) {
     let maximum = getrlimit(Resource::Nofile).maximum;

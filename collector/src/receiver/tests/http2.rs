@@ -15,6 +15,7 @@ pub const PING: u8 = 6;
 pub const GO_AWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
 pub const CONTINUATION: u8 = 9;
+pub const ACK: u8 = 1;
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
 
@@ -69,8 +70,16 @@ impl Http2 {
         matches!(timeout(Duration::from_secs(5), self.0.write_all(bytes)).await, Ok(Ok(())))
     }
 
-    /// The next frame; `None` at the connection's end.
+    /// The next frame, and what a PING of the server's wants; `None` at the connection's end.
     pub async fn next(&mut self) -> Option<Frame> {
+        let next = self.read().await?;
+        if next.kind == PING && next.flags & ACK == 0 {
+            self.send(&frame(PING, ACK, 0, &next.payload)).await;
+        }
+        Some(next)
+    }
+
+    async fn read(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).await.ok()?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
