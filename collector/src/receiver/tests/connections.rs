@@ -187,18 +187,6 @@ async fn otlp_1408_other_protocols_are_closed_and_counted() {
 }
 
 #[tokio::test]
-async fn idle_connections_are_bounded_and_honest_clients_served() {
-    let server = Server::with(|config| config.receiver.idle_timeout = Duration::from_secs(60)).await;
-    let mut idle = Vec::new();
-    for number in 0..400 {
-        let address = if number % 2 == 0 { server.grpc } else { server.http };
-        idle.push(TcpStream::connect(address).await.unwrap());
-    }
-    serves(&server).await;
-    drop(idle);
-}
-
-#[tokio::test]
 async fn otlp_1402_an_old_connection_is_ended_and_no_answer_lost() {
     let server = Server::with(|config| config.receiver.max_connection_age = Duration::from_millis(100)).await;
     for way in super::client::WAYS {
