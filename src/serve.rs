@@ -70,6 +70,7 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
                 grpc_address,
                 http_address: otlp_http_address,
                 host_names: config.server.host_names.clone(),
+                cors_origins: config.server.cors_origins.clone(),
                 ..Default::default()
             },
         },

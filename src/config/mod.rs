@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::{Address, ServerArgs};
 
-/// One decision may gather everything pending into one batch, whose columns end at 2 GiB.
+/// One flush may hold all of them, and numbers their texts with 32 bits.
 const MAX_SPANS_BYTES: usize = 1_536 << 20;
 
 /// The whole of it. Every key has a default.
@@ -49,6 +49,8 @@ pub struct Server {
     pub allow_remote: bool,
     /// Further names under which this server is reached.
     pub host_names: Vec<String>,
+    /// Origins of web pages that may send spans over HTTP.
+    pub cors_origins: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +135,7 @@ impl Default for Config {
                 sampling_grpc: local(5779),
                 allow_remote: false,
                 host_names: Vec::new(),
+                cors_origins: Vec::new(),
             },
             wal: Wal {
                 durability: Durability::Fsync,
@@ -221,7 +224,7 @@ impl Config {
         }
         if self.memory.spans_bytes > MAX_SPANS_BYTES {
             bail!(
-                "memory.spans_bytes is {}, but must be at most {MAX_SPANS_BYTES}: offsets inside a column have 32 bits",
+                "memory.spans_bytes is {}, but must be at most {MAX_SPANS_BYTES}: a segment's texts are counted with 32 bits",
                 self.memory.spans_bytes
             );
         }

@@ -54,16 +54,28 @@ impl MemoryRows {
         }
     }
 
-    /// The columns with these indexes in `Table::schema`, of the rows of `traces` alone if any are named. Makes the
-    /// columns, so call it off the async threads.
-    pub fn columns(&self, columns: &[usize], traces: Option<&HashSet<TraceId>>) -> Result<RecordBatch, ArrowError> {
-        match (self, traces) {
-            (Self::Spans(rows), Some(ids)) => rows.columns(columns, &rows.of_traces(|id| ids.contains(id))),
-            (Self::Spans(rows), None) => rows.columns(columns, &rows.all()),
-            (Self::Columns(batch), _) => batch.project(columns),
+    /// The columns with these indexes in `Table::schema`, of the rows of `traces` alone if any are named, in batches of
+    /// moderate size. Makes the columns, so call it off the async threads.
+    pub fn columns(
+        &self,
+        columns: &[usize],
+        traces: Option<&HashSet<TraceId>>,
+    ) -> Result<Vec<RecordBatch>, ArrowError> {
+        match self {
+            Self::Spans(spans) => {
+                let rows = match traces {
+                    Some(ids) => spans.of_traces(|id| ids.contains(id)),
+                    None => spans.all(),
+                };
+                rows.chunks(BATCH_ROWS).map(|rows| spans.columns(columns, rows)).collect()
+            }
+            Self::Columns(batch) => Ok(vec![batch.project(columns)?]),
         }
     }
 }
+
+/// Rows of a batch: as many as query engines like, and few enough for offsets of 32 bits.
+const BATCH_ROWS: usize = 8_192;
 
 /// A live Parquet file and what is known of it without opening it.
 #[derive(Debug, Clone, PartialEq)]

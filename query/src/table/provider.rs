@@ -62,7 +62,7 @@ impl SnapshotTable {
             rows.iter().map(|rows| rows.columns(&wanted, traces.as_ref())).collect::<Result<Vec<_>, _>>()
         });
         let made = made.await.map_err(|failed| DataFusionError::External(Box::new(failed)))??;
-        let batches: Vec<RecordBatch> = made.into_iter().filter(|batch| batch.num_rows() > 0).collect();
+        let batches: Vec<RecordBatch> = made.into_iter().flatten().filter(|batch| batch.num_rows() > 0).collect();
         if batches.is_empty() {
             return Ok(None);
         }
