@@ -13,14 +13,17 @@
 pub mod config;
 mod error;
 pub mod otlp;
+#[cfg(feature = "store")]
 pub mod pipeline;
 pub mod receiver;
+#[cfg(feature = "store")]
 pub mod sampler;
 mod sink;
 
 pub use config::{Config, Limits};
 pub use error::{Error, Result};
 pub use otlp::{Decoded, OtlpDecoder, decode};
+#[cfg(feature = "store")]
 pub use pipeline::Pipeline;
 pub use receiver::{Metrics, Receiver};
 pub use sink::Sink;

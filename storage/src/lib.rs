@@ -12,40 +12,56 @@
 //! Storage knows neither OTLP nor DataFusion: requests are bytes that a decoder handed in at start turns into columns,
 //! and readers get a [`Snapshot`].
 //!
+//! Without the feature `catalog` there are only the model, requests and the WAL: what a fuzzer wants, built in a minute.
+//!
 //! # Invariants
 //!
 //! - An append returns only after its record is durable and its spans are visible.
 //! - Memory changes only by applying durable records in order, and by commits.
 //! - A segment never changes; the Delta log alone says which segments count.
 
+#[cfg(feature = "catalog")]
 pub mod catalog;
 mod clock;
 mod config;
+#[cfg(feature = "catalog")]
 mod decided;
 pub mod derive;
 mod error;
+#[cfg(feature = "catalog")]
 mod flush;
+#[cfg(feature = "catalog")]
 mod lock;
+#[cfg(feature = "catalog")]
 mod memory;
 pub mod model;
+#[cfg(feature = "catalog")]
 mod read_only;
+#[cfg(feature = "catalog")]
 mod recovery;
+#[cfg(feature = "catalog")]
 mod repeats;
 mod request;
 pub mod rows;
 pub mod schema;
+#[cfg(feature = "catalog")]
 mod segment;
 mod snapshot;
+#[cfg(feature = "catalog")]
 mod store;
+#[cfg(feature = "catalog")]
 mod view;
 pub mod wal;
 
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
 pub use error::{Error, Result};
+#[cfg(feature = "catalog")]
 pub use memory::PendingTrace;
+#[cfg(feature = "catalog")]
 pub use read_only::ReadOnlyStore;
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};
 pub use snapshot::{MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
+#[cfg(feature = "catalog")]
 pub use store::{FlushReport, Store, StoreStatus, TableStatus};
 pub use wal::Decision;
