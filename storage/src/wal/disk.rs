@@ -13,6 +13,9 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn open(&self, name: &str) -> io::Result<Box<dyn LogFile>>;
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&self, name: &str) -> io::Result<()>;
+    /// Gives the file a second name, `folder/name`, under which it stays when the first is replaced or removed. Durable
+    /// on return.
+    fn keep_aside(&self, name: &str, folder: &str) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync(&self) -> io::Result<()>;
 }
@@ -30,18 +33,21 @@ pub trait LogFile: Send + std::fmt::Debug {
 #[derive(Debug)]
 pub struct LocalDisk {
     directory: PathBuf,
+    /// For syncs. Kept open: a handle of its own for each would not be told of failures before it was opened.
+    handle: Option<File>,
 }
 
 impl LocalDisk {
     /// The directory, made if it does not exist.
     pub fn open(directory: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&directory)?;
-        Ok(Self { directory })
+        let handle = Some(File::open(&directory)?);
+        Ok(Self { directory, handle })
     }
 
     /// The directory as it is, for reading alone.
     pub fn existing(directory: PathBuf) -> Self {
-        Self { directory }
+        Self { directory, handle: None }
     }
 }
 
@@ -77,8 +83,24 @@ impl Disk for LocalDisk {
         std::fs::remove_file(self.directory.join(name))
     }
 
+    fn keep_aside(&self, name: &str, folder: &str) -> io::Result<()> {
+        let (original, folder) = (self.directory.join(name), self.directory.join(folder));
+        std::fs::create_dir_all(&folder)?;
+        let kept = folder.join(name);
+        std::fs::hard_link(&original, &kept).or_else(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => Err(error),
+            // Some file systems have no second names.
+            _ => std::fs::copy(&original, &kept).and_then(|_| File::open(&kept)?.sync_all()),
+        })?;
+        File::open(&folder)?.sync_all()?;
+        self.sync()
+    }
+
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.directory)?.sync_all()
+        match &self.handle {
+            Some(directory) => directory.sync_all(),
+            None => Err(io::Error::new(io::ErrorKind::Unsupported, "the directory was opened for reading alone")),
+        }
     }
 }
 

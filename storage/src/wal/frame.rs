@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::record::Record;
+use super::record::{CUT, Record};
 
 pub(super) const HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"SPANWAL1";
@@ -13,6 +13,8 @@ const FIXED_BYTES: usize = 25;
 /// Where a frame holds its file's generation.
 const GENERATION_AT: usize = PREFIX_BYTES + 8;
 const LAST_OF_GROUP: u8 = 0x80;
+/// No log gets here, and whoever counts on from below does not overflow.
+pub(super) const LARGEST_NUMBER: u64 = u64::MAX >> 1;
 
 /// What a file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,13 +50,15 @@ impl FileHeader {
         let header = file.get(..HEADER_BYTES)?;
         let valid = header.starts_with(MAGIC) && read_u32(header, 8)? == crc32c::crc32c(&header[16..]);
         valid.then_some(())?;
-        Some(Self {
+        let header = Self {
             generation: read_u64(header, 16)?,
             salt: read_u64(header, 24)?,
             first_lsn: read_u64(header, 32)?,
             first_group: read_u64(header, 40)?,
             synced: *header.get(48)? != 0,
-        })
+        };
+        let numbers = [header.generation, header.first_lsn, header.first_group];
+        numbers.iter().all(|number| *number <= LARGEST_NUMBER).then_some(header)
     }
 
     fn checksum(&self, bytes: &[u8]) -> u32 {
@@ -71,13 +75,28 @@ pub(super) struct Position {
 }
 
 pub(super) fn write_frame(out: &mut Vec<u8>, file: &FileHeader, position: Position, record: &Record) {
+    write_frame_of(out, file, position, record.kind(), |out| record.write(out));
+}
+
+/// Says in the log itself that the records from `position` up to `next_lsn` were cut out.
+pub(super) fn write_cut(out: &mut Vec<u8>, file: &FileHeader, position: Position, next_lsn: u64) {
+    write_frame_of(out, file, position, CUT, |out| out.put_u64_le(next_lsn));
+}
+
+pub(super) fn write_frame_of(
+    out: &mut Vec<u8>,
+    file: &FileHeader,
+    position: Position,
+    kind: u8,
+    write_record: impl FnOnce(&mut Vec<u8>),
+) {
     let start = out.len();
     out.put_u64_le(0);
     out.put_u64_le(position.lsn);
     out.put_u64_le(file.generation);
     out.put_u64_le(position.group);
-    out.put_u8(record.kind() | if position.last_of_group { LAST_OF_GROUP } else { 0 });
-    record.write(out);
+    out.put_u8(kind | if position.last_of_group { LAST_OF_GROUP } else { 0 });
+    write_record(out);
     let body = &out[start + PREFIX_BYTES..];
     // Requests are bounded far below 4 GiB by the receiver.
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
@@ -96,8 +115,21 @@ pub(super) struct Frame {
     pub position: Position,
     pub kind: u8,
     pub record: Bytes,
-    /// Where the next frame begins.
+    /// Where it lies, and where the next one begins.
+    pub start: usize,
     pub end: usize,
+}
+
+impl Frame {
+    /// The LSN that the frame behind this one has; `None` if this is a cut that makes no sense.
+    pub fn next_lsn(&self) -> Option<u64> {
+        let following = self.position.lsn + 1;
+        if self.kind != CUT {
+            return Some(following);
+        }
+        let next = read_u64(&self.record, 0)?;
+        (self.record.len() == 8 && (following..=LARGEST_NUMBER).contains(&next)).then_some(next)
+    }
 }
 
 /// The frame at `offset`, or `None` if none is there.
@@ -113,14 +145,15 @@ pub(super) fn read_frame(file: &Bytes, header: &FileHeader, offset: usize) -> Op
         return None;
     }
     let kind = body[24];
+    let (lsn, group) = (read_u64(&body, 0)?, read_u64(&body, 16)?);
+    if lsn > LARGEST_NUMBER || group > LARGEST_NUMBER {
+        return None;
+    }
     Some(Frame {
-        position: Position {
-            lsn: read_u64(&body, 0)?,
-            group: read_u64(&body, 16)?,
-            last_of_group: kind & LAST_OF_GROUP != 0,
-        },
+        position: Position { lsn, group, last_of_group: kind & LAST_OF_GROUP != 0 },
         kind: kind & !LAST_OF_GROUP,
         record: body.slice(FIXED_BYTES..),
+        start: offset,
         end,
     })
 }
@@ -137,20 +170,42 @@ pub(super) struct Behind {
 /// Looks for intact frames behind `offset`, where a frame of `group` ought to stand.
 pub(super) fn look_behind(file: &Bytes, header: &FileHeader, offset: usize, group: u64) -> Behind {
     let mut behind = Behind::default();
-    let generation = header.generation.to_le_bytes();
-    // Every frame holds the generation at the same place; searching for it passes over empty space quickly.
-    let from = offset.saturating_add(1 + GENERATION_AT);
-    let Some(rest) = file.get(from..) else { return behind };
-    for found in memchr::memmem::find_iter(rest, &generation) {
-        let at = offset + 1 + found;
-        let Some(frame) = read_frame(file, header, at) else { continue };
+    for frame in frames_behind(file, header, offset) {
         if frame.position.group > group {
-            behind.later_group = Some((at, frame.position));
+            behind.later_group = Some((frame.start, frame.position));
             break;
         }
         behind.same_group |= frame.position.group == group;
     }
     behind
+}
+
+/// Intact frames behind `offset`, wherever they begin.
+pub(super) fn frames_behind(file: &Bytes, header: &FileHeader, offset: usize) -> impl Iterator<Item = Frame> {
+    // Every frame holds the generation at the same place; searching for it passes over empty space quickly.
+    let from = offset.saturating_add(1 + GENERATION_AT);
+    let rest = file.get(from..).unwrap_or_default();
+    let generation = header.generation.to_le_bytes();
+    let places: Vec<usize> = memchr::memmem::find_iter(rest, &generation).map(|found| offset + 1 + found).collect();
+    places.into_iter().filter_map(|at| read_frame(file, header, at))
+}
+
+/// Whether a file whose header does not read held frames of `generation`. The header is durable before the first frame
+/// is written, so then it was whole once.
+pub(super) fn was_written(file: &[u8], generation: u64) -> bool {
+    let generation = generation.to_le_bytes();
+    let is_frame =
+        |at: usize| file.get(at.saturating_add(GENERATION_AT)..).is_some_and(|it| it.starts_with(&generation));
+    is_frame(HEADER_BYTES)
+        // A client's bytes may look like one frame, but hardly like two on end with LSNs on end.
+        || memchr::memmem::find_iter(file, &generation).any(|found| {
+            let Some(at) = found.checked_sub(GENERATION_AT) else { return false };
+            let (Some(length), Some(lsn)) = (read_u32(file, at), read_u64(file, at + PREFIX_BYTES)) else { return false };
+            let next = (at + PREFIX_BYTES).saturating_add(length as usize);
+            length as usize >= FIXED_BYTES
+                && is_frame(next)
+                && read_u64(file, next.saturating_add(PREFIX_BYTES)) == lsn.checked_add(1)
+        })
 }
 
 fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {

@@ -4,7 +4,9 @@
 //! - `frame`: how records lie in a file, and how damage is told from a torn end.
 //! - `disk`: the files themselves, a seam so that tests can lose what was not synced.
 //! - `writer`: one thread, one sync a group of appends.
+//! - `status`: sizes, and how long syncs take.
 //! - `replay`: reads the log back in order.
+//! - `salvage`: what is whole in a damaged log; `cut`: the log without the damage.
 //!
 //! # Format
 //!
@@ -14,7 +16,8 @@
 //! `u64` first LSN, `u64` first group, `u8` whether groups are synced, zeros.
 //!
 //! A frame: `u32` length of all that follows the checksum, `u32` crc32c of the same bytes seeded with the file's salt,
-//! `u64` LSN, `u64` generation, `u64` group, `u8` record type (high bit: last of its group), then the record.
+//! `u64` LSN, `u64` generation, `u64` group, `u8` record type (high bit: last of its group), then the record. Type 4 is
+//! no record: its `u64` is the LSN that comes next, since what stood before it was damaged and cut out.
 //!
 //! # Invariants
 //!
@@ -22,16 +25,22 @@
 //! - Files are recycled. An old frame in a recycled file has another generation and another salt, and reads as the end.
 //! - The first failed write or sync ends the writer: nothing after it is acknowledged.
 
+mod cut;
 mod disk;
 mod frame;
 mod record;
 mod replay;
+mod salvage;
+mod status;
 mod writer;
 
+pub use cut::cut;
 pub use disk::{Disk, LocalDisk, LogFile};
 pub use record::{Decision, Record};
 pub use replay::{ReplayReport, replay};
-pub use writer::{Durability, Durable, Lsn, WalConfig, WalHandle, WalStatus, start};
+pub use salvage::{Found, Hole, salvage};
+pub use status::{BUCKETS, WalStatus};
+pub use writer::{Durability, Durable, Lsn, WalConfig, WalHandle, start};
 
 #[cfg(test)]
 mod tests;

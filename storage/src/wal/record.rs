@@ -31,6 +31,8 @@ pub enum Record {
 pub(super) const REQUEST: u8 = 1;
 pub(super) const DECISIONS: u8 = 2;
 pub(super) const SEAL: u8 = 3;
+/// A frame that stands for records that were cut out. Replay alone reads it, so it is no [`Record`].
+pub(super) const CUT: u8 = 4;
 
 /// The bytes are whole, by their checksum, yet they are no record that this version knows.
 #[derive(Debug, thiserror::Error)]

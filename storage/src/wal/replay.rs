@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::disk::Disk;
-use super::frame::{FileHeader, HEADER_BYTES, look_behind, read_frame};
-use super::record::Record;
+use super::frame::{FileHeader, HEADER_BYTES, look_behind, read_frame, was_written};
+use super::record::{CUT, Record};
 use super::writer::{Lsn, generation_of};
 use crate::{Error, Result};
 
@@ -26,14 +26,7 @@ pub struct ReplayReport {
 /// frame on. A bad frame before a later group, a missing file, or a gap between LSNs is [`Error::Damaged`].
 pub fn replay(disk: &dyn Disk, mut apply: impl FnMut(Lsn, Record) -> Result<()>) -> Result<ReplayReport> {
     let read_error = |what: String| move |source: std::io::Error| Error::Read { what, source: Box::new(source) };
-    let mut names: Vec<(u64, String)> = disk
-        .list()
-        .map_err(read_error("the WAL directory".to_owned()))?
-        .into_iter()
-        .filter_map(|name| Some((generation_of(&name)?, name)))
-        .collect();
-    names.sort_unstable();
-
+    let names = log_files(disk)?;
     let mut report = ReplayReport { next_lsn: 1, next_group: 1, ..ReplayReport::default() };
     let mut cut: Option<String> = None;
     for (index, (generation, name)) in names.iter().enumerate() {
@@ -42,11 +35,11 @@ pub fn replay(disk: &dyn Disk, mut apply: impl FnMut(Lsn, Record) -> Result<()>)
         let damaged = |detail: String| Error::Damaged { what: format!("WAL file {name}"), detail };
         let Some(header) = FileHeader::read(&file).filter(|header| header.generation == *generation) else {
             // The newest file may have been lost in the making; nothing in it was ever acknowledged.
-            if index + 1 == names.len() {
+            if index + 1 == names.len() && !was_written(&file, *generation) {
                 report.torn_bytes += file.len() as u64;
                 continue;
             }
-            return Err(damaged("its header is not whole, and later files follow".to_owned()));
+            return Err(damaged("its header is not whole, and records follow".to_owned()));
         };
         if index == 0 {
             report.next_lsn = header.first_lsn;
@@ -70,11 +63,15 @@ pub fn replay(disk: &dyn Disk, mut apply: impl FnMut(Lsn, Record) -> Result<()>)
                     position.lsn, report.next_lsn
                 )));
             }
-            let record = Record::read(frame.kind, frame.record)
-                .map_err(|error| damaged(format!("at offset {offset}, lsn {}: {error}", position.lsn)))?;
-            apply(Lsn(position.lsn), record)?;
-            report.records += 1;
-            report.next_lsn = position.lsn + 1;
+            report.next_lsn = frame
+                .next_lsn()
+                .ok_or_else(|| damaged(format!("at offset {offset}, lsn {}: a cut without sense", position.lsn)))?;
+            if frame.kind != CUT {
+                let record = Record::read(frame.kind, frame.record)
+                    .map_err(|error| damaged(format!("at offset {offset}, lsn {}: {error}", position.lsn)))?;
+                apply(Lsn(position.lsn), record)?;
+                report.records += 1;
+            }
             next_group = position.group + 1;
             last_of_group = position.last_of_group;
             offset = frame.end;
@@ -96,4 +93,14 @@ pub fn replay(disk: &dyn Disk, mut apply: impl FnMut(Lsn, Record) -> Result<()>)
         cut = Some(format!("WAL file {name} at offset {offset}"));
     }
     Ok(report)
+}
+
+/// The log's files with their generations, oldest first.
+pub(super) fn log_files(disk: &dyn Disk) -> Result<Vec<(u64, String)>> {
+    let listed =
+        disk.list().map_err(|source| Error::Read { what: "the WAL directory".to_owned(), source: Box::new(source) })?;
+    let mut names: Vec<(u64, String)> =
+        listed.into_iter().filter_map(|name| Some((generation_of(&name)?, name))).collect();
+    names.sort_unstable();
+    Ok(names)
 }

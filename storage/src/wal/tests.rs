@@ -1,5 +1,7 @@
 //! The log on a disk that forgets whatever was not synced.
 
+mod damage;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, mpsc};
@@ -89,6 +91,12 @@ impl Disk for Shared {
     }
     fn remove(&self, name: &str) -> io::Result<()> {
         self.0.cached.lock().unwrap().remove(name);
+        Ok(())
+    }
+    fn keep_aside(&self, name: &str, folder: &str) -> io::Result<()> {
+        let mut files = self.0.cached.lock().unwrap();
+        let contents = files.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
+        files.insert(format!("{folder}/{name}"), contents);
         Ok(())
     }
     fn sync(&self) -> io::Result<()> {

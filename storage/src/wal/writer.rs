@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::disk::{Disk, LogFile};
-use super::frame::{FileHeader, HEADER_BYTES, Position, frame_size_hint, write_frame};
+use super::frame::{FileHeader, HEADER_BYTES, LARGEST_NUMBER, Position, frame_size_hint, write_frame};
 use super::record::Record;
 use super::replay::ReplayReport;
+use super::status::{Histogram, WalStatus};
 use crate::{Error, Result};
 
 /// Log sequence number: the place of a record in the log.
@@ -58,16 +58,6 @@ pub struct Durable<T> {
     pub payload: T,
 }
 
-/// The log's size now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WalStatus {
-    pub bytes: u64,
-    pub files: u64,
-    pub queued_bytes: u64,
-    pub syncs: u64,
-    pub sync_nanos: u64,
-}
-
 struct Queue<T> {
     entries: VecDeque<(Record, T)>,
     bytes: usize,
@@ -84,8 +74,11 @@ struct Shared<T> {
     released: AtomicU64,
     bytes: AtomicU64,
     files: AtomicU64,
-    syncs: AtomicU64,
-    sync_nanos: AtomicU64,
+    /// Nanoseconds a sync.
+    syncs: Histogram,
+    /// Records a group.
+    groups: Histogram,
+    group_bytes: AtomicU64,
 }
 
 impl<T> Shared<T> {
@@ -140,12 +133,24 @@ impl<T> WalHandle<T> {
 
     pub fn status(&self) -> WalStatus {
         let shared = &self.shared;
+        let (queued_records, queued_bytes) = {
+            let queue = shared.lock();
+            (queue.entries.len() as u64, queue.bytes as u64)
+        };
+        let (sync_buckets, syncs, sync_nanos) = shared.syncs.read();
+        let (group_buckets, groups, group_records) = shared.groups.read();
         WalStatus {
             bytes: shared.bytes.load(Ordering::Relaxed),
             files: shared.files.load(Ordering::Relaxed),
-            queued_bytes: shared.lock().bytes as u64,
-            syncs: shared.syncs.load(Ordering::Relaxed),
-            sync_nanos: shared.sync_nanos.load(Ordering::Relaxed),
+            queued_records,
+            queued_bytes,
+            syncs,
+            sync_nanos,
+            sync_buckets,
+            groups,
+            group_records,
+            group_bytes: shared.group_bytes.load(Ordering::Relaxed),
+            group_buckets,
         }
     }
 }
@@ -171,8 +176,9 @@ pub fn start<T: Send + 'static>(
         released: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
         files: AtomicU64::new(0),
-        syncs: AtomicU64::new(0),
-        sync_nanos: AtomicU64::new(0),
+        syncs: Histogram::default(),
+        groups: Histogram::default(),
+        group_bytes: AtomicU64::new(0),
     });
     let mut writer = Writer::open(disk, config, replayed).map_err(write_error)?;
     writer.publish(&shared);
@@ -331,9 +337,10 @@ impl Writer {
             let start = std::time::Instant::now();
             self.current.file.sync()?;
             let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            shared.syncs.fetch_add(1, Ordering::Relaxed);
-            shared.sync_nanos.fetch_add(nanos, Ordering::Relaxed);
+            shared.syncs.add(nanos, &WalStatus::sync_bounds_nanos());
         }
+        shared.groups.add(count as u64, &WalStatus::group_bounds_records());
+        shared.group_bytes.fetch_add(self.scratch.len() as u64, Ordering::Relaxed);
         // A burst must not pin its memory for ever.
         if self.scratch.capacity() > 2 * self.config.group_bytes {
             self.scratch = Vec::new();
@@ -417,16 +424,11 @@ fn new_file(disk: &dyn Disk, spares: &mut Vec<String>, header: FileHeader, size_
 
 const SPARE: &str = "spare-";
 
-fn file_name(generation: u64) -> String {
+pub(super) fn file_name(generation: u64) -> String {
     format!("{generation:020}.log")
 }
 
 pub(super) fn generation_of(name: &str) -> Option<u64> {
-    name.strip_suffix(".log").filter(|digits| digits.len() == 20)?.parse().ok()
-}
-
-impl WalStatus {
-    pub fn mean_sync(&self) -> Duration {
-        Duration::from_nanos(self.sync_nanos.checked_div(self.syncs).unwrap_or(0))
-    }
+    let generation = name.strip_suffix(".log").filter(|digits| digits.len() == 20)?.parse().ok()?;
+    (generation <= LARGEST_NUMBER).then_some(generation)
 }

@@ -1,0 +1,222 @@
+//! Damaged logs: what is whole is told from what is not, and cutting the rest out leaves a log that goes on.
+
+use std::ops::Range;
+
+use super::*;
+use crate::wal::frame::{FileHeader, HEADER_BYTES, read_frame};
+
+const KEPT: &str = "damaged-1";
+
+/// Where each request lies: its number, its file, and its bytes there.
+type Frames = Vec<(u64, String, Range<usize>)>;
+
+fn frames(disk: &ForgetfulDisk) -> Frames {
+    let mut found = Frames::new();
+    for name in disk.names() {
+        let bytes = Bytes::from(disk.cached.lock().unwrap()[&name].lock().unwrap().cached.clone());
+        let Some(header) = FileHeader::read(&bytes) else { continue };
+        let mut offset = HEADER_BYTES;
+        while let Some(frame) = read_frame(&bytes, &header, offset) {
+            found.push((frame.position.lsn, name.clone(), frame.start..frame.end));
+            offset = frame.end;
+        }
+    }
+    found
+}
+
+/// A log of requests whose numbers are their LSNs; those of one of `groups` are appended together.
+fn log(groups: &[Vec<usize>]) -> Arc<ForgetfulDisk> {
+    let disk = Arc::new(ForgetfulDisk::default());
+    let wal = run(&disk, small_files());
+    let mut number = 0;
+    for group in groups {
+        let mut waiting = group.len();
+        for size in group {
+            number += 1;
+            wal.handle.append(request(number, *size), number).unwrap();
+        }
+        while waiting > 0 {
+            waiting -= wal.acked.recv().unwrap().unwrap().len();
+        }
+    }
+    drop(wal);
+    disk
+}
+
+fn salvaged(disk: &Arc<ForgetfulDisk>) -> (Vec<u64>, Vec<Hole>) {
+    let (mut numbers, mut holes) = (Vec::new(), Vec::new());
+    salvage(&Shared(Arc::clone(disk)), &|_| Ok(()), |found| match found {
+        Found::Record(lsn, _) => numbers.push(lsn.0),
+        Found::Hole(hole) => holes.push(hole),
+    })
+    .unwrap();
+    (numbers, holes)
+}
+
+fn cut_out(disk: &Arc<ForgetfulDisk>) -> Vec<String> {
+    cut(&Shared(Arc::clone(disk)), &|_| Ok(()), KEPT, |_| Vec::new()).unwrap()
+}
+
+fn spoil(disk: &ForgetfulDisk, name: &str, at: Range<usize>) {
+    disk.edit(name, |bytes| {
+        let end = at.end.min(bytes.len());
+        bytes[at.start.min(end)..end].iter_mut().for_each(|byte| *byte ^= 0x5A);
+    });
+}
+
+#[track_caller]
+fn check_cut(disk: &Arc<ForgetfulDisk>, expected: &[u64]) {
+    assert!(matches!(read(disk), Err(Error::Damaged { .. })));
+    assert_eq!(salvaged(disk).0, expected);
+    let before = disk.cached.lock().unwrap().clone();
+    let renewed = cut_out(disk);
+    assert!(!renewed.is_empty());
+    for name in renewed {
+        let kept = disk.cached.lock().unwrap()[&format!("{KEPT}/{name}")].lock().unwrap().cached.clone();
+        assert_eq!(kept, before[&name].lock().unwrap().cached, "the original of {name}");
+    }
+    let disk = &disk.after_power_cut();
+    assert_eq!(read(disk).unwrap().0, expected);
+    assert_eq!(salvaged(disk).1, []);
+    let wal = run(disk, small_files());
+    wal.append_and_wait(1_000, 100);
+    assert_eq!(read(disk).unwrap().0, [expected, &[1_000]].concat());
+}
+
+#[test]
+fn a_whole_log_has_no_holes_and_neither_has_a_torn_end() {
+    let disk = log(&[vec![100], vec![100, 200], vec![300]]);
+    assert_eq!(salvaged(&disk), (vec![1, 2, 3, 4], vec![]));
+    let (_, name, last) = frames(&disk).pop().unwrap();
+    spoil(&disk, &name, last);
+    assert_eq!(salvaged(&disk), (vec![1, 2, 3], vec![]));
+    assert_eq!(cut_out(&disk), Vec::<String>::new());
+}
+
+#[test]
+fn a_lost_file_is_a_hole_behind_the_file_before_it() {
+    let disk = log(&vec![vec![500]; 30]);
+    let of_files: Vec<String> = disk.names();
+    let frames = frames(&disk);
+    Shared(Arc::clone(&disk)).remove(&of_files[1]).unwrap();
+    let whole: Vec<u64> = frames.iter().filter(|(_, name, _)| *name != of_files[1]).map(|(lsn, ..)| *lsn).collect();
+    let holes = salvaged(&disk).1;
+    assert_eq!((holes.len(), holes[0].records()), (1, Some(30 - whole.len() as u64)));
+    check_cut(&disk, &whole);
+}
+
+#[test]
+fn a_lost_header_costs_its_file_and_the_newest_one_is_not_taken_for_new() {
+    for index in 0..3 {
+        let disk = log(&vec![vec![500]; 20]);
+        let name = disk.names()[index].clone();
+        let whole: Vec<u64> = frames(&disk).iter().filter(|(_, file, _)| *file != name).map(|(lsn, ..)| *lsn).collect();
+        // The first frames go with the header, as they do with a block of a disk.
+        spoil(&disk, &name, 0..600);
+        check_cut(&disk, &whole);
+    }
+}
+
+#[test]
+fn what_is_put_in_a_hole_is_replayed_there() {
+    let disk = log(&vec![vec![100]; 5]);
+    let (_, name, place) = frames(&disk).remove(1);
+    spoil(&disk, &name, place.start..place.start + 200);
+    cut(&Shared(Arc::clone(&disk)), &|_| Ok(()), KEPT, |_| vec![Record::Seal { epoch: 7 }]).unwrap();
+    let mut order = Vec::new();
+    replay(&Shared(Arc::clone(&disk)), |lsn, record| {
+        order.push((lsn.0, matches!(record, Record::Seal { epoch: 7 })));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(order, [(1, false), (2, true), (4, false), (5, false)]);
+    let error = {
+        let (_, name, place) = frames(&disk).remove(0);
+        spoil(&disk, &name, place);
+        cut(&Shared(Arc::clone(&disk)), &|_| Ok(()), KEPT, |_| vec![Record::Seal { epoch: 7 }; 2]).unwrap_err()
+    };
+    assert!(error.to_string().contains("more must be put there"), "{error}");
+}
+
+#[test]
+fn a_record_that_is_refused_is_a_hole_of_its_own() {
+    let disk = log(&vec![vec![100]; 3]);
+    let check = |record: &Record| match record {
+        Record::Request(request) if request.arrival.0 == 2 => Err("it does not decode".to_owned()),
+        _ => Ok(()),
+    };
+    let mut holes = Vec::new();
+    salvage(&Shared(Arc::clone(&disk)), &check, |found| {
+        if let Found::Hole(hole) = found {
+            holes.push(hole.to_string());
+        }
+    })
+    .unwrap();
+    assert!(holes.len() == 1 && holes[0].contains("it does not decode; missing: lsn 2 to 2"), "{holes:?}");
+    cut(&Shared(Arc::clone(&disk)), &check, KEPT, |_| Vec::new()).unwrap();
+    assert_eq!(read(&disk).unwrap().0, [1, 3]);
+}
+
+#[test]
+fn records_of_a_later_version_are_refused_and_not_cut() {
+    let disk = log(&vec![vec![100]; 2]);
+    let (_, name, place) = frames(&disk).remove(0);
+    disk.edit(&name, |bytes| {
+        let header = FileHeader::read(bytes).unwrap();
+        let mut frame = Vec::new();
+        let position = frame::Position { lsn: 1, group: 1, last_of_group: true };
+        frame::write_frame_of(&mut frame, &header, position, 99, |out| out.resize(out.len() + 130, 0));
+        bytes[place].copy_from_slice(&frame);
+    });
+    let error = cut(&Shared(Arc::clone(&disk)), &|_| Ok(()), KEPT, |_| Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("of a later version"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Any stretches of bytes are spoiled: replay takes the log or refuses it, and after cutting it reads exactly the
+    /// records outside of the damage.
+    #[test]
+    fn cutting_leaves_exactly_the_records_outside_of_the_damage(
+        groups in proptest::collection::vec(proptest::collection::vec(8usize..700, 1..4), 3..30),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), 0usize..4096, 1usize..900), 1..3),
+    ) {
+        let disk = log(&groups);
+        let (names, frames) = (disk.names(), frames(&disk));
+        let mut whole: Vec<u64> = (1..=frames.len() as u64).collect();
+        let mut spoiled: std::collections::BTreeMap<(&String, usize), u8> = Default::default();
+        for (file, at, length) in &damage {
+            let name = file.get(&names);
+            for byte in *at..at + length {
+                *spoiled.entry((name, byte)).or_default() ^= 0x5A;
+            }
+        }
+        spoiled.retain(|_, change| *change != 0);
+        for ((name, at), change) in &spoiled {
+            disk.edit(name, |bytes| if let Some(byte) = bytes.get_mut(*at) { *byte ^= change });
+        }
+        let is_hit = |name: &String, range: Range<usize>| spoiled.range((name, range.start)..(name, range.end)).next().is_some();
+        let has_header = |name: &String| !is_hit(name, 0..HEADER_BYTES);
+        whole.retain(|lsn| {
+            let (_, name, place) = &frames[*lsn as usize - 1];
+            has_header(name) && !is_hit(name, place.clone())
+        });
+        match read(&disk) {
+            // Nothing is damaged, or the last group alone.
+            Ok((numbers, _)) => {
+                prop_assert_eq!(salvaged(&disk), (numbers.clone(), vec![]));
+                prop_assert!(whole.starts_with(&numbers));
+            }
+            Err(Error::Damaged { .. }) => {
+                // Behind the last whole group the log may end torn.
+                let found = salvaged(&disk).0;
+                prop_assert!(whole.starts_with(&found), "{:?} {:?}", whole, found);
+                let last_group = groups.last().map_or(0, Vec::len);
+                prop_assert!(whole.len() - found.len() <= last_group, "{:?} {:?}", whole, found);
+                check_cut(&disk, &found);
+            }
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+}
