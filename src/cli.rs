@@ -28,6 +28,8 @@ pub enum Command {
     Flush(FlushArgs),
     /// Run a query and print its rows
     Sql(SqlArgs),
+    /// Name damage in a data directory's write-ahead log, and cut it out after asking
+    Repair(RepairArgs),
     /// Work with configuration files
     Config {
         #[command(subcommand)]
@@ -109,6 +111,19 @@ pub struct SqlArgs {
     /// Rows at most
     #[arg(long, value_name = "ROWS")]
     pub limit: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct RepairArgs {
+    /// Data directory; no server may run on it
+    #[arg(long, value_name = "DIR", default_value = crate::serve::DEFAULT_DATA)]
+    pub data: PathBuf,
+    /// Only name what is damaged; exit with 1 if anything is
+    #[arg(long, conflicts_with = "yes")]
+    pub check: bool,
+    /// Cut without asking
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

@@ -4,6 +4,7 @@
 //! - `config`: settings from file, environment and flags.
 //! - `serve`: everything in one process; `listeners`, `control`, `metrics` are its parts.
 //! - `import`, `flush`, `sql`: commands that talk to a server, or to a directory without one; `client` asks the server.
+//! - `repair`: a damaged directory.
 
 mod cli;
 mod client;
@@ -13,6 +14,7 @@ mod flush;
 mod import;
 mod listeners;
 mod metrics;
+mod repair;
 mod serve;
 mod sql;
 mod telemetry;
@@ -43,18 +45,24 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(arguments) => {
             telemetry::start()?;
-            done(block_on(serve::run(config::load(&arguments, serve::DEFAULT_DATA)?, None)))
+            serve(config::load(&arguments, serve::DEFAULT_DATA)?, None)
         }
         Command::Demo(arguments) => {
             telemetry::start()?;
             let shop = serve::Shop { seed: arguments.seed, visits_per_second: arguments.visits_per_second };
-            done(block_on(serve::run(config::load(&arguments.server, serve::DEMO_DATA)?, Some(shop))))
+            serve(config::load(&arguments.server, serve::DEMO_DATA)?, Some(shop))
         }
         Command::Import(arguments) => done(block_on(import::run(arguments))),
         Command::Flush(arguments) => done(block_on(flush::run(arguments))),
         Command::Sql(arguments) => done(block_on(sql::run(arguments))),
+        Command::Repair(arguments) => block_on(repair::run(arguments)),
         Command::Config { command: ConfigCommand::Check { file } } => done(config::check(&file)),
     }
+}
+
+fn serve(config: config::Config, shop: Option<serve::Shop>) -> anyhow::Result<ExitCode> {
+    let data = config.server.data.clone();
+    block_on(serve::run(config, shop)).map(|()| ExitCode::SUCCESS).map_err(|error| repair::advised(error, &data))
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

@@ -7,6 +7,7 @@
 //! - `memory`, `decided`: what is not in segments yet, as a fold over the WAL.
 //! - `segment`, `catalog`, `flush`: immutable Parquet files, and the Delta tables that say which are live.
 //! - `snapshot`, `view`: what a query sees.
+//! - `repair`: damage in the WAL, named and cut out.
 //! - `store`, `read_only`, `recovery`, `lock`: a data directory, open for writing or for reading.
 //!
 //! Storage knows neither OTLP nor DataFusion: requests are bytes that a decoder handed in at start turns into columns,
@@ -39,6 +40,8 @@ pub mod model;
 mod read_only;
 #[cfg(feature = "catalog")]
 mod recovery;
+#[cfg(feature = "catalog")]
+pub mod repair;
 #[cfg(feature = "catalog")]
 mod repeats;
 mod request;

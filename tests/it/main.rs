@@ -7,3 +7,4 @@ mod demo;
 mod engines;
 mod exporters;
 mod real_traces;
+mod repair;
