@@ -100,7 +100,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    // No files beside the sources: a finding becomes a test of its own.
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Records are missing in up to three places of a log that reaches back as far as it must. What is whole is in the
     /// tables or in memory afterwards, and nothing is in both.
