@@ -1,7 +1,10 @@
 //! Records in a file: headers, checksums, and where a file ends.
 
+use std::ops::Range;
+
 use bytes::{BufMut, Bytes};
 
+use super::range_sums::RangeSums;
 use super::record::{CUT, Record};
 
 pub(super) const HEADER_BYTES: usize = 64;
@@ -62,7 +65,11 @@ impl FileHeader {
     }
 
     fn checksum(&self, bytes: &[u8]) -> u32 {
-        crc32c::crc32c_append(crc32c::crc32c(&self.salt.to_le_bytes()), bytes)
+        crc32c::crc32c_append(self.seed(), bytes)
+    }
+
+    fn seed(&self) -> u32 {
+        crc32c::crc32c(&self.salt.to_le_bytes())
     }
 }
 
@@ -134,17 +141,27 @@ impl Frame {
 
 /// The frame at `offset`, or `None` if none is there.
 pub(super) fn read_frame(file: &Bytes, header: &FileHeader, offset: usize) -> Option<Frame> {
+    let body = body_at(file, header, offset)?;
+    let checksum = header.checksum(file.get(body.clone())?);
+    whole_frame(file, offset, body, checksum)
+}
+
+/// What the frame at `offset` would cover, by its length and generation.
+fn body_at(file: &[u8], header: &FileHeader, offset: usize) -> Option<Range<usize>> {
     let length = usize::try_from(read_u32(file, offset)?).ok()?;
     let start = offset.checked_add(PREFIX_BYTES)?;
     let end = start.checked_add(length)?;
-    if length < FIXED_BYTES || end > file.len() || read_u64(file, start + 8)? != header.generation {
+    let is_frame = length >= FIXED_BYTES && end <= file.len() && read_u64(file, start + 8)? == header.generation;
+    is_frame.then_some(start..end)
+}
+
+fn whole_frame(file: &Bytes, offset: usize, body: Range<usize>, checksum: u32) -> Option<Frame> {
+    if checksum != read_u32(file, offset + 4)? {
         return None;
     }
-    let body = file.slice(start..end);
-    if header.checksum(&body) != read_u32(file, offset + 4)? {
-        return None;
-    }
-    let kind = body[24];
+    let end = body.end;
+    let body = file.slice(body);
+    let kind = *body.get(FIXED_BYTES - 1)?;
     let (lsn, group) = (read_u64(&body, 0)?, read_u64(&body, 16)?);
     if lsn > LARGEST_NUMBER || group > LARGEST_NUMBER {
         return None;
@@ -187,7 +204,14 @@ pub(super) fn frames_behind(file: &Bytes, header: &FileHeader, offset: usize) ->
     let rest = file.get(from..).unwrap_or_default();
     let generation = header.generation.to_le_bytes();
     let places: Vec<usize> = memchr::memmem::find_iter(rest, &generation).map(|found| offset + 1 + found).collect();
-    places.into_iter().filter_map(|at| read_frame(file, header, at))
+    let sums = std::cell::OnceCell::new();
+    places.into_iter().filter_map(move |at| {
+        let body = body_at(file, header, at)?;
+        // A client may have sent millions of things that look like long frames.
+        let sums = sums.get_or_init(|| RangeSums::new(file));
+        let checksum = sums.of(header.seed(), body.clone())?;
+        whole_frame(file, at, body, checksum)
+    })
 }
 
 /// Whether a file whose header does not read held frames of `generation`. The header is durable before the first frame

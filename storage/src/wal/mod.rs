@@ -1,7 +1,7 @@
 //! The write-ahead log: what was accepted, durable before anyone is told so.
 //!
 //! - `record`: what a record holds, and its bytes.
-//! - `frame`: how records lie in a file, and how damage is told from a torn end.
+//! - `frame`: how records lie in a file, and how damage is told from a torn end; `range_sums`: its checksums.
 //! - `disk`: the files themselves, a seam so that tests can lose what was not synced.
 //! - `writer`: one thread, one sync a group of appends.
 //! - `status`: sizes, and how long syncs take.
@@ -28,6 +28,7 @@
 mod cut;
 mod disk;
 mod frame;
+mod range_sums;
 mod record;
 mod replay;
 mod salvage;
