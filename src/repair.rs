@@ -21,7 +21,7 @@ pub async fn run(arguments: RepairArgs) -> anyhow::Result<ExitCode> {
         println!("no damage: {} records of the write-ahead log are whole", found.records);
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} places are damaged; {} records are whole", found.damage.len(), found.records);
+    println!("damaged places: {}; whole records: {}", found.damage.len(), found.records);
     if arguments.check {
         return Ok(ExitCode::FAILURE);
     }
@@ -29,11 +29,7 @@ pub async fn run(arguments: RepairArgs) -> anyhow::Result<ExitCode> {
         bail!("nothing was changed");
     }
     let repaired = found.cut(SystemClock.now())?;
-    println!(
-        "cut out; {} files were written anew, and the damaged ones are kept in {}",
-        repaired.files.len(),
-        repaired.kept_in.display()
-    );
+    println!("cut out of {}; what was there is kept in {}", repaired.files.join(", "), repaired.kept_in.display());
     Ok(ExitCode::SUCCESS)
 }
 
