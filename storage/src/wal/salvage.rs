@@ -114,7 +114,7 @@ pub(super) fn scan(
     for (index, (generation, name)) in names.into_iter().enumerate() {
         let bytes = load(&name)?;
         let header = headers[index];
-        let limit = headers[index + 1..].iter().flatten().next().map(|header| header.first_lsn);
+        let limit = headers[index + 1..].iter().flatten().map(|header| header.first_lsn).min();
         let scan = FileScan {
             name: &name,
             bytes: &bytes,
@@ -161,19 +161,18 @@ impl FileScan<'_> {
 
     fn pieces(&self, header: &FileHeader, expected: &mut Option<u64>) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
-        let mut next = match *expected {
-            // The file before ended elsewhere, and said so.
-            Some(before) if before <= header.first_lsn => header.first_lsn,
-            Some(before) => before,
-            None => header.first_lsn,
-        };
+        let mut next = header.first_lsn;
+        if let Some(limit) = self.limit.filter(|limit| *limit < next) {
+            pieces.push(Piece::Hole(self.hole(0, Some(limit), Some(limit), "a later file holds earlier records")));
+            next = limit;
+        }
         let mut offset = HEADER_BYTES;
         // The group that a frame at `offset` has at least.
         let mut group = header.first_group;
         loop {
             let here = read_frame(self.bytes, header, offset);
             let is_foreign = here.is_some();
-            if let Some(frame) = here.filter(|frame| frame.position.lsn == next && self.is_within(next)) {
+            if let Some(frame) = here.filter(|frame| self.fits(frame, next)) {
                 let lsn = frame.position.lsn;
                 next = frame.next_lsn().ok_or_else(|| Error::Damaged {
                     what: format!("WAL file {}", self.name),
@@ -208,6 +207,13 @@ impl FileScan<'_> {
 
     fn has_later_group(&self, header: &FileHeader, offset: usize, group: u64) -> bool {
         look_behind(self.bytes, header, offset, group).later_group.is_some()
+    }
+
+    /// Whether the frame is the log's next one: it has that LSN, and neither it nor a cut that it marks reaches into the
+    /// next file.
+    fn fits(&self, frame: &Frame, next: u64) -> bool {
+        let reaches_beyond = self.limit.is_some_and(|limit| frame.next_lsn().is_some_and(|after| after > limit));
+        frame.position.lsn == next && !reaches_beyond
     }
 
     fn is_within(&self, lsn: u64) -> bool {

@@ -95,12 +95,39 @@ fn a_whole_log_has_no_holes_and_neither_has_a_torn_end() {
 
 #[test]
 fn a_torn_end_before_a_file_that_was_never_written_is_no_hole_either() {
-    let disk = log(&[vec![100], vec![100, 100, 100]]);
-    let (_, name, first_of_group) = frames(&disk).remove(1);
-    spoil(&disk, &name, first_of_group);
+    let disk = log(&[vec![100]]);
+    let (_, name, first) = frames(&disk).remove(0);
+    // A group of three, whose first frame never came to the disk.
+    disk.edit(&name, |bytes| {
+        let header = FileHeader::read(bytes).unwrap();
+        let mut group = Vec::new();
+        for lsn in 2..=4 {
+            let position = frame::Position { lsn, group: 2, last_of_group: lsn == 4 };
+            frame::write_frame(&mut group, &header, position, &request(lsn, 100));
+        }
+        bytes[first.end..first.end + group.len()].copy_from_slice(&group);
+        bytes[first.end] ^= 1;
+    });
     Shared(Arc::clone(&disk)).create("00000000000000000009.log", 4096).unwrap();
     assert_eq!(read(&disk).unwrap().0, [1]);
     assert_eq!(salvaged(&disk), (vec![1], vec![]));
+}
+
+#[test]
+fn files_that_contradict_each_other_are_damage_and_the_later_one_holds() {
+    let disk = log(&vec![vec![500]; 12]);
+    let names = disk.names();
+    let second = frames(&disk).iter().find(|(_, name, _)| *name == names[1]).unwrap().0;
+    for first_lsn in [second + 1, second - 1, second - 2] {
+        let disk = disk.after_power_cut();
+        disk.edit(&names[1], |bytes| {
+            let header = FileHeader::read(bytes).unwrap();
+            bytes[..HEADER_BYTES].copy_from_slice(&FileHeader { first_lsn, ..header }.write());
+        });
+        let whole = salvaged(&disk).0;
+        assert!(whole.windows(2).all(|pair| pair[0] < pair[1]), "{whole:?}");
+        check_cut(&disk, &whole);
+    }
 }
 
 #[test]
