@@ -14,7 +14,7 @@ const PREFIX_BYTES: usize = 8;
 /// LSN, generation, group, type.
 const FIXED_BYTES: usize = 25;
 /// Where a frame holds its file's generation.
-const GENERATION_AT: usize = PREFIX_BYTES + 8;
+pub(super) const GENERATION_AT: usize = PREFIX_BYTES + 8;
 const LAST_OF_GROUP: u8 = 0x80;
 /// No log gets here, and whoever counts on from below does not overflow.
 pub(super) const LARGEST_NUMBER: u64 = u64::MAX >> 1;
@@ -141,17 +141,17 @@ impl Frame {
 
 /// The frame at `offset`, or `None` if none is there.
 pub(super) fn read_frame(file: &Bytes, header: &FileHeader, offset: usize) -> Option<Frame> {
-    let body = body_at(file, header, offset)?;
+    let body = body_at(file, header.generation, offset)?;
     let checksum = header.checksum(file.get(body.clone())?);
     whole_frame(file, offset, body, checksum)
 }
 
 /// What the frame at `offset` would cover, by its length and generation.
-fn body_at(file: &[u8], header: &FileHeader, offset: usize) -> Option<Range<usize>> {
+pub(super) fn body_at(file: &[u8], generation: u64, offset: usize) -> Option<Range<usize>> {
     let length = usize::try_from(read_u32(file, offset)?).ok()?;
     let start = offset.checked_add(PREFIX_BYTES)?;
     let end = start.checked_add(length)?;
-    let is_frame = length >= FIXED_BYTES && end <= file.len() && read_u64(file, start + 8)? == header.generation;
+    let is_frame = length >= FIXED_BYTES && end <= file.len() && read_u64(file, start + 8)? == generation;
     is_frame.then_some(start..end)
 }
 
@@ -206,7 +206,7 @@ pub(super) fn frames_behind(file: &Bytes, header: &FileHeader, offset: usize) ->
     let places: Vec<usize> = memchr::memmem::find_iter(rest, &generation).map(|found| offset + 1 + found).collect();
     let sums = std::cell::OnceCell::new();
     places.into_iter().filter_map(move |at| {
-        let body = body_at(file, header, at)?;
+        let body = body_at(file, header.generation, at)?;
         // A client may have sent millions of things that look like long frames.
         let sums = sums.get_or_init(|| RangeSums::new(file));
         let checksum = sums.of(header.seed(), body.clone())?;
@@ -214,25 +214,7 @@ pub(super) fn frames_behind(file: &Bytes, header: &FileHeader, offset: usize) ->
     })
 }
 
-/// Whether a file whose header does not read held frames of `generation`. The header is durable before the first frame
-/// is written, so then it was whole once.
-pub(super) fn was_written(file: &[u8], generation: u64) -> bool {
-    let generation = generation.to_le_bytes();
-    let is_frame =
-        |at: usize| file.get(at.saturating_add(GENERATION_AT)..).is_some_and(|it| it.starts_with(&generation));
-    is_frame(HEADER_BYTES)
-        // A client's bytes may look like one frame, but hardly like two on end with LSNs on end.
-        || memchr::memmem::find_iter(file, &generation).any(|found| {
-            let Some(at) = found.checked_sub(GENERATION_AT) else { return false };
-            let (Some(length), Some(lsn)) = (read_u32(file, at), read_u64(file, at + PREFIX_BYTES)) else { return false };
-            let next = (at + PREFIX_BYTES).saturating_add(length as usize);
-            length as usize >= FIXED_BYTES
-                && is_frame(next)
-                && read_u64(file, next.saturating_add(PREFIX_BYTES)) == lsn.checked_add(1)
-        })
-}
-
-fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 

@@ -6,7 +6,7 @@
 //! - `writer`: one thread, one sync a group of appends.
 //! - `status`: sizes, and how long syncs take.
 //! - `replay`: reads the log back in order.
-//! - `salvage`: what is whole in a damaged log; `cut`: the log without the damage.
+//! - `salvage`: what is whole in a damaged log; `lost_header`: also behind a header that is not; `cut`: the log without the damage.
 //!
 //! # Format
 //!
@@ -28,6 +28,7 @@
 mod cut;
 mod disk;
 mod frame;
+mod lost_header;
 mod range_sums;
 mod record;
 mod replay;

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::disk::Disk;
-use super::frame::{FileHeader, HEADER_BYTES, look_behind, read_frame, was_written};
+use super::frame::{FileHeader, HEADER_BYTES, look_behind, read_frame};
+use super::lost_header::was_written;
 use super::record::{CUT, Record};
 use super::writer::{Lsn, generation_of};
 use crate::{Error, Result};

@@ -6,7 +6,8 @@
 use bytes::Bytes;
 
 use super::disk::Disk;
-use super::frame::{FileHeader, Frame, HEADER_BYTES, frames_behind, look_behind, read_frame, was_written};
+use super::frame::{FileHeader, Frame, HEADER_BYTES, frames_behind, look_behind, read_frame};
+use super::lost_header::{recover, was_written};
 use super::record::{CUT, Record};
 use super::replay::log_files;
 use super::writer::Lsn;
@@ -65,7 +66,7 @@ pub(super) struct ScannedFile {
     pub name: String,
     pub generation: u64,
     pub bytes: Bytes,
-    /// `None` if it does not read.
+    /// `None` if it does not read and cannot be worked out.
     pub header: Option<FileHeader>,
     pub pieces: Vec<Piece>,
 }
@@ -100,8 +101,12 @@ pub(super) fn scan(
     let mut names = log_files(disk)?;
     let load = |name: &str| disk.open(name).and_then(|file| file.read()).map(Bytes::from).map_err(read_error);
     let mut headers = Vec::with_capacity(names.len());
+    let mut recovered = Vec::new();
     for (generation, name) in &names {
-        headers.push(FileHeader::read(&load(name)?).filter(|header| header.generation == *generation));
+        let bytes = load(name)?;
+        let header = FileHeader::read(&bytes).filter(|header| header.generation == *generation);
+        recovered.push(header.is_none());
+        headers.push(header.or_else(|| recover(&bytes, *generation)));
     }
     // As replay has it: the newest file may have been lost in the making, and the one before it is the log's end then.
     if let (Some((generation, name)), Some(None)) = (names.last(), headers.last())
@@ -116,6 +121,7 @@ pub(super) fn scan(
         let header = headers[index];
         let limit = headers[index + 1..].iter().flatten().map(|header| header.first_lsn).min();
         let scan = FileScan {
+            has_header: !recovered[index],
             name: &name,
             bytes: &bytes,
             check,
@@ -145,6 +151,7 @@ fn read(file: &str, frame: &Frame) -> Result<Record> {
 }
 
 struct FileScan<'a> {
+    has_header: bool,
     name: &'a str,
     bytes: &'a Bytes,
     check: &'a dyn Fn(&Record) -> Result<(), String>,
@@ -162,6 +169,15 @@ impl FileScan<'_> {
     fn pieces(&self, header: &FileHeader, expected: &mut Option<u64>) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
         let mut next = header.first_lsn;
+        if !self.has_header {
+            let at = self.limit.map_or(next, |limit| limit.min(next));
+            pieces.push(Piece::Hole(self.hole(
+                0,
+                Some(at),
+                Some(at),
+                "its header does not read, but what follows does",
+            )));
+        }
         if let Some(limit) = self.limit.filter(|limit| *limit < next) {
             pieces.push(Piece::Hole(self.hole(0, Some(limit), Some(limit), "a later file holds earlier records")));
             next = limit;
