@@ -49,6 +49,10 @@ pub fn files(input: &[u8]) -> Vec<(String, Vec<u8>)> {
             if mode >> index & 1 == 0 {
                 forge(&mut bytes, generation);
             }
+            if mode >> (2 + index) & 1 == 1 {
+                // The header is lost, the frames are not.
+                bytes.iter_mut().take(8).for_each(|byte| *byte = 0xEE);
+            }
             (format!("{generation:020}.log"), bytes)
         })
         .collect()
