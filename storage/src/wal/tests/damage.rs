@@ -64,6 +64,16 @@ fn spoil(disk: &ForgetfulDisk, name: &str, at: Range<usize>) {
     });
 }
 
+/// Frames of one group as they would stand in a file with `header`.
+fn group_of(header: &FileHeader, group: u64, lsns: Range<u64>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for lsn in lsns.clone() {
+        let position = frame::Position { lsn, group, last_of_group: lsn + 1 == lsns.end };
+        frame::write_frame(&mut out, header, position, &request(lsn, 100));
+    }
+    out
+}
+
 #[track_caller]
 fn check_cut(disk: &Arc<ForgetfulDisk>, expected: &[u64]) {
     assert!(matches!(read(disk), Err(Error::Damaged { .. })));
@@ -99,12 +109,7 @@ fn a_torn_end_before_a_file_that_was_never_written_is_no_hole_either() {
     let (_, name, first) = frames(&disk).remove(0);
     // A group of three, whose first frame never came to the disk.
     disk.edit(&name, |bytes| {
-        let header = FileHeader::read(bytes).unwrap();
-        let mut group = Vec::new();
-        for lsn in 2..=4 {
-            let position = frame::Position { lsn, group: 2, last_of_group: lsn == 4 };
-            frame::write_frame(&mut group, &header, position, &request(lsn, 100));
-        }
+        let group = group_of(&FileHeader::read(bytes).unwrap(), 2, 2..5);
         bytes[first.end..first.end + group.len()].copy_from_slice(&group);
         bytes[first.end] ^= 1;
     });
@@ -118,16 +123,31 @@ fn files_that_contradict_each_other_are_damage_and_the_later_one_holds() {
     let disk = log(&vec![vec![500]; 12]);
     let names = disk.names();
     let second = frames(&disk).iter().find(|(_, name, _)| *name == names[1]).unwrap().0;
-    for first_lsn in [second + 1, second - 1, second - 2] {
+    for (file, first_lsn) in [(1, second + 1), (1, second - 1), (1, second - 2), (0, 100), (1, 100)] {
         let disk = disk.after_power_cut();
-        disk.edit(&names[1], |bytes| {
+        disk.edit(&names[file], |bytes| {
             let header = FileHeader::read(bytes).unwrap();
             bytes[..HEADER_BYTES].copy_from_slice(&FileHeader { first_lsn, ..header }.write());
         });
         let whole = salvaged(&disk).0;
-        assert!(whole.windows(2).all(|pair| pair[0] < pair[1]), "{whole:?}");
+        assert!(whole.len() > 3 && whole.windows(2).all(|pair| pair[0] < pair[1]), "{whole:?}");
         check_cut(&disk, &whole);
     }
+}
+
+#[test]
+fn a_number_that_no_log_reaches_is_no_frame() {
+    let disk = log(&[vec![100]]);
+    let (_, name, first) = frames(&disk).remove(0);
+    disk.edit(&name, |bytes| {
+        let header = FileHeader::read(bytes).unwrap();
+        let mut frame = Vec::new();
+        let position = frame::Position { lsn: u64::MAX, group: u64::MAX, last_of_group: true };
+        frame::write_frame(&mut frame, &header, position, &Record::Seal { epoch: 1 });
+        bytes[first.end..first.end + frame.len()].copy_from_slice(&frame);
+    });
+    assert_eq!(read(&disk).unwrap().0, [1]);
+    assert_eq!(salvaged(&disk), (vec![1], vec![]));
 }
 
 #[test]
@@ -159,7 +179,26 @@ fn behind_a_lost_header_everything_whole_is_found_and_the_newest_file_is_not_tak
 }
 
 #[test]
-fn a_header_with_one_frame_behind_it_costs_the_file() {
+fn behind_a_lost_header_the_last_group_counts_if_another_stood_before_it() {
+    let disk = log(&[vec![100]]);
+    let (_, name, first) = frames(&disk).remove(0);
+    disk.edit(&name, |bytes| {
+        let group = group_of(&FileHeader::read(bytes).unwrap(), 2, 2..5);
+        bytes[first.end..first.end + group.len()].copy_from_slice(&group);
+    });
+    spoil(&disk, &name, 0..first.end + 10);
+    check_cut(&disk, &[3, 4]);
+}
+
+#[test]
+fn a_header_with_one_frame_behind_it_costs_the_file_and_is_told_once() {
+    let disk = log(&vec![vec![3_900]; 4]);
+    let name = disk.names()[1].clone();
+    spoil(&disk, &name, 0..64);
+    let holes = salvaged(&disk).1;
+    assert!(holes.len() == 1 && holes[0].file == name, "{holes:?}");
+    check_cut(&disk, &[1, 3, 4]);
+
     let disk = log(&[vec![100]]);
     spoil(&disk, &disk.names()[0].clone(), 0..64);
     check_cut(&disk, &[]);
@@ -169,7 +208,11 @@ fn a_header_with_one_frame_behind_it_costs_the_file() {
 fn a_recycled_file_that_never_got_its_header_holds_nothing() {
     let disk = log(&vec![vec![500]; 12]);
     let (names, whole) = (disk.names(), read(&disk).unwrap().0);
-    let old = disk.cached.lock().unwrap()[&names[0]].lock().unwrap().cached.clone();
+    let mut old = disk.cached.lock().unwrap()[&names[0]].lock().unwrap().cached.clone();
+    // What a client sent looks like frames of the file to come.
+    let posed = FileHeader { generation: 9, salt: 5, ..FileHeader::read(&old).unwrap() };
+    let frames = group_of(&posed, 1, 13..20);
+    old[HEADER_BYTES..HEADER_BYTES + frames.len()].copy_from_slice(&frames);
     let newest = "00000000000000000009.log";
     Shared(Arc::clone(&disk)).create(newest, old.len() as u64).unwrap();
     disk.edit(newest, |bytes| bytes.copy_from_slice(&old));
