@@ -36,6 +36,7 @@ fn main() -> Outcome<()> {
         save(&corpus, "inflate", 2 * number + 1, &zstd)?;
         save(&corpus, "wal_replay", number, &log(number, body)?)?;
     }
+    save(&corpus, "inflate", 2 * SEEDS, &empty_frame_that_claims_a_size(64 * 1024))?;
     Ok(())
 }
 
@@ -43,6 +44,33 @@ fn save(corpus: &Path, target: &str, number: usize, bytes: &[u8]) -> Outcome<()>
     let folder = corpus.join(target);
     std::fs::create_dir_all(&folder)?;
     Ok(std::fs::write(folder.join(format!("seed-{number:02}")), bytes)?)
+}
+
+/// zstd: a frame with `content_bytes` of one unknown field, and an empty one that claims 50,000 bytes. Once taken or refused
+/// by how much room there was for them.
+fn empty_frame_that_claims_a_size(content_bytes: u32) -> Vec<u8> {
+    const MAGIC: [u8; 5] = [0x28, 0xB5, 0x2F, 0xFD, 0xA0];
+    const RAW: u32 = 0;
+    const REPEATED: u32 = 1;
+    let block = |is_last: bool, kind: u32, size: u32| {
+        let [a, b, c, _] = (size << 3 | kind << 1 | u32::from(is_last)).to_le_bytes();
+        [a, b, c]
+    };
+    // Field 31, of as many bytes as fit behind its own head of five.
+    let field_bytes = content_bytes - 5;
+    let length = [field_bytes & 0x7F | 0x80, field_bytes >> 7 & 0x7F | 0x80, field_bytes >> 14].map(|byte| byte as u8);
+    let mut body = vec![1];
+    body.extend(MAGIC);
+    body.extend(content_bytes.to_le_bytes());
+    body.extend(block(false, RAW, 5));
+    body.extend([0xFA, 0x01]);
+    body.extend(length);
+    body.extend(block(true, REPEATED, field_bytes));
+    body.push(7);
+    body.extend(MAGIC);
+    body.extend(50_000_u32.to_le_bytes());
+    body.extend(block(true, RAW, 0));
+    body
 }
 
 /// A log as the writer makes it, in the form that `forge::files` takes; of two files now and then.

@@ -120,7 +120,7 @@ fn a_torn_end_before_a_file_that_was_never_written_is_no_hole_either() {
 
 #[test]
 fn files_that_contradict_each_other_are_damage_and_the_later_one_holds() {
-    let disk = log(&vec![vec![500]; 12]);
+    let disk = log(&vec![vec![500]; 20]);
     let names = disk.names();
     let second = frames(&disk).iter().find(|(_, name, _)| *name == names[1]).unwrap().0;
     for (file, first_lsn) in [(1, second + 1), (1, second - 1), (1, second - 2), (0, 100), (1, 100)] {
