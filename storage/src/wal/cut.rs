@@ -11,8 +11,8 @@ const UNFINISHED: &str = "repaired-";
 
 /// Writes the log without its holes and returns the names of the files that are new, whose old bytes are in `folder`.
 ///
-/// Records keep their LSNs. `mend` says what to put in a hole, at most as many records as are missing there. `check` is
-/// that of `salvage`.
+/// Records keep their LSNs. `mend` is asked for every hole, in the order of `salvage`, what to put there: at most as many
+/// records as are missing. `check` is that of `salvage`.
 pub fn cut(
     disk: &dyn Disk,
     check: &dyn Fn(&Record) -> Result<(), String>,
@@ -48,8 +48,13 @@ fn without_holes(
     let first_lsn = match file.pieces.first() {
         Some(Piece::Frame(frame)) => frame.position.lsn,
         Some(Piece::Hole(Hole { first_lsn: Some(lsn), .. })) => *lsn,
-        // The log began here, so it begins with the next file now.
-        _ => return Ok(None),
+        // The log began here, so it begins with the next file now. Nothing can be put in, but whoever counts holes counts
+        // this one.
+        Some(Piece::Hole(hole)) => {
+            mend(hole);
+            return Ok(None);
+        }
+        None => return Ok(None),
     };
     let header = match &file.header {
         Some(header) => FileHeader { first_lsn, ..*header },

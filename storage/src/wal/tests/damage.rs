@@ -242,6 +242,24 @@ fn what_is_put_in_a_hole_is_replayed_there() {
 }
 
 #[test]
+fn every_hole_is_asked_about_in_order_also_the_one_that_the_log_began_with() {
+    let disk = log(&vec![vec![3_900]; 4]);
+    let names = disk.names();
+    spoil(&disk, &names[0], 0..64);
+    let (_, name, place) = frames(&disk).remove(1);
+    spoil(&disk, &name, place);
+    let told = salvaged(&disk).1;
+    assert_eq!((told.len(), told[0].first_lsn), (2, None));
+    let mut asked = Vec::new();
+    cut(&Shared(Arc::clone(&disk)), &|_| Ok(()), KEPT, |hole| {
+        asked.push(hole.clone());
+        Vec::new()
+    })
+    .unwrap();
+    assert_eq!(asked, told);
+}
+
+#[test]
 fn a_record_that_is_refused_is_a_hole_of_its_own() {
     let disk = log(&vec![vec![100]; 3]);
     let check = |record: &Record| match record {
