@@ -1,63 +1,172 @@
 //! `/metrics`: the pipeline's counters in the Prometheus text format.
 
-use std::fmt::Write;
-use std::sync::atomic::Ordering;
+use std::fmt::{Display, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use collector::Metrics;
 use storage::StoreStatus;
+use storage::wal::WalStatus;
 
-/// Name, type, help, value.
-type Sample = (&'static str, &'static str, &'static str, f64);
+/// The page as it is written.
+#[derive(Default)]
+struct Page(String);
 
-pub fn prometheus(metrics: &Metrics, store: &StoreStatus) -> String {
-    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed) as f64;
-    let samples: [Sample; 16] = [
-        ("spanhouse_requests_total", "counter", "Requests answered with success.", count(&metrics.requests)),
-        ("spanhouse_duplicate_requests_total", "counter", "Requests stored before.", count(&metrics.duplicates)),
-        ("spanhouse_refused_requests_total", "counter", "Requests refused.", metrics.refused_requests() as f64),
-        ("spanhouse_spans_total", "counter", "Spans acknowledged.", count(&metrics.spans)),
-        ("spanhouse_rejected_spans_total", "counter", "Spans rejected.", count(&metrics.rejected_spans)),
-        ("spanhouse_body_bytes_total", "counter", "Bytes of acknowledged requests.", count(&metrics.body_bytes)),
-        (
-            "spanhouse_inflated_bytes_total",
-            "counter",
-            "Bytes of acknowledged requests, inflated.",
-            count(&metrics.inflated_bytes),
-        ),
-        ("spanhouse_pending_traces", "gauge", "Traces without a decision.", store.pending_traces as f64),
-        ("spanhouse_pending_spans", "gauge", "Spans without a decision.", store.pending_spans as f64),
-        ("spanhouse_buffer_spans", "gauge", "Decided spans in no segment.", store.buffer_spans as f64),
-        ("spanhouse_memory_bytes", "gauge", "Bytes of spans in memory.", store.memory_bytes as f64),
-        ("spanhouse_wal_bytes", "gauge", "Size of the write-ahead log.", store.wal.bytes as f64),
-        ("spanhouse_wal_files", "gauge", "Files of the write-ahead log.", store.wal.files as f64),
-        ("spanhouse_wal_queue_bytes", "gauge", "Bytes that wait for the log.", store.wal.queued_bytes as f64),
-        ("spanhouse_wal_syncs_total", "counter", "Syncs of the log.", store.wal.syncs as f64),
-        (
-            "spanhouse_wal_sync_seconds_total",
-            "counter",
-            "Time spent in syncs of the log.",
-            store.wal.sync_nanos as f64 / 1e9,
-        ),
-    ];
-    let mut text = String::new();
-    for (name, kind, help, value) in samples {
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
-    for (name, help) in [
-        ("spanhouse_table_rows", "Rows in segments."),
-        ("spanhouse_table_segments", "Live segments."),
-        ("spanhouse_table_bytes", "Bytes of live segments."),
-    ] {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for table in &store.tables {
-            let value = match name {
-                "spanhouse_table_rows" => table.rows,
-                "spanhouse_table_segments" => table.segments as u64,
-                _ => table.bytes,
-            };
-            let _ = writeln!(text, "{name}{{table=\"{}\"}} {value}", table.table.name());
+
+    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "counter", help);
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "gauge", help);
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+
+    /// One sample for each value of `label`.
+    fn labelled<V: Display>(
+        &mut self,
+        (name, kind, help): (&str, &str, &str),
+        label: &str,
+        samples: impl Iterator<Item = (&'static str, V)>,
+    ) {
+        self.family(name, kind, help);
+        for (of, value) in samples {
+            let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
         }
     }
-    text
+
+    /// `counts` are by bucket, the last one without a bound.
+    fn histogram(&mut self, (name, help): (&str, &str), bounds: impl Iterator<Item = f64>, counts: &[u64], sum: f64) {
+        self.family(name, "histogram", help);
+        let mut below = 0;
+        let bounds = bounds.map(|bound| bound.to_string()).chain(["+Inf".to_owned()]);
+        for (bound, count) in bounds.zip(counts) {
+            below += count;
+            let _ = writeln!(self.0, "{name}_bucket{{le=\"{bound}\"}} {below}");
+        }
+        let _ = writeln!(self.0, "{name}_sum {sum}\n{name}_count {below}");
+    }
+}
+
+pub fn prometheus(metrics: &Metrics, store: &StoreStatus) -> String {
+    let mut page = Page::default();
+    receivers(&mut page, metrics);
+    books(&mut page, metrics);
+    memory(&mut page, store);
+    wal(&mut page, &store.wal);
+    tables(&mut page, store);
+    page.0
+}
+
+fn receivers(page: &mut Page, metrics: &Metrics) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    page.counter("spanhouse_requests_total", "Requests answered with success.", count(&metrics.requests));
+    page.counter("spanhouse_duplicate_requests_total", "Requests stored before.", count(&metrics.duplicates));
+    page.labelled(
+        ("spanhouse_refused_requests_total", "counter", "Requests refused, by answer."),
+        "answer",
+        metrics.refused_by_answer().map(|(answer, count)| (answer.name(), count)),
+    );
+    page.counter("spanhouse_spans_total", "Spans acknowledged.", count(&metrics.spans));
+    page.labelled(
+        ("spanhouse_rejected_spans_total", "counter", "Spans rejected, by reason."),
+        "reason",
+        metrics.rejected_by_reason().map(|(reason, count)| (reason.name(), count)),
+    );
+    page.labelled(
+        ("spanhouse_warnings_total", "counter", "Values cut or replaced in accepted spans, by cause."),
+        "cause",
+        metrics.warned_by_cause().map(|(cause, count)| (cause.name(), count)),
+    );
+    page.counter("spanhouse_body_bytes_total", "Bytes of acknowledged requests.", count(&metrics.body_bytes));
+    let inflated = count(&metrics.inflated_bytes);
+    page.counter("spanhouse_inflated_bytes_total", "Bytes of acknowledged requests, inflated.", inflated);
+    page.gauge(
+        "spanhouse_in_flight_bytes",
+        "Bytes of bodies that are being received, decoded or made durable.",
+        metrics.in_flight_bytes(),
+    );
+    page.gauge("spanhouse_open_connections", "Connections of OTLP clients.", metrics.open_connections());
+    page.counter("spanhouse_connections_total", "Connections accepted.", count(&metrics.connections));
+    page.counter(
+        "spanhouse_broken_connections_total",
+        "Connections closed for what came over them.",
+        count(&metrics.broken_connections),
+    );
+    page.counter(
+        "spanhouse_accept_failures_total",
+        "Connections that could not be accepted, as when out of file descriptors.",
+        count(&metrics.accept_failures),
+    );
+}
+
+/// Where every decoded span is.
+fn books(page: &mut Page, metrics: &Metrics) {
+    let books = metrics.books();
+    page.counter("spanhouse_received_spans_total", "Spans decoded: the sum of their places.", books.received);
+    let places = [
+        ("stored", books.stored),
+        ("duplicate", books.duplicate),
+        ("rejected", books.rejected),
+        ("refused", books.refused),
+        ("in_flight", books.in_flight),
+    ];
+    let family = ("spanhouse_span_places", "gauge", "Where decoded spans are, since the start.");
+    page.labelled(family, "place", places.into_iter());
+}
+
+fn memory(page: &mut Page, store: &StoreStatus) {
+    page.gauge("spanhouse_pending_traces", "Traces without a decision.", store.pending_traces);
+    page.gauge("spanhouse_pending_spans", "Spans without a decision.", store.pending_spans);
+    page.gauge("spanhouse_buffer_spans", "Decided spans in no segment.", store.buffer_spans);
+    page.gauge("spanhouse_memory_bytes", "Bytes of spans in memory.", store.memory_bytes);
+}
+
+fn wal(page: &mut Page, wal: &WalStatus) {
+    page.gauge("spanhouse_wal_bytes", "Size of the write-ahead log.", wal.bytes);
+    page.gauge("spanhouse_wal_files", "Files of the write-ahead log.", wal.files);
+    page.gauge("spanhouse_wal_queue_records", "Appends that wait for the log.", wal.queued_records);
+    page.gauge("spanhouse_wal_queue_bytes", "Bytes that wait for the log.", wal.queued_bytes);
+    page.counter("spanhouse_wal_group_bytes_total", "Bytes written to the log.", wal.group_bytes);
+    page.histogram(
+        ("spanhouse_wal_sync_seconds", "How long the log's syncs took."),
+        WalStatus::sync_bounds_nanos().into_iter().map(|nanos| nanos as f64 / 1e9),
+        &wal.sync_buckets,
+        wal.sync_nanos as f64 / 1e9,
+    );
+    page.histogram(
+        ("spanhouse_wal_group_records", "Appends that one sync covered."),
+        WalStatus::group_bounds_records().into_iter().map(|records| records as f64),
+        &wal.group_buckets,
+        wal.group_records as f64,
+    );
+}
+
+fn tables(page: &mut Page, store: &StoreStatus) {
+    let tables = || store.tables.iter();
+    let rows = tables().map(|table| (table.table.name(), table.rows));
+    page.labelled(("spanhouse_table_rows", "gauge", "Rows in segments."), "table", rows);
+    let segments = tables().map(|table| (table.table.name(), table.segments as u64));
+    page.labelled(("spanhouse_table_segments", "gauge", "Live segments."), "table", segments);
+    let bytes = tables().map(|table| (table.table.name(), table.bytes));
+    page.labelled(("spanhouse_table_bytes", "gauge", "Bytes of live segments."), "table", bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_counts_from_below_and_ends_without_a_bound() {
+        let mut page = Page::default();
+        page.histogram(("t", "Time."), [0.25, 0.5].into_iter(), &[3, 0, 2], 1.75);
+        let expected = "# HELP t Time.\n# TYPE t histogram\nt_bucket{le=\"0.25\"} 3\nt_bucket{le=\"0.5\"} 3\n\
+                        t_bucket{le=\"+Inf\"} 5\nt_sum 1.75\nt_count 5\n";
+        assert_eq!(page.0, expected);
+    }
 }

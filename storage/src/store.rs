@@ -28,7 +28,7 @@ use crate::{Error, Result};
 /// What a durable record does to memory, and whom to tell.
 #[derive(Debug)]
 enum Effect {
-    Insert { arrival: UnixNanos, batch: SpanBatch, bytes: usize, hash: u128, done: oneshot::Sender<Result<()>> },
+    Insert { arrival: UnixNanos, batch: Box<SpanBatch>, bytes: usize, hash: u128, done: oneshot::Sender<Result<()>> },
     Decide { decisions: Vec<Decision>, done: oneshot::Sender<Result<()>> },
     Seal { epoch: u64, done: oneshot::Sender<Result<()>> },
 }
@@ -242,7 +242,7 @@ impl Store {
         let arrival = request.arrival;
         let bytes = batch.size_bytes();
         let queued = shared.take_room(bytes).and_then(|()| {
-            let effect = Effect::Insert { arrival, batch, bytes, hash, done };
+            let effect = Effect::Insert { arrival, batch: Box::new(batch), bytes, hash, done };
             shared.wal.append(Record::Request(request), effect).inspect_err(|_| shared.give_back_room(bytes))
         });
         if let Err(error) = queued {
@@ -396,7 +396,7 @@ impl Shared {
         // Whoever asked may be gone; the record counts all the same.
         match payload {
             Effect::Insert { arrival, batch, bytes, hash, done } => {
-                lock(&self.memory).insert(lsn, arrival, batch);
+                lock(&self.memory).insert(lsn, arrival, *batch);
                 self.give_back_room(bytes);
                 lock(&self.repeats).stored(hash, arrival);
                 let _ = done.send(Ok(()));

@@ -135,8 +135,8 @@ impl<'a> Bench<'a> {
         }
         self.group_bytes = self.group_bytes_of(&metrics)?;
         if self.group_bytes > 0 {
-            let sync_count = metrics.value("spanhouse_wal_syncs_total")?;
-            let sync_millis = metrics.value("spanhouse_wal_sync_seconds_total")? * 1e3;
+            let sync_count = metrics.value("spanhouse_wal_sync_seconds_count")?;
+            let sync_millis = metrics.value("spanhouse_wal_sync_seconds_sum")? * 1e3;
             let after = self.device_syncs()?;
             figures.extend([
                 ("wal_syncs", sync_count),
@@ -203,7 +203,7 @@ impl<'a> Bench<'a> {
 
     /// What a sync of the log covered on average; 0 if acknowledgements do not wait for syncs.
     fn group_bytes_of(&self, metrics: &Metrics) -> anyhow::Result<u64> {
-        let syncs = metrics.value("spanhouse_wal_syncs_total")?;
+        let syncs = metrics.value("spanhouse_wal_sync_seconds_count")?;
         if self.options.durability != "fsync" || syncs == 0.0 {
             return Ok(0);
         }

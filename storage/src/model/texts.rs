@@ -130,10 +130,6 @@ impl TextsBuilder {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// `None` if there was more text than can be numbered.
     pub fn finish(&mut self) -> Option<Texts> {
         let Self { mut bytes, mut ends, overflowed, .. } = std::mem::take(self);

@@ -120,7 +120,7 @@ fn spans(
     decoder: &dyn Decoder,
     request: &crate::Request,
 ) -> Result<Vec<plan::Span>, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(stored::spans_of(&decoder.decode(request)?)?)
+    Ok(stored::spans_of(&decoder.decode(request)?))
 }
 
 impl Inspection {

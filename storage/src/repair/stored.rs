@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::plan::Span;
 use crate::catalog::DeltaCatalog;
-use crate::model::{SpanBatch, SpanColumns, SpanId, TraceId, UnixNanos};
+use crate::model::{Head, SpanBatch, SpanId, TraceId, UnixNanos};
 use crate::recovery::DataDirectory;
 use crate::schema::{Table, spans};
 use crate::snapshot::Segment;
@@ -86,10 +86,7 @@ fn spans_in(batch: &RecordBatch) -> Result<Vec<Span>> {
 }
 
 /// The spans of a decoded request.
-pub fn spans_of(batch: &SpanBatch) -> Result<Vec<Span>> {
-    let columns = SpanColumns::new(batch.columns())?;
-    let span = |row| {
-        Some(Span { trace_id: columns.trace_id(row)?, span_id: columns.span_id(row)?, start: columns.start(row) })
-    };
-    Ok((0..batch.span_count()).filter_map(span).collect())
+pub fn spans_of(batch: &SpanBatch) -> Vec<Span> {
+    let span = |head: &Head| Span { trace_id: head.trace_id, span_id: head.span_id, start: head.start };
+    batch.heads().iter().map(span).collect()
 }

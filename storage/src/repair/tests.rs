@@ -201,21 +201,21 @@ struct ByteDecoder;
 impl Decoder for ByteDecoder {
     fn decode(&self, request: &Request) -> Result<SpanBatch, Box<dyn std::error::Error + Send + Sync>> {
         let mut builder = SpanBatchBuilder::default();
+        let resource = builder.resource(|_| {});
+        let origin = builder.origin(resource, "service", None, None);
         for number in &request.body {
             let span = span(number / 10, *number);
             builder.append(&SpanFields {
                 trace_id: span.trace_id,
                 span_id: span.span_id,
                 parent_span_id: None,
-                service_name: "service",
+                origin,
                 span_name: "name",
                 kind: "server",
                 status_code: "unset",
                 status_message: None,
                 start: span.start,
                 duration_nanos: 5,
-                scope_name: None,
-                scope_version: None,
                 trace_state: None,
                 flags: 0,
             });
@@ -244,7 +244,7 @@ async fn append(store: &Store, spans: &[u8]) {
 
 fn span_count(store: &Store) -> u64 {
     let spans = store.snapshot().unwrap().spans;
-    let memory: usize = spans.memory.iter().map(arrow::array::RecordBatch::num_rows).sum();
+    let memory: usize = spans.memory.iter().map(crate::MemoryRows::row_count).sum();
     memory as u64 + spans.segments.iter().map(|segment| segment.row_count).sum::<u64>()
 }
 
