@@ -11,10 +11,6 @@ use collector::{Limits, otlp};
 use storage::model::UnixNanos;
 use storage::{Clock, ContentType, Decision, Encoding, Request, Store, SystemClock};
 
-/// As in the server.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricValue;
@@ -15,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout_at;
 
 use crate::error::{Error, Result};
+use crate::table::MemoryScan;
 use crate::threads::Task;
 
 /// What a query cost.
@@ -148,10 +148,9 @@ fn add_scans(plan: &dyn ExecutionPlan, stats: &mut Stats) {
 
 fn add_scan(leaf: &dyn ExecutionPlan, stats: &mut Stats, files: &mut HashSet<String>) {
     let scan = leaf.downcast_ref::<DataSourceExec>();
-    if let Some(memory) = scan.and_then(|scan| scan.data_source().downcast_ref::<MemorySourceConfig>()) {
-        // Scans of memory keep no metrics, and always pass all their rows on.
-        let rows: usize = memory.partitions().iter().flatten().map(RecordBatch::num_rows).sum();
-        stats.rows_scanned = stats.rows_scanned.saturating_add(rows as u64);
+    if let Some(memory) = scan.and_then(|scan| scan.data_source().downcast_ref::<MemoryScan>()) {
+        // Scans of memory keep no metrics, and pass all their rows on unless a limit ends the query.
+        stats.rows_scanned = stats.rows_scanned.saturating_add(memory.row_count() as u64);
         return;
     }
     let Some(metrics) = leaf.metrics() else { return };

@@ -10,7 +10,7 @@ use crate::memory::{Committed, Epoch};
 use crate::model::UnixNanos;
 use crate::rows::SpanRows;
 use crate::schema::Table;
-use crate::segment::{self, EncodedSegment};
+use crate::segment::{self, EncodedSegment, SortedSpans};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -60,26 +60,48 @@ async fn write_segments(
     collector: &str,
     now: UnixNanos,
 ) -> Result<Vec<NewSegment>> {
+    let mut segments = Vec::new();
     let rows = Arc::clone(epoch);
-    let encoded = aside(move || encode(&rows, table)).await?;
-    let mut segments = Vec::with_capacity(encoded.len());
-    for file in encoded {
-        // The same epoch always gets the same names, so a repeated flush overwrites what an interrupted one left.
-        let location =
-            Path::from(format!("{}/date={}/{collector}-{:010}.parquet", table.name(), file.date, epoch.number));
-        let size_bytes = file.bytes.len() as u64;
-        objects.put(&location, PutPayload::from(file.bytes)).await.map_err(|source| Error::Write {
-            what: format!("segment {location}"),
-            source: std::io::Error::other(source),
-        })?;
-        segments.push(NewSegment {
-            segment: Segment { location, size_bytes, row_count: file.row_count, start_range: Some(file.start_range) },
-            date: file.date,
-            ranges: file.ranges,
-            modified: now,
-        });
+    match table {
+        Table::Traces if epoch.traces.is_empty() => {}
+        Table::Traces => {
+            for file in aside(move || segment::encode_traces(&rows.traces)).await? {
+                segments.push(put(file, epoch, table, objects, collector, now).await?);
+            }
+        }
+        Table::Spans => {
+            let sorted = Arc::new(aside(move || Ok(SortedSpans::new(SpanRows::concat(&rows.spans)))).await?);
+            for number in 0..sorted.segment_count() {
+                let sorted = Arc::clone(&sorted);
+                let file = aside(move || sorted.encode(number)).await?;
+                segments.push(put(file, epoch, table, objects, collector, now).await?);
+            }
+        }
     }
     Ok(segments)
+}
+
+async fn put(
+    file: EncodedSegment,
+    epoch: &Epoch,
+    table: Table,
+    objects: &dyn ObjectStore,
+    collector: &str,
+    now: UnixNanos,
+) -> Result<NewSegment> {
+    // The same epoch always gets the same names, so a repeated flush overwrites what an interrupted one left.
+    let location = Path::from(format!("{}/date={}/{collector}-{:010}.parquet", table.name(), file.date, epoch.number));
+    let size_bytes = file.bytes.len() as u64;
+    objects.put(&location, PutPayload::from(file.bytes)).await.map_err(|source| Error::Write {
+        what: format!("segment {location}"),
+        source: std::io::Error::other(source),
+    })?;
+    Ok(NewSegment {
+        segment: Segment { location, size_bytes, row_count: file.row_count, start_range: Some(file.start_range) },
+        date: file.date,
+        ranges: file.ranges,
+        modified: now,
+    })
 }
 
 /// How much less of the processor a flush gets than what clients wait for, where both want it.
@@ -89,7 +111,8 @@ const NICENESS: i32 = 5;
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let (done, wait) = tokio::sync::oneshot::channel();
     let run = move || {
-        // On Linux this is the thread's own priority; where it is refused, all threads stay equal.
+        // On Linux alone this is the thread's own priority. Where it is refused, all threads stay equal.
+        #[cfg(target_os = "linux")]
         let _ = rustix::process::setpriority_process(None, NICENESS);
         let _ = done.send(work());
     };
@@ -99,16 +122,4 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'sta
         .map_err(|source| Error::Write { what: "the flush thread".to_owned(), source })?;
     // A thread that panicked sends nothing.
     wait.await.map_err(|_| Error::Closed)?
-}
-
-fn encode(epoch: &Epoch, table: Table) -> Result<Vec<EncodedSegment>> {
-    match table {
-        Table::Traces if epoch.traces.is_empty() => Ok(Vec::new()),
-        Table::Traces => segment::encode_traces(&epoch.traces),
-        Table::Spans => {
-            let mut spans = SpanRows::default();
-            epoch.spans.iter().for_each(|rows| spans.extend(rows));
-            segment::encode_spans(spans)
-        }
-    }
 }

@@ -64,7 +64,7 @@ pub use memory::PendingTrace;
 #[cfg(feature = "catalog")]
 pub use read_only::ReadOnlyStore;
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};
-pub use snapshot::{MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
+pub use snapshot::{MemoryPart, MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 #[cfg(feature = "catalog")]
 pub use store::{FlushReport, Store, StoreStatus, TableStatus};
 pub use wal::Decision;

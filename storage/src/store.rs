@@ -266,11 +266,10 @@ impl Store {
         memory.pending.traces().for_each(|(id, trace)| see(memory.decided.get(id).is_some(), id, trace));
     }
 
-    /// The share of the memory for spans that is used; above one only while a single request is larger than all of it.
-    pub fn memory_use(&self) -> f64 {
-        let shared = &self.shared;
-        let used = lock(&shared.memory).bytes().saturating_add(shared.under_way_bytes.load(Ordering::Relaxed));
-        used as f64 / shared.config.memory_bytes.max(1) as f64
+    /// How far the memory for spans is used by what earlier decisions would free, as a share of it.
+    pub fn memory_pressure(&self) -> f64 {
+        let used = lock(&self.shared.memory).pressing_bytes();
+        used as f64 / self.shared.config.memory_bytes.max(1) as f64
     }
 
     /// Makes all decided spans segments now, and waits for it.
@@ -382,7 +381,11 @@ impl Shared {
     fn apply_groups(&self, groups: &mpsc::Receiver<Result<Vec<Durable<Effect>>>>) {
         while let Ok(group) = groups.recv() {
             match group {
-                Ok(group) => group.into_iter().for_each(|durable| self.apply(durable)),
+                Ok(group) => {
+                    if !group.into_iter().all(|durable| self.apply(durable)) {
+                        break;
+                    }
+                }
                 Err(error) => {
                     tracing::error!(error = %error, "the WAL failed; nothing more is accepted");
                     self.failed.send_replace(Some(Arc::new(error)));
@@ -392,7 +395,8 @@ impl Shared {
         }
     }
 
-    fn apply(&self, Durable { lsn, payload }: Durable<Effect>) {
+    /// Whether memory is what the log says, and can be used on.
+    fn apply(&self, Durable { lsn, payload }: Durable<Effect>) -> bool {
         // Whoever asked may be gone; the record counts all the same.
         match payload {
             Effect::Insert { arrival, batch, bytes, hash, done } => {
@@ -403,10 +407,16 @@ impl Shared {
             }
             Effect::Decide { decisions, done } => {
                 let decided = lock(&self.memory).decide(lsn, self.clock.now(), &decisions);
+                if let Err(error) = decided {
+                    // The log is right and memory is not; a restart reads the log.
+                    tracing::error!(error = %error, "decided traces could not be derived; nothing more is accepted");
+                    self.failed.send_replace(Some(Arc::new(error)));
+                    return false;
+                }
                 if self.is_due() {
                     self.due.notify_one();
                 }
-                let _ = done.send(decided);
+                let _ = done.send(Ok(()));
             }
             Effect::Seal { epoch, done } => {
                 lock(&self.memory).seal(lsn, epoch);
@@ -414,6 +424,7 @@ impl Shared {
                 let _ = done.send(Ok(()));
             }
         }
+        true
     }
 
     /// Seals the open epoch; `None` if it is empty.
@@ -488,7 +499,11 @@ async fn flush_sealed(shared: Arc<Shared>, mut catalogs: Catalogs) {
                     memory.committed(epoch.number, spans, traces);
                     memory.needed_from()
                 };
-                shared.wal.release(needed_from);
+                shared.view.forget();
+                // Where memory has gone wrong, the log alone knows what is needed.
+                if shared.failed.borrow().is_none() {
+                    shared.wal.release(needed_from);
+                }
                 tracing::debug!(
                     epoch = epoch.number,
                     spans = epoch.span_count,

@@ -25,6 +25,11 @@ pub struct View {
 }
 
 impl View {
+    /// Lets go of what was worked out for the last query, which may hold traces that are in segments by now.
+    pub fn forget(&self) {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = PendingRows::default();
+    }
+
     /// Holds `memory` only to copy references; the work is done without it.
     pub fn snapshot(&self, memory: &Mutex<Memory>) -> Result<Snapshot> {
         let mut cached = self.pending.lock().unwrap_or_else(PoisonError::into_inner);

@@ -70,7 +70,8 @@ impl BodyReader {
 
     /// All that is left, at most `limit_bytes`.
     pub async fn read_all(&mut self, limit_bytes: usize, reserved: &mut Reserved) -> Result<Bytes> {
-        let mut pieces = Pieces::default();
+        let announced = self.announced_bytes().and_then(|bytes| usize::try_from(bytes).ok());
+        let mut pieces = Pieces::expecting(announced.unwrap_or(0).min(limit_bytes));
         while let Some(piece) = self.next().await? {
             let length = pieces.len().saturating_add(piece.len());
             if length > limit_bytes {
@@ -88,9 +89,15 @@ impl BodyReader {
 pub struct Pieces {
     first: Bytes,
     joined: BytesMut,
+    expected_bytes: usize,
 }
 
 impl Pieces {
+    /// Room for `bytes` is taken at once when there is more than one piece.
+    pub fn expecting(bytes: usize) -> Self {
+        Self { expected_bytes: bytes, ..Self::default() }
+    }
+
     pub fn len(&self) -> usize {
         self.first.len().saturating_add(self.joined.len())
     }
@@ -101,6 +108,7 @@ impl Pieces {
             return;
         }
         if self.joined.is_empty() {
+            self.joined.reserve(self.expected_bytes);
             self.joined.extend_from_slice(&std::mem::take(&mut self.first));
         }
         self.joined.extend_from_slice(&piece);

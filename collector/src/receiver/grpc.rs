@@ -93,6 +93,7 @@ async fn read_message(body: &mut BodyReader, limit_bytes: usize, reserved: &mut 
             let (found, rest) = split_header(&joined, limit_bytes)?;
             reserved.grow_to(found.1)?;
             header = Some(found);
+            pieces = Pieces::expecting(found.1);
             pieces.push(rest);
         }
         if header.is_some_and(|(_, length)| pieces.len() > length) {

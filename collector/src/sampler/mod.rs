@@ -15,7 +15,7 @@ const KEEP_ALL: &str = "all";
 
 /// Decides what is due at `now`, and waits until that is durable. Returns how many traces it was.
 pub async fn decide_due(store: &Store, config: &AssemblyConfig, now: UnixNanos) -> Result<usize, storage::Error> {
-    let config = config.under_pressure(store.memory_use());
+    let config = config.under_pressure(store.memory_pressure());
     let due = due(store, |late, trace| Ripeness::of(trace, late).is_ripe(&config, now));
     decide(store, due, config.spans_per_record).await
 }

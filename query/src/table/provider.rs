@@ -6,13 +6,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DataFusionError, Result};
-use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::source::DataSourceExec;
+use datafusion::common::{DFSchema, Result};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::utils::conjunction;
@@ -25,10 +22,10 @@ use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use storage::schema::Table;
-use storage::{MemoryRows, Snapshot, TableSnapshot};
+use storage::{MemoryPart, Snapshot, TableSnapshot};
 
-use super::segments;
 use super::traces::named_traces;
+use super::{memory, segments};
 use crate::semantics::can_fail_by_value;
 
 #[derive(Debug)]
@@ -48,31 +45,19 @@ impl SnapshotTable {
     }
 
     /// The rows in memory that can match `filters`, spread over at most `partitions`.
-    async fn memory_leg(
+    fn memory_leg(
         &self,
         columns: &[usize],
         filters: &[Expr],
         partitions: usize,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let rows: Vec<MemoryRows> = self.rows().memory.iter().filter(|rows| rows.row_count() > 0).cloned().collect();
-        let wanted = columns.to_vec();
         let traces = named_traces(filters);
-        // Columns are made here, and that takes longer than async threads may be held up.
-        let made = tokio::task::spawn_blocking(move || {
-            rows.iter().map(|rows| rows.columns(&wanted, traces.as_ref())).collect::<Result<Vec<_>, _>>()
-        });
-        let made = made.await.map_err(|failed| DataFusionError::External(Box::new(failed)))??;
-        let batches: Vec<RecordBatch> = made.into_iter().flatten().filter(|batch| batch.num_rows() > 0).collect();
-        if batches.is_empty() {
+        let rows = self.rows().memory.iter().filter(|rows| rows.row_count() > 0);
+        let parts: Vec<MemoryPart> = rows.flat_map(|rows| rows.parts(columns, traces.as_ref())).collect();
+        if parts.is_empty() {
             return Ok(None);
         }
-        let mut spread = vec![Vec::new(); partitions.min(batches.len())];
-        for (index, batch) in batches.into_iter().enumerate() {
-            let partition = index % spread.len();
-            spread[partition].push(batch);
-        }
-        let source = MemorySourceConfig::try_new(&spread, Arc::new(self.schema.project(columns)?), None)?;
-        Ok(Some(DataSourceExec::from_data_source(source)))
+        Ok(Some(memory::scan(Arc::new(self.schema.project(columns)?), columns, parts, partitions)))
     }
 }
 
@@ -124,7 +109,7 @@ impl TableProvider for SnapshotTable {
         let partitions = state.config().target_partitions().max(1);
         let segments =
             segments::scan(&self.schema, &self.rows().segments, &columns, whole.as_ref(), pushdown, partitions)?;
-        let legs = [self.memory_leg(&columns, filters, partitions).await?, segments];
+        let legs = [self.memory_leg(&columns, filters, partitions)?, segments];
         let mut filtered = legs
             .into_iter()
             .flatten()

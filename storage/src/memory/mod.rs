@@ -31,6 +31,9 @@ use crate::wal::{Decision, Lsn};
 pub use epoch::Epoch;
 pub use pending::{Pending, PendingTrace};
 
+/// More sealed epochs than this mean that flushes do not keep up: one is being flushed, and one may wait for it.
+const LAGGING_EPOCHS: usize = 2;
+
 /// A table's committed state.
 #[derive(Debug, Clone, Default)]
 pub struct Committed {
@@ -82,7 +85,8 @@ impl Memory {
     }
 
     /// The record at `lsn` decided these traces. Traces without pending spans are passed over: at replay their requests
-    /// may be gone, with the epoch that they belong to committed.
+    /// may be gone, with the epoch that they belong to committed. After an error memory is not what the log says, and must
+    /// not be used.
     pub fn decide(&mut self, lsn: Lsn, now: UnixNanos, decisions: &[Decision]) -> Result<()> {
         self.applied = lsn;
         let ids: Vec<TraceId> = decisions.iter().map(|decision| decision.trace_id).collect();
@@ -104,7 +108,10 @@ impl Memory {
         for (decision, root) in taken.iter().zip(derived.roots) {
             self.decided.insert(decision.trace_id, root);
         }
-        let spans = derived.spans.without_sparse_batches()?;
+        let mut spans = derived.spans;
+        if spans.drop_sparse_batches().is_err() {
+            tracing::warn!("rows that are too large to copy hold on to their requests until they are flushed");
+        }
         self.open.push(gathered.first_lsn.min(lsn), now, spans, derived.traces);
         Ok(())
     }
@@ -155,7 +162,18 @@ impl Memory {
 
     /// Bytes that spans take, decided or not.
     pub fn bytes(&self) -> usize {
-        self.pending.bytes() + self.open.bytes + self.sealed.iter().map(|epoch| epoch.bytes).sum::<usize>()
+        self.pending.bytes() + self.decided_bytes()
+    }
+
+    fn decided_bytes(&self) -> usize {
+        self.epochs().map(|epoch| epoch.bytes).sum()
+    }
+
+    /// Bytes of spans that deciding traces earlier would give back soon. Where flushes lag behind that is none of what is
+    /// decided: it only would move more there.
+    pub fn pressing_bytes(&self) -> usize {
+        let lags = self.sealed.len() > LAGGING_EPOCHS;
+        self.pending.bytes() + if lags { 0 } else { self.decided_bytes() }
     }
 }
 

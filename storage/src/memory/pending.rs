@@ -1,16 +1,17 @@
 //! Spans whose trace has no decision yet.
 //!
-//! Spans stay in the batch that brought them; a trace knows its rows. A batch goes when its last row is taken.
+//! Spans stay in the batch that brought them; a trace knows its rows. A batch goes when its last row is taken, and counts in
+//! full until then.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::decided::DecidedTraces;
 use crate::derive::{TraceSpans, Verdict};
-use crate::model::{SpanBatch, TraceId, UnixNanos};
-use crate::rows::SpanRef;
+use crate::model::{CopiedOrigins, SpanBatch, SpanBatchBuilder, TraceId, UnixNanos};
+use crate::rows::{DENSE_PARTS, SpanRef};
 use crate::wal::Lsn;
 
 /// A trace without a decision.
@@ -39,13 +40,6 @@ struct Chunk {
     batch: Arc<SpanBatch>,
     live_rows: usize,
     size_bytes: usize,
-}
-
-impl Chunk {
-    /// A row's part of the batch.
-    fn row_bytes(&self) -> usize {
-        self.size_bytes / self.batch.span_count().max(1)
-    }
 }
 
 /// Spans of some traces, as references into `batches`.
@@ -92,7 +86,7 @@ impl Pending {
         let live_rows = batch.span_count();
         let chunk = Chunk { lsn, size_bytes: batch.size_bytes(), batch: Arc::new(batch), live_rows };
         self.spans += live_rows;
-        self.bytes += live_rows * chunk.row_bytes();
+        self.bytes += chunk.size_bytes;
         self.chunks.push_back(Some(chunk));
     }
 
@@ -114,20 +108,52 @@ impl Pending {
                 let Some(Some(chunk)) = self.chunks.get_mut(at) else { continue };
                 span.batch = numbers.of(at, chunk);
                 self.spans -= 1;
-                self.bytes -= chunk.row_bytes();
                 chunk.live_rows -= 1;
                 if chunk.live_rows == 0 {
+                    self.bytes -= chunk.size_bytes;
                     self.chunks[at] = None;
                 }
             }
             traces.push((index, trace.spans));
         }
+        numbers.numbers.keys().for_each(|at| self.thin(*at));
         while let Some(None) = self.chunks.front() {
             self.chunks.pop_front();
             self.first_chunk += 1;
         }
         let first_lsn = numbers.first_lsn?;
         Some(Gathered { batches: numbers.batches, traces, first_lsn })
+    }
+
+    /// Copies what is left of a batch of which most rows are gone, so that a few slow traces do not hold on to it.
+    fn thin(&mut self, at: usize) {
+        let Some(Some(chunk)) = self.chunks.get_mut(at) else { return };
+        if chunk.live_rows * DENSE_PARTS >= chunk.batch.span_count() {
+            return;
+        }
+        let number = (self.first_chunk as u32).wrapping_add(at as u32);
+        let mut copies = SpanBatchBuilder::default();
+        let mut origins = CopiedOrigins::default();
+        let mut moved = HashMap::new();
+        let ids: HashSet<TraceId> = chunk.batch.heads().iter().map(|head| head.trace_id).collect();
+        for trace in ids.iter().filter_map(|id| self.traces.get(id)) {
+            for span in trace.spans.iter().filter(|span| span.batch == number) {
+                moved.insert(span.row, copies.span_count() as u32);
+                copies.copy(&chunk.batch, span.row as usize, &mut origins);
+            }
+        }
+        // What cannot be copied stays where it is.
+        let Ok(copies) = copies.finish() else { return };
+        for id in &ids {
+            let Some(trace) = self.traces.get_mut(id) else { continue };
+            for span in trace.spans.iter_mut().filter(|span| span.batch == number) {
+                span.row = moved.get(&span.row).copied().unwrap_or(span.row);
+            }
+        }
+        self.bytes -= chunk.size_bytes;
+        chunk.size_bytes = copies.size_bytes();
+        chunk.batch = Arc::new(copies);
+        self.bytes += chunk.size_bytes;
     }
 
     /// What is pending now, to be derived by a query without holding up anyone.
@@ -151,7 +177,10 @@ impl Pending {
                 late: decided.get(id).cloned(),
             }
         });
-        PendingCapture { traces: traces.collect(), batches }
+        let mut traces: Vec<TraceSpans> = traces.collect();
+        // Neighbours in memory are neighbours in the batches of columns, which hold on to all that they point into.
+        traces.sort_unstable_by_key(|trace| trace.spans.first().map(|span| (span.batch, span.row)));
+        PendingCapture { traces, batches }
     }
 
     pub fn first_lsn(&self) -> Option<Lsn> {

@@ -125,6 +125,24 @@ fn decided_spans_do_not_hold_on_to_the_requests_that_brought_them() {
 }
 
 #[test]
+fn a_slow_trace_does_not_hold_on_to_the_requests_that_brought_it() {
+    let mut memory = memory_at(0, 0);
+    let spans: Vec<(u8, u64)> = (0..1_000).map(|span| ((span % 100) as u8, span)).collect();
+    memory.insert(Lsn(1), UnixNanos(0), batch(&spans));
+    let whole = memory.pending.bytes();
+    let others: Vec<Decision> = (0..99).map(keep).collect();
+    memory.decide(Lsn(2), UnixNanos(0), &others).unwrap();
+    assert!(memory.pending.bytes() * 10 < whole, "{} of {whole}", memory.pending.bytes());
+    let mut left = pending_ids(&memory);
+    left.sort_unstable();
+    let expected = (0..1_000_u64).filter(|span| span % 100 == 99);
+    assert_eq!(left, expected.map(|span| SpanId::from_bytes((span + 1).to_be_bytes()).unwrap()).collect::<Vec<_>>());
+    memory.decide(Lsn(3), UnixNanos(0), &[keep(99)]).unwrap();
+    assert_eq!((memory.pending.span_count(), memory.pending.bytes()), (0, 0));
+    assert_eq!(span_ids(&memory.open.spans).len(), 1_000);
+}
+
+#[test]
 fn a_trace_named_twice_is_decided_once() {
     let mut memory = memory_at(0, 0);
     memory.insert(Lsn(1), UnixNanos(0), batch(&[(1, 1), (2, 2)]));

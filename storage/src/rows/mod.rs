@@ -13,9 +13,13 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
+use hashbrown::HashMap;
 
 use crate::derive::{RootNames, Verdict};
-use crate::model::{CopiedOrigins, Head, SpanBatch, SpanBatchBuilder, Template, TextId, TooLarge, TraceId, UnixNanos};
+use crate::model::{
+    CopiedOrigins, Entry, Head, SpanBatch, SpanBatchBuilder, Template, TextId, TooLarge, TraceId, TypedKey, ValueId,
+    ValueType,
+};
 use crate::schema::spans as schema;
 
 /// A span in a list of batches.
@@ -26,7 +30,7 @@ pub struct SpanRef {
 }
 
 /// A batch of which fewer rows than one in this many are wanted is not kept for them.
-const DENSE_PARTS: usize = 8;
+pub(crate) const DENSE_PARTS: usize = 4;
 
 /// One row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,17 +150,29 @@ impl SpanRows {
         self.columns(&columns, &self.all())
     }
 
-    /// Adds the rows of `others` behind these. A batch that both refer to is there once.
-    pub fn extend(&mut self, other: &Self) {
-        let batches: Vec<u32> = other.batches.iter().map(|batch| self.number_of(batch)).collect();
-        let (first_row, first_trace) = (self.rows.len() as u32, self.traces.len() as u32);
-        self.rows.extend(other.rows.iter().map(|row| SpanRow {
-            span: SpanRef { batch: batches[row.span.batch as usize], ..row.span },
-            trace: row.trace + first_trace,
-            parent: if row.parent == SpanRow::NOWHERE { row.parent } else { row.parent + first_row },
-            ..*row
-        }));
-        self.traces.extend(other.traces.iter().cloned());
+    /// The rows of all parts, one behind the other. A batch that several refer to is there once.
+    pub(crate) fn concat(parts: &[Arc<Self>]) -> Self {
+        let mut all = Self::default();
+        let mut known: HashMap<*const SpanBatch, u32> = HashMap::new();
+        all.rows.reserve_exact(parts.iter().map(|part| part.rows.len()).sum());
+        for part in parts {
+            let mut number_of = |batch: &Arc<SpanBatch>| {
+                *known.entry(Arc::as_ptr(batch)).or_insert_with(|| {
+                    all.batches.push(Arc::clone(batch));
+                    all.batches.len() as u32 - 1
+                })
+            };
+            let batches: Vec<u32> = part.batches.iter().map(&mut number_of).collect();
+            let (first_row, first_trace) = (all.rows.len() as u32, all.traces.len() as u32);
+            all.rows.extend(part.rows.iter().map(|row| SpanRow {
+                span: SpanRef { batch: batches[row.span.batch as usize], ..row.span },
+                trace: row.trace + first_trace,
+                parent: if row.parent == SpanRow::NOWHERE { row.parent } else { row.parent + first_row },
+                ..*row
+            }));
+            all.traces.extend(part.traces.iter().cloned());
+        }
+        all
     }
 
     /// Puts the rows into another order, which names each of them once.
@@ -169,21 +185,6 @@ impl SpanRows {
             SpanRow { parent, ..row }
         };
         self.rows = order.map(moved).collect();
-    }
-
-    fn number_of(&mut self, batch: &Arc<SpanBatch>) -> u32 {
-        // The same batch comes again soon or never: decisions name the requests of the last seconds.
-        let known = self.batches.iter().rposition(|known| Arc::ptr_eq(known, batch));
-        known.unwrap_or_else(|| {
-            self.batches.push(Arc::clone(batch));
-            self.batches.len() - 1
-        }) as u32
-    }
-
-    /// The earliest and the latest start.
-    pub fn start_range(&self) -> Option<(UnixNanos, UnixNanos)> {
-        let starts = || (0..self.rows.len()).map(|row| self.head(row).start);
-        starts().min().zip(starts().max())
     }
 
     /// The memory of the rows and of their part of the batches.
@@ -203,33 +204,66 @@ impl SpanRows {
         counts
     }
 
-    /// The same rows, without holding on to batches of which they are a small part: those rows are copied.
-    pub fn without_sparse_batches(mut self) -> Result<Self, TooLarge> {
+    /// Lets go of batches of which the rows are a small part: those rows are copied. An error leaves all as it was.
+    pub(crate) fn drop_sparse_batches(&mut self) -> Result<(), TooLarge> {
         let counts = self.rows_by_batch();
         let is_sparse: Vec<bool> =
             self.batches.iter().zip(counts).map(|(batch, rows)| rows * DENSE_PARTS < batch.span_count()).collect();
         if !is_sparse.contains(&true) {
-            return Ok(self);
+            return Ok(());
         }
+        let mut copies = SpanBatchBuilder::default();
+        let mut origins: Vec<CopiedOrigins> = is_sparse.iter().map(|_| CopiedOrigins::default()).collect();
+        for SpanRow { span, .. } in &self.rows {
+            let from = span.batch as usize;
+            if is_sparse[from] {
+                copies.copy(&self.batches[from], span.row as usize, &mut origins[from]);
+            }
+        }
+        let copies = copies.finish()?;
+
         let mut numbers = Vec::with_capacity(is_sparse.len());
         let mut batches = Vec::with_capacity(is_sparse.len());
         for (batch, is_sparse) in self.batches.iter().zip(&is_sparse) {
             numbers.push(batches.len() as u32);
             batches.extend((!is_sparse).then(|| Arc::clone(batch)));
         }
-        let mut copies = SpanBatchBuilder::default();
-        let mut origins: Vec<CopiedOrigins> = is_sparse.iter().map(|_| CopiedOrigins::default()).collect();
+        let mut copied = 0;
         for SpanRow { span, .. } in &mut self.rows {
-            let from = span.batch as usize;
-            if is_sparse[from] {
-                let row = copies.span_count() as u32;
-                copies.copy(&self.batches[from], span.row as usize, &mut origins[from]);
-                *span = SpanRef { batch: batches.len() as u32, row };
+            if is_sparse[span.batch as usize] {
+                *span = SpanRef { batch: batches.len() as u32, row: copied };
+                copied += 1;
             } else {
-                span.batch = numbers[from];
+                span.batch = numbers[span.batch as usize];
             }
         }
-        batches.push(Arc::new(copies.finish()?));
-        Ok(Self { batches, ..self })
+        batches.push(Arc::new(copies));
+        self.batches = batches;
+        Ok(())
+    }
+
+    /// What a row's nested columns take at least, as columns repeat what rows have in common.
+    pub(crate) fn nested_bytes(&self, row: usize) -> usize {
+        let span = self.rows[row].span;
+        let (batch, template) = self.template(row);
+        let texts = batch.texts();
+        let of_entry = |key: TypedKey, value: ValueId| {
+            let value_bytes = match key.value_type() {
+                ValueType::Text | ValueType::Json => texts.bytes(TextId(value.0)).len(),
+                _ => size_of::<u64>(),
+            };
+            texts.bytes(key.key()).len() + value_bytes
+        };
+        let of_entries =
+            |entries: &[Entry]| entries.iter().map(|entry| of_entry(entry.key, entry.value)).sum::<usize>();
+        let attributes = batch.keys(template).iter().zip(batch.values(span.row as usize));
+        attributes.map(|(key, value)| of_entry(*key, *value)).sum::<usize>()
+            + of_entries(batch.resource(batch.resource_of(template)))
+            + batch
+                .events(span.row as usize)
+                .iter()
+                .map(|event| of_entries(batch.event_attributes(event)))
+                .sum::<usize>()
+            + batch.links(span.row as usize).iter().map(|link| of_entries(batch.link_attributes(link))).sum::<usize>()
     }
 }

@@ -28,6 +28,9 @@ pub(super) struct PageRows {
     pub numbers: Vec<u32>,
 }
 
+/// A page ends with the row that brings its values, as they are, to this.
+const PAGE_BYTES: usize = 1 << 20;
+
 impl PageRows {
     /// Rows in which nothing is there.
     pub fn missing(&mut self, count: usize) {
@@ -39,6 +42,33 @@ impl PageRows {
         self.repetitions.clear();
         self.definitions.clear();
         self.numbers.clear();
+    }
+}
+
+/// Some rows of a page.
+#[derive(Debug, Clone, Copy)]
+struct Part<'p> {
+    repetitions: &'p [u8],
+    definitions: &'p [u8],
+    numbers: &'p [u32],
+}
+
+/// A place between rows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cut {
+    levels: usize,
+    numbers: usize,
+}
+
+impl<'p> Part<'p> {
+    fn between(self, from: Cut, to: Cut) -> Self {
+        // A flat column has no levels of one kind or of both.
+        let part = |levels: &'p [u8]| levels.get(from.levels..to.levels).unwrap_or_default();
+        Self {
+            repetitions: part(self.repetitions),
+            definitions: part(self.definitions),
+            numbers: &self.numbers[from.numbers..to.numbers],
+        }
     }
 }
 
@@ -65,6 +95,8 @@ pub(super) struct LeafWriter {
     ranges: Option<Ranges>,
     scratch: Vec<u8>,
     is_plain: bool,
+    /// Values that pages name by number: what the dictionary page needs.
+    in_dictionary: u32,
 }
 
 struct EncodedPage {
@@ -82,7 +114,7 @@ impl LeafWriter {
         let is_plain = column.physical_type() == Type::BOOLEAN;
         let ranges = has_ranges.then(Ranges::default);
         let (dictionary, pages, scratch) = (Dictionary::default(), Vec::new(), Vec::new());
-        Self { column, dictionary, limit, pages, ranges, scratch, is_plain }
+        Self { column, dictionary, limit, pages, ranges, scratch, is_plain, in_dictionary: 0 }
     }
 
     /// Whether the leaf itself may be NULL, besides what it lies in.
@@ -90,30 +122,58 @@ impl LeafWriter {
         self.column.self_type().is_optional()
     }
 
-    /// Ends a page of `rows` rows.
+    /// Ends a page of `rows` rows; several pages where their values are large and no longer in the dictionary.
     pub fn end_page(&mut self, rows: usize, page: &PageRows, compressor: &mut Compressor<'_>) -> Result<()> {
+        self.is_plain |= self.dictionary.size_bytes() > self.limit.bytes;
+        let whole = Part { repetitions: &page.repetitions, definitions: &page.definitions, numbers: &page.numbers };
+        if !self.is_plain {
+            return self.write_page(rows, whole, compressor);
+        }
+        let (max_repetition, max_definition) = (self.column.max_rep_level(), self.column.max_def_level());
+        let (mut part, mut part_rows) = (Cut::default(), 0);
+        let mut at = Cut::default();
+        let mut bytes = 0;
+        let levels = if max_definition > 0 { page.definitions.len() } else { page.numbers.len() };
+        while at.levels < levels {
+            if max_repetition == 0 || page.repetitions[at.levels] == 0 {
+                if bytes >= PAGE_BYTES {
+                    self.write_page(part_rows, whole.between(part, at), compressor)?;
+                    (part, part_rows, bytes) = (at, 0, 0);
+                }
+                part_rows += 1;
+            }
+            if max_definition == 0 || i16::from(page.definitions[at.levels]) == max_definition {
+                bytes += self.dictionary.value(page.numbers[at.numbers]).len();
+                at.numbers += 1;
+            }
+            at.levels += 1;
+        }
+        self.write_page(part_rows, whole.between(part, at), compressor)
+    }
+
+    fn write_page(&mut self, rows: usize, page: Part<'_>, compressor: &mut Compressor<'_>) -> Result<()> {
         let out = &mut self.scratch;
         out.clear();
         let (max_repetition, max_definition) = (self.column.max_rep_level(), self.column.max_def_level());
         if max_repetition > 0 {
-            levels(&page.repetitions, max_repetition, out);
+            levels(page.repetitions, max_repetition, out);
         }
         if max_definition > 0 {
-            levels(&page.definitions, max_definition, out);
+            levels(page.definitions, max_definition, out);
         }
-        self.is_plain |= self.dictionary.size_bytes() > self.limit.bytes;
         let encoding = if self.is_plain {
-            plain(self.column.physical_type(), &self.dictionary, &page.numbers, out);
+            plain(self.column.physical_type(), &self.dictionary, page.numbers, out);
             Encoding::PLAIN
         } else {
-            let width = hybrid::bit_width((self.dictionary.len() as u32).saturating_sub(1)).max(1);
+            self.in_dictionary = self.dictionary.len() as u32;
+            let width = hybrid::bit_width(self.in_dictionary.saturating_sub(1)).max(1);
             out.push(width);
-            hybrid::encode(&page.numbers, width, out);
+            hybrid::encode(page.numbers, width, out);
             Encoding::RLE_DICTIONARY
         };
         let values = if max_definition > 0 { page.definitions.len() } else { page.numbers.len() };
         let range = match &mut self.ranges {
-            Some(ranges) => ranges.of_page(self.pages.len() as u32 + 1, &page.numbers, &self.dictionary),
+            Some(ranges) => ranges.of_page(self.pages.len() as u32 + 1, page.numbers, &self.dictionary),
             None => None,
         };
         let data = Page::DataPage {
@@ -124,9 +184,8 @@ impl LeafWriter {
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        let page =
-            EncodedPage { page: CompressedPage::new(data, out.len()), rows, nulls: values - page.numbers.len(), range };
-        self.pages.push(page);
+        let nulls = values - page.numbers.len();
+        self.pages.push(EncodedPage { page: CompressedPage::new(data, out.len()), rows, nulls, range });
         Ok(())
     }
 
@@ -144,18 +203,19 @@ impl LeafWriter {
         let mut index = ColumnIndexBuilder::new(self.column.physical_type());
         let (mut values, mut nulls, mut rows, mut uncompressed) = (0, 0, 0, 0);
         let mut encodings = vec![Encoding::RLE];
+        let mut has_long_range = false;
 
         let has_dictionary = self.pages.iter().any(|page| {
             matches!(page.page.compressed_page(), Page::DataPage { encoding: Encoding::RLE_DICTIONARY, .. })
         });
         let mut data_page_offset = 0;
         if has_dictionary {
-            let mut plain_values = Vec::with_capacity(self.dictionary.size_bytes() + 4 * self.dictionary.len());
-            let numbers: Vec<u32> = (0..self.dictionary.len() as u32).collect();
+            let mut plain_values = Vec::new();
+            let numbers: Vec<u32> = (0..self.in_dictionary).collect();
             plain(self.column.physical_type(), &self.dictionary, &numbers, &mut plain_values);
             let page = Page::DictionaryPage {
                 buf: Bytes::from(compressor.compress(&plain_values)?),
-                num_values: self.dictionary.len() as u32,
+                num_values: self.in_dictionary,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
             };
@@ -175,6 +235,7 @@ impl LeafWriter {
             offsets.append_offset_and_size(spec.offset as i64, spec.compressed_size as i32);
             offsets.append_row_count(of_page as i64);
             match range {
+                Some((smallest, largest)) if is_long(&self.dictionary, smallest, largest) => has_long_range = true,
                 Some((smallest, largest)) => index.append(
                     false,
                     self.dictionary.value(smallest).to_vec(),
@@ -198,7 +259,7 @@ impl LeafWriter {
             .set_data_page_offset(data_page_offset)
             .set_dictionary_page_offset(has_dictionary.then_some(0));
         let mut column_index = None;
-        if let Some(ranges) = &self.ranges {
+        if let Some(ranges) = self.ranges.as_ref().filter(|_| !has_long_range) {
             let value = |number: u32| ByteArray::from(self.dictionary.value(number).to_vec());
             let range = ranges.all.map(|(smallest, largest)| (value(smallest), value(largest)));
             let (smallest, largest) = range.unzip();
@@ -216,6 +277,13 @@ impl LeafWriter {
         };
         row_group.append_column(&Bytes::from(chunk), close)
     }
+}
+
+/// Texts above this length are in no range: every opening of the file would read them.
+const RANGE_BYTES: usize = 128;
+
+fn is_long(dictionary: &Dictionary, smallest: u32, largest: u32) -> bool {
+    [smallest, largest].into_iter().any(|number| dictionary.value(number).len() > RANGE_BYTES)
 }
 
 /// Levels with the length that goes before them.

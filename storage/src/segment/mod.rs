@@ -18,7 +18,9 @@ mod spans;
 mod writer;
 
 pub use ranges::ColumnRanges;
-pub use writer::{EncodedSegment, encode_spans, encode_traces};
+#[cfg(test)]
+pub use writer::encode_spans;
+pub use writer::{EncodedSegment, SortedSpans, encode_traces};
 
 #[cfg(test)]
 mod tests;

@@ -146,15 +146,17 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let leaf = self.next_column(layout::TRACE_ID_DICTIONARY, false)?;
         let spans = self.spans;
         let mut numbers = vec![UNKNOWN; spans.traces.len()];
-        let mut bloom = Sbbf::new_with_ndv_fpp(spans.traces.len().max(1) as u64, layout::BLOOM_FALSE_POSITIVES)?;
-        // The filter is whole before the pages are: both are of the same rows.
-        let mut is_new = vec![true; spans.traces.len()];
+        // The filter is sized by the traces of this group, which may be few of a flush of many dates.
+        let mut ids = Vec::new();
         for row in self.rows.clone() {
             let trace = spans.rows[row as usize].trace as usize;
-            if std::mem::take(&mut is_new[trace]) {
-                bloom.insert(spans.traces[trace].trace_id.as_bytes().as_slice());
+            if std::mem::replace(&mut numbers[trace], NONE) == UNKNOWN {
+                ids.push(spans.traces[trace].trace_id);
             }
         }
+        let mut bloom = Sbbf::new_with_ndv_fpp(ids.len().max(1) as u64, layout::BLOOM_FALSE_POSITIVES)?;
+        ids.iter().for_each(|id| bloom.insert(id.as_bytes().as_slice()));
+        numbers.fill(UNKNOWN);
         let number = |leaf: &mut LeafWriter, row: u32| {
             let trace = spans.rows[row as usize].trace as usize;
             if numbers[trace] == UNKNOWN {

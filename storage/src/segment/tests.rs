@@ -169,6 +169,105 @@ fn a_file_of_many_pages_has_its_rows_and_dictionaries_that_grow_too_large_end() 
 }
 
 #[test]
+fn a_flush_of_several_dates_has_a_segment_each_with_its_own_rows_and_filter() {
+    let mut builder = SpanBatchBuilder::default();
+    let resource = builder.resource(|_| {});
+    let origin = builder.origin(resource, "service", None, None);
+    for number in 0..600_u64 {
+        builder.append(&SpanFields {
+            trace_id: TraceId::from_bytes(u128::from(number + 1).to_be_bytes()).unwrap(),
+            span_id: SpanId::from_bytes((number + 1).to_be_bytes()).unwrap(),
+            parent_span_id: None,
+            origin,
+            span_name: "name",
+            kind: "server",
+            status_code: "unset",
+            status_message: None,
+            start: UnixNanos((number as i64 % 3 - 1) * order::DAY_NANOS + 5),
+            duration_nanos: 1,
+            trace_state: None,
+            flags: 0,
+        });
+    }
+    let segments = encode_spans(SpanRows::underived(builder.finish().unwrap())).unwrap();
+    let dates: Vec<&str> = segments.iter().map(|segment| segment.date.as_str()).collect();
+    assert_eq!(dates, ["1969-12-31", "1970-01-01", "1970-01-02"]);
+    for (day, segment) in segments.iter().enumerate() {
+        assert_eq!((segment.row_count, read(&segment.bytes).num_rows()), (200, 200));
+        let start = UnixNanos((day as i64 - 1) * order::DAY_NANOS + 5);
+        assert_eq!(segment.start_range, (start, start));
+        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(segment.bytes.clone())).unwrap();
+        let bloom = reader.get_row_group_column_bloom_filter(0, 0).unwrap().unwrap();
+        let passes = |number: u64| bloom.check(u128::from(number + 1).to_be_bytes().as_slice());
+        assert!((0..600).filter(|number| number % 3 == day as u64).all(passes));
+        assert!((0..600).filter(|number| number % 3 != day as u64).filter(|number| passes(*number)).count() < 20);
+    }
+}
+
+/// Spans that all have the texts of their request, of which there are `requests`.
+fn heavy(requests: u64, spans: u64, text_bytes: usize, name: &str) -> SpanRows {
+    let batches: Vec<Arc<SpanRows>> = (0..requests)
+        .map(|request| {
+            let mut builder = SpanBatchBuilder::default();
+            let resource = builder.resource(|_| {});
+            let origin = builder.origin(resource, "service", None, None);
+            for span in 0..spans {
+                builder.attributes().push_text("prompt", &format!("{request:0text_bytes$}"));
+                builder.append(&SpanFields {
+                    trace_id: TraceId::from_bytes(u128::from(request + 1).to_be_bytes()).unwrap(),
+                    span_id: SpanId::from_bytes((request * spans + span + 1).to_be_bytes()).unwrap(),
+                    parent_span_id: None,
+                    origin,
+                    span_name: name,
+                    kind: "server",
+                    status_code: "unset",
+                    status_message: None,
+                    start: UnixNanos(SECOND + span as i64),
+                    duration_nanos: 1,
+                    trace_state: None,
+                    flags: 0,
+                });
+            }
+            Arc::new(SpanRows::underived(builder.finish().unwrap()))
+        })
+        .collect();
+    SpanRows::concat(&batches)
+}
+
+#[test]
+fn pages_of_large_texts_are_bounded_and_a_text_is_in_dictionary_or_pages() {
+    // 40 texts of 60 kB pass what a dictionary takes; 2,000 rows with them as they are would be a page of 120 MB.
+    let file = check(&heavy(40, 50, 60_000, "name"));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+    let column = reader
+        .metadata()
+        .row_group(0)
+        .columns()
+        .iter()
+        .find(|column| column.column_path().string() == "attributes.text.key_value.value")
+        .unwrap();
+    assert!(column.dictionary_page_offset().is_none(), "the first page was over the limit already");
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let file = check(&heavy(40, 50, 60_000, "name"));
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(file), options).unwrap();
+    let index = reader.metadata().offset_index().unwrap();
+    let most_pages = index[0].iter().map(|column| column.page_locations().len()).max().unwrap();
+    assert!(most_pages > 100, "{most_pages} pages");
+}
+
+#[test]
+fn long_texts_are_in_no_range() {
+    let name = "n".repeat(100_000);
+    let segment = encode_spans(heavy(1, 10, 1, &name)).unwrap().remove(0);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(segment.bytes)).unwrap();
+    let columns = reader.metadata().row_group(0).columns();
+    let named = |name: &str| columns.iter().find(|column| column.column_path().string() == name).unwrap();
+    assert!(named("span_name").statistics().is_none());
+    assert!(named("service_name").statistics().is_some());
+    assert!(reader.metadata().memory_size() < 100_000);
+}
+
+#[test]
 fn rows_are_found_by_page_and_by_bloom_filter_and_pruned_by_ranges() {
     let rows = rows(3, 4, 10_000);
     let file = Bytes::from(encode_spans(rows.clone()).unwrap().remove(0).bytes);

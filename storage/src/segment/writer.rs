@@ -41,20 +41,45 @@ fn range(starts: impl Iterator<Item = UnixNanos>) -> (UnixNanos, UnixNanos) {
     starts.fold((UnixNanos(i64::MAX), UnixNanos(i64::MIN)), |range, start| (range.0.min(start), range.1.max(start)))
 }
 
-/// Sorts rows of `spans` and encodes them.
-pub fn encode_spans(mut spans: SpanRows) -> Result<Vec<EncodedSegment>> {
-    let days = order::sort(&mut spans);
-    let templates = Templates::new(&spans);
-    let encode_day = |(day, rows): (i64, Range<u32>)| {
+/// Rows of `spans` in the order of segments.
+pub struct SortedSpans {
+    spans: SpanRows,
+    templates: Templates,
+    /// Days since the epoch, and their rows.
+    days: Vec<(i64, Range<u32>)>,
+}
+
+impl SortedSpans {
+    pub fn new(mut spans: SpanRows) -> Self {
+        let days = order::sort(&mut spans);
+        let templates = Templates::new(&spans);
+        Self { spans, templates, days }
+    }
+
+    /// How many segments there will be.
+    pub fn segment_count(&self) -> usize {
+        self.days.len()
+    }
+
+    /// Encodes one of them. A flush may have many, so that it should not hold them all.
+    pub fn encode(&self, segment: usize) -> Result<EncodedSegment> {
+        let (day, rows) = self.days[segment].clone();
+        let spans = &self.spans;
         Ok(EncodedSegment {
             date: partition_of(day * DAY_MICROS),
-            bytes: super::spans::write(&spans, &templates, rows.clone()).map_err(encode_error)?,
+            bytes: super::spans::write(spans, &self.templates, rows.clone()).map_err(encode_error)?,
             row_count: rows.len() as u64,
             start_range: range(rows.clone().map(|row| spans.head(row as usize).start)),
-            ranges: ColumnRanges::of_spans(&spans, rows),
+            ranges: ColumnRanges::of_spans(spans, rows),
         })
-    };
-    days.into_iter().map(encode_day).collect()
+    }
+}
+
+/// Sorts rows of `spans` and encodes them all.
+#[cfg(test)]
+pub fn encode_spans(spans: SpanRows) -> Result<Vec<EncodedSegment>> {
+    let sorted = SortedSpans::new(spans);
+    (0..sorted.segment_count()).map(|segment| sorted.encode(segment)).collect()
 }
 
 /// Sorts rows of `traces` and encodes them.

@@ -105,7 +105,8 @@ async fn seen(source: &dyn SnapshotSource) -> Vec<(u8, u8)> {
 /// The rows of `spans` that are in memory.
 fn memory_rows(snapshot: &Snapshot) -> Vec<arrow::array::RecordBatch> {
     let columns: Vec<usize> = (0..Table::Spans.schema().fields().len()).collect();
-    snapshot.spans.memory.iter().flat_map(|rows| rows.columns(&columns, None).unwrap()).collect()
+    let parts = snapshot.spans.memory.iter().flat_map(|rows| rows.parts(&columns, None));
+    parts.map(|part| part.columns(&columns).unwrap()).collect()
 }
 
 async fn read_segment(source: &dyn SnapshotSource, segment: &crate::Segment) -> Vec<arrow::array::RecordBatch> {

@@ -58,7 +58,7 @@ fn plain(message: &[u8]) -> Option<(&[u8], Plain<'_>)> {
     let value = match *value {
         [TEXT, length @ 0..0x80, ref text @ ..] if text.len() == usize::from(length) => Plain::Text(text),
         [INT, low @ 0..0x80] => Plain::Int(u64::from(low)),
-        [INT, low, high @ 0..0x80] => Plain::Int(u64::from(low & 0x7f) | u64::from(high) << 7),
+        [INT, low @ 0x80..=0xff, high @ 0..0x80] => Plain::Int(u64::from(low & 0x7f) | u64::from(high) << 7),
         [BOOL, bit @ 0..=1] => Plain::Bool(bit == 1),
         [FLOAT, ref bytes @ ..] => Plain::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
         _ => return None,

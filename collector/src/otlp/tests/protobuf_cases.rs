@@ -214,3 +214,13 @@ fn key_values_are_read_in_any_order_too() {
     let bytes = in_span(&field(9, &[value, attribute.encode_to_vec()].concat()));
     assert_eq!(only_row(&decode_protobuf(&bytes).unwrap()).attributes["k"], Attribute::Int(1));
 }
+
+#[test]
+fn otlp_208_a_number_followed_by_half_a_field_is_broken_in_an_attribute_too() {
+    let attribute = |value: &[u8]| in_span(&field(9, &[field(1, b"k"), field(2, value)].concat()));
+    check_broken(&attribute(&[0x18, 0x05, 0x10]));
+    // The same bytes with the first one's continuation bit are one number.
+    let bytes = attribute(&[0x18, 0x85, 0x10]);
+    let row = decode_protobuf(&bytes).map(|decoded| only_row(&decoded)).expect("is whole");
+    assert_eq!(row.attributes.get("k"), Some(&Attribute::Int(5 | 16 << 7)));
+}
