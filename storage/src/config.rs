@@ -27,7 +27,7 @@ impl Default for Config {
             wal: WalConfig::default(),
             flush_bytes: 24 << 20,
             flush_age: Duration::from_secs(15),
-            memory_bytes: 160 << 20,
+            memory_bytes: 128 << 20,
             decided_traces: 1_000_000,
             repeat_window: Duration::from_secs(600),
             repeat_requests: 200_000,

@@ -90,7 +90,7 @@ impl Memory {
     pub fn decide(&mut self, lsn: Lsn, now: UnixNanos, decisions: &[Decision]) -> Result<()> {
         self.applied = lsn;
         let ids: Vec<TraceId> = decisions.iter().map(|decision| decision.trace_id).collect();
-        let Some(gathered) = self.pending.take(&ids) else { return Ok(()) };
+        let Some(gathered) = self.pending.take(now, &ids) else { return Ok(()) };
         let taken: Vec<&Decision> = gathered.traces.iter().map(|(index, _)| &decisions[*index]).collect();
         let mut reasons = Reasons::default();
         let traces = gathered.traces.into_iter().zip(&taken).map(|((_, spans), decision)| TraceSpans {
@@ -108,11 +108,7 @@ impl Memory {
         for (decision, root) in taken.iter().zip(derived.roots) {
             self.decided.insert(decision.trace_id, root);
         }
-        let mut spans = derived.spans;
-        if spans.drop_sparse_batches().is_err() {
-            tracing::warn!("rows that are too large to copy hold on to their requests until they are flushed");
-        }
-        self.open.push(gathered.first_lsn.min(lsn), now, spans, derived.traces);
+        self.open.push(gathered.first_lsn.min(lsn), now, derived.spans, derived.traces);
         Ok(())
     }
 
@@ -128,6 +124,7 @@ impl Memory {
             epoch.traces.clear();
         }
         if number > self.spans.epoch && !epoch.is_empty() {
+            epoch.thin();
             self.sealed.push_back(Arc::new(epoch));
         }
     }

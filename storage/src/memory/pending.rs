@@ -34,9 +34,15 @@ impl PendingTrace {
 /// What a trace takes beside its batches: the entry here and the list of its spans.
 const TRACE_BYTES: usize = size_of::<(TraceId, PendingTrace)>() + 64;
 
+/// Most traces are decided within this time; what is left of their requests then are the slow ones.
+const THIN_AFTER_NANOS: i64 = 5_000_000_000;
+/// Batches looked at with each batch of decisions.
+const THIN_AT_ONCE: usize = 64;
+
 #[derive(Debug)]
 struct Chunk {
     lsn: Lsn,
+    arrival: UnixNanos,
     batch: Arc<SpanBatch>,
     live_rows: usize,
     size_bytes: usize,
@@ -57,6 +63,8 @@ pub struct Pending {
     /// In the order of their LSNs. The first one has the number `first_chunk`.
     chunks: VecDeque<Option<Chunk>>,
     first_chunk: u64,
+    /// Chunks before this one were thinned, or are dense.
+    thin_from: u64,
     traces: HashMap<TraceId, PendingTrace>,
     spans: usize,
     bytes: usize,
@@ -84,7 +92,7 @@ impl Pending {
             }
         }
         let live_rows = batch.span_count();
-        let chunk = Chunk { lsn, size_bytes: batch.size_bytes(), batch: Arc::new(batch), live_rows };
+        let chunk = Chunk { lsn, arrival, size_bytes: batch.size_bytes(), batch: Arc::new(batch), live_rows };
         self.spans += live_rows;
         self.bytes += chunk.size_bytes;
         self.chunks.push_back(Some(chunk));
@@ -96,7 +104,7 @@ impl Pending {
     }
 
     /// Takes the named traces out; `None` if none of them is here.
-    pub fn take(&mut self, ids: &[TraceId]) -> Option<Gathered> {
+    pub fn take(&mut self, now: UnixNanos, ids: &[TraceId]) -> Option<Gathered> {
         self.revision += 1;
         let mut numbers = Numbers::default();
         let mut traces = Vec::with_capacity(ids.len());
@@ -116,13 +124,27 @@ impl Pending {
             }
             traces.push((index, trace.spans));
         }
-        numbers.numbers.keys().for_each(|at| self.thin(*at));
         while let Some(None) = self.chunks.front() {
             self.chunks.pop_front();
             self.first_chunk += 1;
         }
+        self.thin_old(now);
         let first_lsn = numbers.first_lsn?;
         Some(Gathered { batches: numbers.batches, traces, first_lsn })
+    }
+
+    /// Looks at some of the batches whose traces ought to be decided by now.
+    fn thin_old(&mut self, now: UnixNanos) {
+        self.thin_from = self.thin_from.max(self.first_chunk);
+        for _ in 0..THIN_AT_ONCE {
+            let at = (self.thin_from - self.first_chunk) as usize;
+            match self.chunks.get(at) {
+                Some(Some(chunk)) if now.since(chunk.arrival) < THIN_AFTER_NANOS => return,
+                Some(_) => self.thin(at),
+                None => return,
+            }
+            self.thin_from += 1;
+        }
     }
 
     /// Copies what is left of a batch of which most rows are gone, so that a few slow traces do not hold on to it.

@@ -187,15 +187,9 @@ impl SpanRows {
         self.rows = order.map(moved).collect();
     }
 
-    /// The memory of the rows and of their part of the batches.
-    pub fn size_bytes(&self) -> usize {
-        let of_rows = size_of_val(&*self.rows) + size_of_val(&*self.traces) + size_of_val(&*self.batches);
-        let counts = self.rows_by_batch();
-        let of_batches = self.batches.iter().zip(counts).map(|(batch, rows)| {
-            let all = batch.span_count().max(1);
-            batch.size_bytes() / all * rows.min(all)
-        });
-        of_rows + of_batches.sum::<usize>()
+    /// The memory of the rows, without the batches that they refer to.
+    pub(crate) fn row_bytes(&self) -> usize {
+        size_of_val(&*self.rows) + size_of_val(&*self.traces) + size_of_val(&*self.batches)
     }
 
     fn rows_by_batch(&self) -> Vec<usize> {
