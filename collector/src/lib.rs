@@ -1,7 +1,7 @@
 //! OTLP in, decided traces out.
 //!
 //! - `config`: limits and the receivers' settings.
-//! - `otlp`: a request's bytes to columns; pure, bounded, the same rows for protobuf and JSON.
+//! - `otlp`: a request's bytes to spans; pure, bounded, the same rows for protobuf and JSON.
 //! - `receiver`: the two servers, and the one place where errors become OTLP answers.
 //! - `sampler`: when a trace is decided, and what becomes of it.
 //! - `pipeline`: from a decoded request to the store, and from pending to decided.

@@ -10,7 +10,7 @@
 //! - `repair`: damage in the WAL, named and cut out.
 //! - `store`, `read_only`, `recovery`, `lock`: a data directory, open for writing or for reading.
 //!
-//! Storage knows neither OTLP nor DataFusion: requests are bytes that a decoder handed in at start turns into columns,
+//! Storage knows neither OTLP nor DataFusion: requests are bytes that a decoder handed in at start turns into spans,
 //! and readers get a [`Snapshot`].
 //!
 //! Without the feature `catalog` there are only the model, requests and the WAL: what a fuzzer wants, built in a minute.

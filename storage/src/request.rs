@@ -34,7 +34,7 @@ pub struct Request {
     pub judged_by: Bytes,
 }
 
-/// Turns a stored request into columns again.
+/// Turns a stored request into spans again.
 ///
 /// It must be a pure function of the request: replay relies on the spans being those of the first time, in the same
 /// order.

@@ -83,7 +83,7 @@ struct Shared {
     repeats: Mutex<Repeats>,
     view: View,
     wal: WalHandle<Effect>,
-    /// Bytes of columns between append and apply.
+    /// Bytes of batches between append and apply.
     under_way_bytes: AtomicUsize,
     objects: Arc<SyncedStore>,
     sealed: Notify,
@@ -354,7 +354,7 @@ impl SnapshotSource for Store {
 }
 
 impl Shared {
-    /// Reserves memory for columns on their way to be applied, and refuses if that is too much with what is there.
+    /// Reserves memory for a batch on its way to be applied, and refuses if that is too much with what is there.
     fn take_room(&self, bytes: usize) -> Result<()> {
         let under_way = self.under_way_bytes.fetch_add(bytes, Ordering::Relaxed);
         let taken = lock(&self.memory).bytes().saturating_add(under_way);

@@ -1,4 +1,4 @@
-//! The rules for spans, the same for both encodings, and the columns that come of them.
+//! The rules for spans, the same for both encodings, and the batch that comes of them.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -19,7 +19,7 @@ const DROPPED_EVENTS: &str = "otel.dropped_events_count";
 const DROPPED_LINKS: &str = "otel.dropped_links_count";
 const UNKNOWN_SERVICE: &str = "unknown_service";
 
-/// What a row's fixed columns take.
+/// What a row takes in columns, attributes apart.
 const ROW_BYTES: usize = 200;
 
 /// A resource that is ready for its spans.
@@ -151,7 +151,7 @@ impl<'l> Assembler<'l> {
         Ok(())
     }
 
-    /// The columns, and what is to be said of the rest.
+    /// The batch, and what is to be said of the rest.
     pub fn finish(mut self) -> Result<(Option<SpanBatch>, Rejected, Warnings)> {
         let batch = match self.builder.span_count() {
             0 => None,

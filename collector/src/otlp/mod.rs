@@ -1,11 +1,11 @@
-//! A request's bytes to columns.
+//! A request's bytes to a batch of spans.
 //!
 //! - `inflate`: gzip and zstd, bounded by what really comes out.
 //! - `protobuf`, `json`: the two encodings, each read in one pass into a [`span::Span`] at a time.
 //! - `findings`: what reading met besides data.
 //! - `span`: one span as the readers fill it, borrowed from the request wherever possible.
-//! - `attributes`, `value`: attribute lists, and values as the columns hold them.
-//! - `assemble`: the rules for spans, the same for both encodings, and the columns.
+//! - `attributes`, `value`: attribute lists, and values as tables hold them.
+//! - `assemble`: the rules for spans, the same for both encodings, and the batch.
 //! - `rejected`: what was refused or changed, and why.
 //!
 //! Everything here is pure: the outcome depends on the bytes, the limits and the request's arrival time alone, so that

@@ -20,7 +20,6 @@ pub struct PendingTrace {
     /// The batches' numbers wrap around; see [`Pending::chunk_at`].
     spans: Vec<SpanRef>,
     pub first_arrival: UnixNanos,
-    pub last_arrival: UnixNanos,
     /// When a span without a parent came.
     pub root_arrival: Option<UnixNanos>,
 }
@@ -83,10 +82,9 @@ impl Pending {
         for (row, head) in batch.heads().iter().enumerate() {
             let trace = self.traces.entry(head.trace_id).or_insert_with(|| {
                 self.bytes += TRACE_BYTES;
-                PendingTrace { spans: Vec::new(), first_arrival: arrival, last_arrival: arrival, root_arrival: None }
+                PendingTrace { spans: Vec::new(), first_arrival: arrival, root_arrival: None }
             });
             trace.spans.push(SpanRef { batch: number, row: row as u32 });
-            trace.last_arrival = trace.last_arrival.max(arrival);
             if head.parent_span_id().is_none() {
                 trace.root_arrival.get_or_insert(arrival);
             }

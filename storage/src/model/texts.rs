@@ -120,7 +120,7 @@ impl TextsBuilder {
                     *overflowed = true;
                     return TextId::NONE;
                 };
-                // Each number stands for at least a byte of `ends`, which memory ends long before 32 bits do.
+                // Each number stands for four bytes of `ends`, which memory ends long before 32 bits do.
                 let number = ends.len() as u32;
                 bytes.extend_from_slice(text);
                 ends.push(end);
