@@ -74,8 +74,8 @@ async fn a_filter_that_fails_on_a_value_is_the_querys_fault() {
 async fn empty_legs_are_left_out() {
     let spans = vec![TestSpan::new(1, 1, None)];
     for (memory, segments, has, has_not) in [
-        (spans.clone(), vec![], "partition_sizes", "parquet"),
-        (vec![], vec![spans.clone()], "parquet", "partition_sizes"),
+        (spans.clone(), vec![], "DataSourceExec: memory", "parquet"),
+        (vec![], vec![spans.clone()], "parquet", "DataSourceExec: memory"),
         (vec![], vec![], "EmptyExec", "parquet"),
     ] {
         let engine = engine(&memory, &segments).await;
