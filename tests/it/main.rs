@@ -6,5 +6,6 @@ mod command_line;
 mod demo;
 mod engines;
 mod exporters;
+mod otlp;
 mod real_traces;
 mod repair;
