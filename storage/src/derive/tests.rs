@@ -66,7 +66,7 @@ fn below_a_missing_parent_depth_is_unknown_and_the_trace_incomplete() {
 }
 
 #[test]
-fn cycles_and_spans_that_are_their_own_parent_end() {
+fn otlp_1105_cycles_and_spans_that_are_their_own_parent_end() {
     let rows = [(1, 2, "a", "server", 0, 9), (2, 1, "a", "client", 1, 2), (3, 3, "a", "internal", 1, 1)];
     check(&rows, |span| span.depth, &[None, None, None]);
     let shape = shape(&rows);
@@ -100,7 +100,7 @@ fn self_time_leaves_out_the_union_of_children_cut_to_the_span() {
 }
 
 #[test]
-fn a_chain_of_100_000_spans_ends() {
+fn otlp_1105_a_chain_of_100_000_spans_ends() {
     let rows: Vec<Row> = (1..=100_000).map(|span| (span, span - 1, "a", "internal", 0, 1)).collect();
     assert_eq!(shape(&rows).spans.last().unwrap().depth, Some(99_999));
 }
