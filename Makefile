@@ -9,7 +9,7 @@ WEB := ui/web
 CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run release test check fmt web web-check browser python bench-commits bench-ingest bench-steps
+.PHONY: help run release test check fmt web web-check browser python bench-commits bench-ingest bench-steps fuzz
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -59,6 +59,10 @@ bench-steps: ## What each step of ingest costs a span (CORPUS=FILE)
 
 bench-ingest: release ## What ingest costs (SPANS=1000000 RUNS=3 ENCODING=identity TRANSPORT=http, and more)
 	$(CARGO) run --release --package bench
+
+fuzz: ## Fuzz what reads foreign bytes (TARGET=otlp_protobuf SECONDS=600); needs cargo-fuzz
+	RUSTC_BOOTSTRAP=1 cargo run --locked --manifest-path fuzz/Cargo.toml --bin seeds
+	RUSTC_BOOTSTRAP=1 cargo fuzz run $(or $(TARGET),otlp_protobuf) -- -max_len=8000 -max_total_time=$(or $(SECONDS),600)
 
 browser:
 	@tests/setup/browser.sh

@@ -23,14 +23,14 @@ use crate::model::{Event, Link, SpanBatch, Template, TextId};
 use crate::rows::{SpanRow, SpanRows};
 use crate::schema::{Table, spans as schema};
 
-/// The file with these rows.
-pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: Range<u32>) -> Result<Vec<u8>> {
+/// The file with these rows, in groups of at most `group_rows`.
+pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: Range<u32>, group_rows: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let table = Table::Spans.schema();
     let properties = layout::properties(Table::Spans, rows.len());
     let writer = ArrowWriter::try_new(&mut bytes, SchemaRef::clone(&table), Some(properties))?;
     let (mut file, own_writers) = writer.into_serialized_writer()?;
-    for (number, rows) in parts(rows, layout::ROW_GROUP_ROWS).enumerate() {
+    for (number, rows) in parts(rows, group_rows).enumerate() {
         let columns = file.schema_descr().columns().to_vec();
         let own_writers = own_writers.create_column_writers(number)?;
         let leaves = columns.into_iter().zip(own_writers);

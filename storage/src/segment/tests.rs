@@ -268,6 +268,24 @@ fn long_texts_are_in_no_range() {
 }
 
 #[test]
+fn each_row_group_has_its_own_dictionaries_and_filter() {
+    let mut rows = rows(5, 3, 500);
+    let days = order::sort(&mut rows);
+    assert_eq!(days.len(), 1);
+    let templates = order::Templates::new(&rows);
+    let file = super::spans::write(&rows, &templates, 0..1_500, 400).unwrap();
+    assert_eq!(read(&file), rows.record_batch().unwrap());
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+    let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
+    assert_eq!(groups, [400, 400, 400, 300]);
+    for group in 0..4 {
+        let bloom = reader.get_row_group_column_bloom_filter(group, 0).unwrap().unwrap();
+        let of_group = (group * 400)..(group * 400 + 400).min(1_500);
+        assert!(of_group.clone().all(|row| bloom.check(rows.head(row).trace_id.as_bytes().as_slice())));
+    }
+}
+
+#[test]
 fn rows_are_found_by_page_and_by_bloom_filter_and_pruned_by_ranges() {
     let rows = rows(3, 4, 10_000);
     let file = Bytes::from(encode_spans(rows.clone()).unwrap().remove(0).bytes);

@@ -67,7 +67,8 @@ impl SortedSpans {
         let spans = &self.spans;
         Ok(EncodedSegment {
             date: partition_of(day * DAY_MICROS),
-            bytes: super::spans::write(spans, &self.templates, rows.clone()).map_err(encode_error)?,
+            bytes: super::spans::write(spans, &self.templates, rows.clone(), layout::ROW_GROUP_ROWS)
+                .map_err(encode_error)?,
             row_count: rows.len() as u64,
             start_range: range(rows.clone().map(|row| spans.head(row as usize).start)),
             ranges: ColumnRanges::of_spans(spans, rows),
