@@ -25,9 +25,12 @@ pub struct View {
 }
 
 impl View {
-    /// Lets go of what was worked out for the last query, which may hold traces that are in segments by now.
+    /// Lets go of what was worked out for the last query, which may hold traces that are in segments by now. Waits for no
+    /// query that is just working it out anew.
     pub fn forget(&self) {
-        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = PendingRows::default();
+        if let Ok(mut pending) = self.pending.try_lock() {
+            *pending = PendingRows::default();
+        }
     }
 
     /// Holds `memory` only to copy references; the work is done without it.

@@ -65,6 +65,7 @@ pub(crate) fn list_item(fields: Fields) -> Arc<Field> {
     Arc::new(field("element", DataType::Struct(fields), false))
 }
 
+/// The columns that come from the client; a prefix of [`stored`].
 static RECEIVED: LazyLock<SchemaRef> = LazyLock::new(|| {
     let text = || DataType::Utf8View;
     Arc::new(Schema::new(vec![
@@ -109,11 +110,6 @@ static STORED: LazyLock<SchemaRef> = LazyLock::new(|| {
     fields.extend(added.into_iter().map(Arc::new));
     Arc::new(Schema::new(fields))
 });
-
-/// The columns that come from the client; a prefix of [`stored`].
-pub fn received() -> SchemaRef {
-    Arc::clone(&RECEIVED)
-}
 
 /// All columns: received, derived, sampling.
 pub fn stored() -> SchemaRef {

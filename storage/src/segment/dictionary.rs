@@ -15,6 +15,8 @@ pub(super) struct Dictionary {
     bytes: Vec<u8>,
     ends: Vec<u32>,
     numbers: HashTable<u32>,
+    /// More bytes than numbers of 32 bits can point into.
+    pub overflowed: bool,
     hasher: DefaultHashBuilder,
     /// By batch, by the number that the value has in it.
     of_batches: Vec<Vec<u32>>,
@@ -46,9 +48,9 @@ impl Dictionary {
         number
     }
 
-    /// The number of `value`.
+    /// The number of `value`; any if the dictionary has overflowed.
     pub fn add(&mut self, value: &[u8]) -> u32 {
-        let Self { bytes, ends, numbers, hasher, .. } = self;
+        let Self { bytes, ends, numbers, overflowed, hasher, .. } = self;
         let hash = |value: &[u8]| {
             let mut hasher = hasher.build_hasher();
             hasher.write(value);
@@ -62,10 +64,13 @@ impl Dictionary {
         match entry {
             hashbrown::hash_table::Entry::Occupied(known) => *known.get(),
             hashbrown::hash_table::Entry::Vacant(vacant) => {
+                let Ok(end) = u32::try_from(bytes.len().saturating_add(value.len())) else {
+                    *overflowed = true;
+                    return 0;
+                };
                 let number = ends.len() as u32;
                 bytes.extend_from_slice(value);
-                // Memory for spans is bounded below 4 GiB.
-                ends.push(bytes.len() as u32);
+                ends.push(end);
                 vacant.insert(number);
                 number
             }

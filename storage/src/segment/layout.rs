@@ -8,14 +8,13 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::leaf::DictionaryLimit;
 use crate::schema::{FORMAT_VERSION, Table, spans, traces};
 
 pub(super) const ROW_GROUP_ROWS: usize = 1 << 20;
 pub(super) const PAGE_ROWS: usize = 8_192;
-pub(super) const TEXT_DICTIONARY: DictionaryLimit = DictionaryLimit { bytes: 1 << 20 };
+pub(super) const DICTIONARY_BYTES: usize = 1 << 20;
 /// The usual 1 MB makes trace ids fall back to plain pages, at three times the bytes.
-pub(super) const TRACE_ID_DICTIONARY: DictionaryLimit = DictionaryLimit { bytes: 64 << 20 };
+pub(super) const TRACE_ID_DICTIONARY_BYTES: usize = 64 << 20;
 pub(super) const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 pub(super) const ZSTD_LEVEL: i32 = 3;
 
@@ -53,7 +52,7 @@ pub(super) fn properties(table: Table, rows: usize) -> WriterProperties {
         .set_column_bloom_filter_enabled(id(spans::TRACE_ID), true)
         .set_column_bloom_filter_fpp(id(spans::TRACE_ID), BLOOM_FALSE_POSITIVES)
         .set_column_bloom_filter_max_ndv(id(spans::TRACE_ID), rows as u64)
-        .set_column_dictionary_page_size_limit(id(spans::TRACE_ID), TRACE_ID_DICTIONARY.bytes);
+        .set_column_dictionary_page_size_limit(id(spans::TRACE_ID), TRACE_ID_DICTIONARY_BYTES);
     for delta in [spans::START_TIME, spans::START_NANOS, spans::DURATION_NS, spans::SELF_NS] {
         if schema.index_of(delta).is_ok() {
             properties = properties

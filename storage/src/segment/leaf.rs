@@ -10,7 +10,7 @@ use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
@@ -72,12 +72,6 @@ impl<'p> Part<'p> {
     }
 }
 
-/// Where a dictionary ends: beyond, values are written as they are.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct DictionaryLimit {
-    pub bytes: usize,
-}
-
 /// Smallest and largest values, of texts alone.
 #[derive(Debug, Default)]
 struct Ranges {
@@ -89,7 +83,8 @@ struct Ranges {
 pub(super) struct LeafWriter {
     column: ColumnDescPtr,
     pub dictionary: Dictionary,
-    limit: DictionaryLimit,
+    /// Where the dictionary ends: beyond, values are written as they are.
+    limit_bytes: usize,
     /// Encoded and compressed, but for their headers' offsets.
     pages: Vec<EncodedPage>,
     ranges: Option<Ranges>,
@@ -110,11 +105,11 @@ struct EncodedPage {
 impl LeafWriter {
     /// A writer for `column`, whose values are byte arrays, 64-bit numbers or booleans. With `has_ranges` pages and chunk
     /// say their smallest and largest value.
-    pub fn new(column: ColumnDescPtr, limit: DictionaryLimit, has_ranges: bool) -> Self {
+    pub fn new(column: ColumnDescPtr, limit_bytes: usize, has_ranges: bool) -> Self {
         let is_plain = column.physical_type() == Type::BOOLEAN;
         let ranges = has_ranges.then(Ranges::default);
         let (dictionary, pages, scratch) = (Dictionary::default(), Vec::new(), Vec::new());
-        Self { column, dictionary, limit, pages, ranges, scratch, is_plain, in_dictionary: 0 }
+        Self { column, dictionary, limit_bytes, pages, ranges, scratch, is_plain, in_dictionary: 0 }
     }
 
     /// Whether the leaf itself may be NULL, besides what it lies in.
@@ -124,7 +119,10 @@ impl LeafWriter {
 
     /// Ends a page of `rows` rows; several pages where their values are large and no longer in the dictionary.
     pub fn end_page(&mut self, rows: usize, page: &PageRows, compressor: &mut Compressor<'_>) -> Result<()> {
-        self.is_plain |= self.dictionary.size_bytes() > self.limit.bytes;
+        if self.dictionary.overflowed {
+            return Err(ParquetError::General(format!("{} has more than 4 GiB of texts", self.column.path())));
+        }
+        self.is_plain |= self.dictionary.size_bytes() > self.limit_bytes;
         let whole = Part { repetitions: &page.repetitions, definitions: &page.definitions, numbers: &page.numbers };
         if !self.is_plain {
             return self.write_page(rows, whole, compressor);

@@ -5,7 +5,8 @@ use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
-use super::leaf::{DictionaryLimit, LeafWriter, PageRows};
+use super::layout;
+use super::leaf::{LeafWriter, PageRows};
 use crate::model::{Entry, SpanBatch, TextId, TypedKey, ValueId, ValueType};
 
 /// Keys and values of each map; the leaves of one column.
@@ -47,13 +48,13 @@ pub(super) struct MapsWriter {
 
 impl MapsWriter {
     /// A writer for the next [`LEAVES`] of `columns`.
-    pub fn new(columns: &mut impl Iterator<Item = ColumnDescPtr>, levels: MapLevels, limit: DictionaryLimit) -> Self {
+    pub fn new(columns: &mut impl Iterator<Item = ColumnDescPtr>, levels: MapLevels) -> Self {
         let mut maps = Vec::with_capacity(ValueType::ALL.len());
         while maps.len() < ValueType::ALL.len() {
             let (Some(key), Some(value)) = (columns.next(), columns.next()) else { break };
             maps.push(Map {
-                key: LeafWriter::new(key, limit, false),
-                value: LeafWriter::new(value, limit, false),
+                key: LeafWriter::new(key, layout::DICTIONARY_BYTES, false),
+                value: LeafWriter::new(value, layout::DICTIONARY_BYTES, false),
                 key_rows: PageRows::default(),
                 value_rows: PageRows::default(),
                 missing: 0,

@@ -16,10 +16,10 @@ use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
 use super::layout;
-use super::leaf::{DictionaryLimit, LeafWriter, PageRows};
+use super::leaf::{LeafWriter, PageRows};
 use super::maps::{self, MapLevels, MapsWriter, NumberedKeys};
 use super::order::Templates;
-use crate::model::{Event, Link, SpanBatch, Template, TextId};
+use crate::model::{Entry, Link, SpanBatch, Template, TextId};
 use crate::rows::{SpanRow, SpanRows};
 use crate::schema::{Table, spans as schema};
 
@@ -99,13 +99,13 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         self.leaves.next().ok_or_else(|| ParquetError::General("the schema has too few columns".to_owned()))
     }
 
-    fn next_column(&mut self, limit: DictionaryLimit, has_ranges: bool) -> Result<LeafWriter> {
-        Ok(LeafWriter::new(self.next_leaf()?.0, limit, has_ranges))
+    fn next_column(&mut self, limit_bytes: usize, has_ranges: bool) -> Result<LeafWriter> {
+        Ok(LeafWriter::new(self.next_leaf()?.0, limit_bytes, has_ranges))
     }
 
     fn next_maps(&mut self, levels: MapLevels) -> MapsWriter {
         let mut columns = self.leaves.by_ref().map(|(column, _)| column).take(maps::LEAVES);
-        MapsWriter::new(&mut columns, levels, layout::TEXT_DICTIONARY)
+        MapsWriter::new(&mut columns, levels)
     }
 
     /// A column of numbers or flags, by Parquet's own writer.
@@ -143,7 +143,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     }
 
     fn trace_ids(&mut self) -> Result<()> {
-        let leaf = self.next_column(layout::TRACE_ID_DICTIONARY, false)?;
+        let leaf = self.next_column(layout::TRACE_ID_DICTIONARY_BYTES, false)?;
         let spans = self.spans;
         let mut numbers = vec![UNKNOWN; spans.traces.len()];
         // The filter is sized by the traces of this group, which may be few of a flush of many dates.
@@ -169,7 +169,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
 
     /// A text that spans of a template have in common.
     fn templated(&mut self, text: fn(&SpanBatch, &Template) -> TextId) -> Result<()> {
-        let leaf = self.next_column(layout::TEXT_DICTIONARY, true)?;
+        let leaf = self.next_column(layout::DICTIONARY_BYTES, true)?;
         let (spans, templates) = (self.spans, self.templates);
         let mut numbers = vec![UNKNOWN; templates.count()];
         let number = |leaf: &mut LeafWriter, row: u32| {
@@ -184,7 +184,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     }
 
     fn parent_services(&mut self) -> Result<()> {
-        let leaf = self.next_column(layout::TEXT_DICTIONARY, true)?;
+        let leaf = self.next_column(layout::DICTIONARY_BYTES, true)?;
         let (spans, templates) = (self.spans, self.templates);
         let mut numbers = vec![UNKNOWN; templates.count()];
         let number = |leaf: &mut LeafWriter, row: u32| {
@@ -204,7 +204,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
 
     /// A text that the rows of a trace have in common.
     fn of_traces(&mut self, text: fn(&crate::rows::TraceFacts) -> Option<&str>) -> Result<()> {
-        let leaf = self.next_column(layout::TEXT_DICTIONARY, true)?;
+        let leaf = self.next_column(layout::DICTIONARY_BYTES, true)?;
         let spans = self.spans;
         let mut numbers = vec![UNKNOWN; spans.traces.len()];
         let number = |leaf: &mut LeafWriter, row: u32| {
@@ -261,49 +261,36 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     }
 
     fn events(&mut self) -> Result<()> {
-        let mut time = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
-        let mut time_nanos = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
-        let mut name = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
-        let mut maps = self.next_maps(MapLevels { definition: 1, repetition: 2 });
-        let spans = self.spans;
-        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
-            // Rows without any come in long runs.
-            let mut missing = 0;
-            for row in rows.clone() {
-                let span = spans.rows[row as usize].span;
-                let batch = spans.batch(span);
-                let events: &[Event] = batch.events(span.row as usize);
-                if events.is_empty() {
-                    missing += 1;
-                    continue;
-                }
-                [&mut time, &mut time_nanos, &mut name].into_iter().for_each(|items| items.missing(missing));
-                maps.missing(std::mem::take(&mut missing));
-                for (at, event) in events.iter().enumerate() {
-                    time.push(at, Some(&event.time.micros().to_le_bytes()));
-                    time_nanos.push(at, Some(&event.time.remainder().to_le_bytes()));
-                    name.push(at, Some(batch.texts().bytes(event.name)));
-                    maps.push_entries(span.batch, batch, u8::from(at > 0), batch.event_attributes(event));
-                }
-            }
-            maps.missing(missing);
-            for items in [&mut time, &mut time_nanos, &mut name] {
-                items.missing(missing);
-                items.end_page(rows.len(), &mut self.compressor)?;
-            }
-            maps.end_page(rows.len(), &mut self.compressor)?;
-        }
-        for items in [time, time_nanos, name] {
-            items.leaf.finish(&mut self.row_group, &mut self.compressor, None)?;
-        }
-        maps.finish(&mut self.row_group, &mut self.compressor)
+        self.lists(SpanBatch::events, SpanBatch::event_attributes, |[time, time_nanos, name], at, batch, event| {
+            time.push(at, Some(&event.time.micros().to_le_bytes()));
+            time_nanos.push(at, Some(&event.time.remainder().to_le_bytes()));
+            name.push(at, Some(batch.texts().bytes(event.name)));
+        })
     }
 
     fn links(&mut self) -> Result<()> {
-        let mut trace_id = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
-        let mut span_id = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
-        let mut trace_state = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
-        let mut flags = Items::new(self.next_column(layout::TEXT_DICTIONARY, false)?);
+        let push = |[trace_id, span_id, trace_state, flags]: &mut [Items; 4], at, batch: &SpanBatch, link: &Link| {
+            trace_id.push(at, Some(link.trace_id.as_bytes()));
+            span_id.push(at, Some(link.span_id.as_bytes()));
+            trace_state.push(at, (!link.trace_state.is_none()).then(|| batch.texts().bytes(link.trace_state)));
+            flags.push(at, Some(&i64::from(link.flags).to_le_bytes()));
+        };
+        self.lists(SpanBatch::links, SpanBatch::link_attributes, push)
+    }
+
+    /// Writes a column of lists: `N` scalars of each item, which `push` gives, and the items' attributes.
+    fn lists<T, const N: usize>(
+        &mut self,
+        list: fn(&SpanBatch, usize) -> &[T],
+        attributes: for<'b> fn(&'b SpanBatch, &T) -> &'b [Entry],
+        push: impl Fn(&mut [Items; N], usize, &SpanBatch, &T),
+    ) -> Result<()> {
+        let mut scalars = Vec::with_capacity(N);
+        for _ in 0..N {
+            scalars.push(Items::new(self.next_column(layout::DICTIONARY_BYTES, false)?));
+        }
+        let too_few = |_| ParquetError::General("the schema has too few columns".to_owned());
+        let mut scalars: [Items; N] = scalars.try_into().map_err(too_few)?;
         let mut maps = self.next_maps(MapLevels { definition: 1, repetition: 2 });
         let spans = self.spans;
         for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
@@ -312,32 +299,27 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
             for row in rows.clone() {
                 let span = spans.rows[row as usize].span;
                 let batch = spans.batch(span);
-                let links: &[Link] = batch.links(span.row as usize);
-                if links.is_empty() {
+                let items = list(batch, span.row as usize);
+                if items.is_empty() {
                     missing += 1;
                     continue;
                 }
-                let all = [&mut trace_id, &mut span_id, &mut trace_state, &mut flags];
-                all.into_iter().for_each(|items| items.missing(missing));
+                scalars.iter_mut().for_each(|scalar| scalar.page.missing(missing));
                 maps.missing(std::mem::take(&mut missing));
-                for (at, link) in links.iter().enumerate() {
-                    trace_id.push(at, Some(link.trace_id.as_bytes()));
-                    span_id.push(at, Some(link.span_id.as_bytes()));
-                    let state = (!link.trace_state.is_none()).then(|| batch.texts().bytes(link.trace_state));
-                    trace_state.push(at, state);
-                    flags.push(at, Some(&i64::from(link.flags).to_le_bytes()));
-                    maps.push_entries(span.batch, batch, u8::from(at > 0), batch.link_attributes(link));
+                for (at, item) in items.iter().enumerate() {
+                    push(&mut scalars, at, batch, item);
+                    maps.push_entries(span.batch, batch, u8::from(at > 0), attributes(batch, item));
                 }
             }
             maps.missing(missing);
-            for items in [&mut trace_id, &mut span_id, &mut trace_state, &mut flags] {
-                items.missing(missing);
-                items.end_page(rows.len(), &mut self.compressor)?;
+            for scalar in &mut scalars {
+                scalar.page.missing(missing);
+                scalar.end_page(rows.len(), &mut self.compressor)?;
             }
             maps.end_page(rows.len(), &mut self.compressor)?;
         }
-        for items in [trace_id, span_id, trace_state, flags] {
-            items.leaf.finish(&mut self.row_group, &mut self.compressor, None)?;
+        for scalar in scalars {
+            scalar.leaf.finish(&mut self.row_group, &mut self.compressor, None)?;
         }
         maps.finish(&mut self.row_group, &mut self.compressor)
     }
@@ -360,11 +342,6 @@ struct Items {
 impl Items {
     fn new(leaf: LeafWriter) -> Self {
         Self { leaf, page: PageRows::default() }
-    }
-
-    /// `count` empty lists.
-    fn missing(&mut self, count: usize) {
-        self.page.missing(count);
     }
 
     /// Item `at` of a list.
