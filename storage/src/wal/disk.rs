@@ -1,7 +1,7 @@
 //! Log files on a disk. A trait, so that a test can stand for a disk that forgets what was not synced.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -23,11 +23,23 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
 /// One log file.
 pub trait LogFile: Send + std::fmt::Debug {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Writes `parts` one behind the other.
+    fn write_parts_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let mut offset = offset;
+        for part in parts {
+            self.write_at(part, offset)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
     /// Makes what was written durable.
     fn sync(&self) -> io::Result<()>;
     fn read(&self) -> io::Result<Vec<u8>>;
     fn size_bytes(&self) -> io::Result<u64>;
 }
+
+/// More parts than this one call does not take (`IOV_MAX`).
+const MOST_PARTS: usize = 1024;
 
 /// A real directory.
 #[derive(Debug)]
@@ -117,6 +129,26 @@ impl LogFile for File {
         self.write_all_at(bytes, offset)
     }
 
+    fn write_parts_at(&self, mut parts: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+        while !parts.is_empty() {
+            let now = parts.len().min(MOST_PARTS);
+            let written = match rustix::io::pwritev(self, &parts[..now], offset) {
+                Err(rustix::io::Errno::INTR) => continue,
+                written => written?,
+            };
+            if written == 0 {
+                // Empty parts alone, or a file that takes no more.
+                if parts.iter().all(|part| part.is_empty()) {
+                    return Ok(());
+                }
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            offset += written as u64;
+            IoSlice::advance_slices(&mut parts, written);
+        }
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
@@ -130,5 +162,23 @@ impl LogFile for File {
 
     fn size_bytes(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_parts_than_one_call_takes_lie_one_behind_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = LocalDisk::open(folder.path().to_owned()).unwrap();
+        let parts: Vec<Vec<u8>> = (0..2 * MOST_PARTS + 3).map(|number| vec![number as u8; number % 7]).collect();
+        let expected = parts.concat();
+        let file = disk.create("log", 5 + expected.len() as u64).unwrap();
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        file.write_parts_at(&mut slices, 5).unwrap();
+        file.write_parts_at(&mut [IoSlice::new(&[]), IoSlice::new(&[])], 0).unwrap();
+        assert_eq!(file.read().unwrap(), [vec![0; 5], expected].concat());
     }
 }

@@ -1,5 +1,6 @@
 //! Records in a file: headers, checksums, and where a file ends.
 
+use std::io::IoSlice;
 use std::ops::Range;
 
 use bytes::{BufMut, Bytes};
@@ -97,6 +98,18 @@ pub(super) fn write_frame_of(
     kind: u8,
     write_record: impl FnOnce(&mut Vec<u8>),
 ) {
+    write_frame_before(out, file, position, kind, write_record, &[]);
+}
+
+/// Writes all of a frame but `tail`, its last bytes, which are to come behind it.
+fn write_frame_before(
+    out: &mut Vec<u8>,
+    file: &FileHeader,
+    position: Position,
+    kind: u8,
+    write_record: impl FnOnce(&mut Vec<u8>),
+    tail: &[u8],
+) {
     let start = out.len();
     out.put_u64_le(0);
     out.put_u64_le(position.lsn);
@@ -106,10 +119,59 @@ pub(super) fn write_frame_of(
     write_record(out);
     let body = &out[start + PREFIX_BYTES..];
     // Requests are bounded far below 4 GiB by the receiver.
-    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
-    let checksum = file.checksum(body);
+    let length = u32::try_from(body.len().saturating_add(tail.len())).unwrap_or(u32::MAX);
+    let checksum = crc32c::crc32c_append(file.checksum(body), tail);
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     out[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Shorter tails are cheaper to copy than to write from where they lie.
+const LONG_TAIL: usize = 4096;
+
+/// The frames of a group as one write takes them: what clients sent stays where it is.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    heads: Vec<u8>,
+    /// Bytes that follow the heads up to a position.
+    tails: Vec<(usize, Bytes)>,
+    bytes: usize,
+}
+
+impl Frames {
+    pub fn clear(&mut self) {
+        self.heads.clear();
+        self.tails.clear();
+        self.bytes = 0;
+    }
+
+    pub fn push(&mut self, file: &FileHeader, position: Position, record: &Record) {
+        let before = self.heads.len();
+        let tail = record.tail();
+        write_frame_before(&mut self.heads, file, position, record.kind(), |out| record.write_head(out), &tail);
+        self.bytes += self.heads.len() - before + tail.len();
+        if tail.len() < LONG_TAIL {
+            self.heads.extend_from_slice(&tail);
+        } else {
+            self.tails.push((self.heads.len(), tail));
+        }
+    }
+
+    /// The bytes of all frames.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn slices(&self) -> Vec<IoSlice<'_>> {
+        let mut slices = Vec::with_capacity(2 * self.tails.len() + 1);
+        let mut at = 0;
+        for (end, tail) in &self.tails {
+            slices.push(IoSlice::new(&self.heads[at..*end]));
+            slices.push(IoSlice::new(tail));
+            at = *end;
+        }
+        slices.push(IoSlice::new(&self.heads[at..]));
+        slices
+    }
 }
 
 pub(super) fn frame_size_hint(record: &Record) -> usize {

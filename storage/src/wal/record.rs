@@ -63,6 +63,20 @@ impl Record {
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.write_head(out);
+        out.extend_from_slice(&self.tail());
+    }
+
+    /// The record's last bytes, where they lie somewhere as they are.
+    pub(super) fn tail(&self) -> Bytes {
+        match self {
+            Record::Request(request) => request.body.clone(),
+            Record::Decisions(_) | Record::Seal { .. } => Bytes::new(),
+        }
+    }
+
+    /// All but [`tail`](Self::tail).
+    pub(super) fn write_head(&self, out: &mut Vec<u8>) {
         match self {
             Record::Request(request) => {
                 out.put_i64_le(request.arrival.0);
@@ -79,7 +93,6 @@ impl Record {
                 let length = u8::try_from(request.judged_by.len()).unwrap_or(u8::MAX);
                 out.put_u8(length);
                 out.extend_from_slice(&request.judged_by[..usize::from(length)]);
-                out.extend_from_slice(&request.body);
             }
             Record::Decisions(decisions) => {
                 for decision in decisions {

@@ -296,6 +296,33 @@ fn a_full_queue_refuses_requests_but_never_decisions() {
 }
 
 #[test]
+fn long_and_short_requests_of_a_group_are_read_as_they_came() {
+    let disk = Arc::new(ForgetfulDisk::default());
+    let sizes = [8, 5_000, 100, 4_096, 4_095, 9_000];
+    let wal = run(&disk, WalConfig { file_bytes: 64 << 10, ..small_files() });
+    for (number, size) in sizes.into_iter().enumerate() {
+        wal.handle.append(request(number as u64, size), number as u64).unwrap();
+    }
+    let mut acked = 0;
+    while acked < sizes.len() {
+        acked += wal.acked.recv().unwrap().unwrap().len();
+    }
+    let mut bodies = Vec::new();
+    replay(&Shared(Arc::clone(&disk)), |_, record| {
+        if let Record::Request(request) = record {
+            bodies.push(request.body);
+        }
+        Ok(())
+    })
+    .unwrap();
+    let expected = sizes.into_iter().enumerate().map(|(number, size)| match request(number as u64, size) {
+        Record::Request(request) => request.body,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(bodies, expected.collect::<Vec<_>>());
+}
+
+#[test]
 fn records_round_trip() {
     let decisions = vec![
         Decision {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, LogFile};
-use super::frame::{FileHeader, HEADER_BYTES, LARGEST_NUMBER, Position, frame_size_hint, write_frame};
+use super::frame::{FileHeader, Frames, HEADER_BYTES, LARGEST_NUMBER, Position, frame_size_hint};
 use super::record::Record;
 use super::replay::ReplayReport;
 use super::status::{Histogram, WalStatus};
@@ -263,7 +263,7 @@ struct Writer {
     current: CurrentFile,
     next_lsn: u64,
     next_group: u64,
-    scratch: Vec<u8>,
+    frames: Frames,
 }
 
 impl Writer {
@@ -308,7 +308,7 @@ impl Writer {
             current,
             next_lsn: replayed.next_lsn,
             next_group: replayed.next_group,
-            scratch: Vec::new(),
+            frames: Frames::default(),
         })
     }
 
@@ -321,18 +321,20 @@ impl Writer {
         // What a seal closes is committed, synced, to the tables, which must never be ahead of the log.
         let sync = self.config.durability == Durability::Fsync
             || group.iter().any(|(record, _)| matches!(record, Record::Seal { .. }));
-        self.scratch.clear();
         let count = group.len();
         let mut durable = Vec::with_capacity(count);
         for (index, (record, payload)) in group.into_iter().enumerate() {
             let position = Position { lsn: self.next_lsn, group: self.next_group, last_of_group: index + 1 == count };
-            write_frame(&mut self.scratch, &self.current.header, position, &record);
+            self.frames.push(&self.current.header, position, &record);
             durable.push(Durable { lsn: Lsn(self.next_lsn), payload });
             self.next_lsn += 1;
         }
         self.next_group += 1;
-        self.current.file.write_at(&self.scratch, self.current.offset)?;
-        self.current.offset += self.scratch.len() as u64;
+        let bytes = self.frames.len() as u64;
+        self.current.file.write_parts_at(&mut self.frames.slices(), self.current.offset)?;
+        // What clients sent must not stay in memory until the next group.
+        self.frames.clear();
+        self.current.offset += bytes;
         if sync {
             let start = std::time::Instant::now();
             self.current.file.sync()?;
@@ -340,11 +342,7 @@ impl Writer {
             shared.syncs.add(nanos, &WalStatus::sync_bounds_nanos());
         }
         shared.groups.add(count as u64, &WalStatus::group_bounds_records());
-        shared.group_bytes.fetch_add(self.scratch.len() as u64, Ordering::Relaxed);
-        // A burst must not pin its memory for ever.
-        if self.scratch.capacity() > 2 * self.config.group_bytes {
-            self.scratch = Vec::new();
-        }
+        shared.group_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.publish(shared);
         Ok(durable)
     }
