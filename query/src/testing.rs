@@ -181,7 +181,7 @@ pub fn span_batch(spans: &[TestSpan]) -> RecordBatch {
             span_id: span.span,
             parent_span_id: span.parent,
             origin,
-            span_name: &span.name,
+            span_name: span.name.as_str().into(),
             kind: &span.kind,
             status_code: &span.status,
             status_message: span.status_message.as_deref(),

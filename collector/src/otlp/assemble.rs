@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use storage::model::{OriginId, ResourceId, SpanBatch, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
+use storage::model::{
+    Name, OriginId, Pushed, ResourceId, SpanBatch, SpanBatchBuilder, SpanFields, SpanId, TextId, TraceId, UnixNanos,
+    Value as Raw,
+};
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, SpanAttributes};
 use super::findings::{Findings, cut_to};
 use super::rejected::{Cause, Reason, Rejected, Warnings};
 use super::span::{Event, Link, RawId, Resource, Scope, Span, Text};
@@ -124,6 +127,98 @@ impl<'l> Assembler<'l> {
         SettledScope { name, version, attributes, too_deep: findings.too_deep, stored: Cell::new(None) }
     }
 
+    /// The name of the span to come, which had better be known before its attributes.
+    pub fn name(&mut self, name: &[u8], findings: &mut Findings<'_>) -> Result<Option<TextId>> {
+        if name.len() <= self.limits.text_bytes
+            && let Some(name) = self.builder.name(name)
+        {
+            return Ok(Some(name));
+        }
+        Ok(self.builder.name(findings.text(name)?.as_bytes()))
+    }
+
+    /// An attribute of the span to come, with a value that the wire has in one piece.
+    #[inline(always)]
+    pub fn plain_attribute(
+        &mut self,
+        key: &[u8],
+        value: Raw<'_>,
+        to: &mut SpanAttributes,
+        findings: &mut Findings<'_>,
+    ) -> Result<()> {
+        let value_bytes = match value {
+            Raw::Text(text) => text.len(),
+            _ => size_of::<u64>(),
+        };
+        let most = self.limits.text_bytes;
+        if key.is_empty() || key.len() > most || value_bytes > most {
+            return self.odd_attribute(key, value, to, findings);
+        }
+        if !to.take(findings) {
+            return Ok(());
+        }
+        match self.builder.attributes().push(key, value) {
+            Pushed::New => {}
+            Pushed::Replaced => findings.note(Cause::DuplicateKey),
+            Pushed::NotUtf8 => {
+                to.give_back();
+                return self.odd_attribute(key, value, to, findings);
+            }
+        }
+        to.spend(key.len(), value_bytes);
+        Ok(())
+    }
+
+    /// The same with text that is too long or no UTF-8.
+    #[cold]
+    fn odd_attribute(
+        &mut self,
+        key: &[u8],
+        value: Raw<'_>,
+        to: &mut SpanAttributes,
+        findings: &mut Findings<'_>,
+    ) -> Result<()> {
+        let key = findings.text(key)?;
+        let value = match value {
+            Raw::Text(text) => Value::Text(findings.text(text)?),
+            Raw::Int(value) => Value::Int(value),
+            Raw::Float(value) => Value::Float(value),
+            Raw::Bool(value) => Value::Bool(value),
+            Raw::Json(text) => Value::Json(text.to_owned()),
+            Raw::Unset => Value::Unset,
+        };
+        self.attribute(&key, &value, to, findings)
+    }
+
+    /// An attribute of the span to come.
+    pub fn attribute(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        to: &mut SpanAttributes,
+        findings: &mut Findings<'_>,
+    ) -> Result<()> {
+        if key.is_empty() {
+            findings.note(Cause::EmptyKey);
+            return Ok(());
+        }
+        if !to.take(findings) {
+            return Ok(());
+        }
+        let (pushed, value_bytes) = value.push(key, &mut self.builder.attributes(), findings, &mut self.scratch);
+        if pushed == Pushed::Replaced {
+            findings.note(Cause::DuplicateKey);
+        }
+        to.spend(key.len(), value_bytes);
+        Ok(())
+    }
+
+    /// Forgets the attributes of the span to come.
+    pub fn clear_attributes(&mut self, of: &mut SpanAttributes) {
+        self.builder.clear_attributes();
+        of.clear();
+    }
+
     /// Judges a span, and stores or rejects it.
     pub fn span(
         &mut self,
@@ -138,6 +233,7 @@ impl<'l> Assembler<'l> {
         let judged = match self.judge(span, too_deep, findings) {
             Ok(judged) => judged,
             Err((reason, detail)) => {
+                self.builder.discard();
                 self.rejected.add(reason, index, || detail);
                 return Ok(());
             }
@@ -233,26 +329,20 @@ impl<'l> Assembler<'l> {
             }
         }
 
-        span.attributes.settle(findings);
         let counts = [
             (DROPPED_ATTRIBUTES, span.attributes.dropped_in_all()),
             (DROPPED_EVENTS, span.dropped_events.saturating_add(span.events.cut)),
             (DROPPED_LINKS, span.dropped_links.saturating_add(lost_links)),
         ];
-        for (key, _) in counts.iter().filter(|(_, count)| *count > 0) {
-            span.attributes.remove(key);
-        }
-        for attribute in scope.attributes.iter() {
-            span.attributes.remove(&attribute.key);
-        }
+        spent = spent.saturating_add(span.attributes.spent_bytes);
         let columns = &mut self.builder.attributes();
-        spent = spent.saturating_add(span.attributes.push_to(columns, findings, &mut self.scratch));
         spent = spent.saturating_add(scope.attributes.push_to(columns, findings, &mut self.scratch));
         for (key, count) in counts.iter().filter(|(_, count)| *count > 0) {
             columns.push_int(key, i64::from(*count));
         }
 
-        for text in [&span.name, &span.status_message, &span.trace_state] {
+        spent = spent.saturating_add(span.name.map_or(0, |name| self.builder.text_bytes(name)));
+        for text in [&span.status_message, &span.trace_state] {
             spent = spent.saturating_add(text.len());
         }
         let (kind_number, status_number);
@@ -275,7 +365,7 @@ impl<'l> Assembler<'l> {
             span_id: judged.span_id,
             parent_span_id: judged.parent_span_id,
             origin,
-            span_name: &span.name,
+            span_name: span.name.map_or(Name::Text(""), Name::Known),
             kind,
             status_code,
             status_message: non_empty(&span.status_message),

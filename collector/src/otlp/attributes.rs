@@ -1,4 +1,5 @@
-//! Attribute lists: read with limits, each key once, and pushed into the columns.
+//! Attribute lists, read with limits, each key once: those of spans straight into the batch, the few others first into a
+//! list, because what they belong to may be refused or come in parts.
 
 use std::collections::HashMap;
 
@@ -9,6 +10,53 @@ use super::rejected::Cause;
 use super::span::Text;
 use super::value::Value;
 use crate::Result;
+
+/// What is to be known of a span's attributes, which are in the batch already.
+#[derive(Debug, Default)]
+pub struct SpanAttributes {
+    taken: usize,
+    /// As the client counted them.
+    pub dropped: u32,
+    /// What the limit cut.
+    cut: u32,
+    /// What they take in columns.
+    pub spent_bytes: usize,
+}
+
+impl SpanAttributes {
+    /// Forgets all but what the client counted.
+    pub fn clear(&mut self) {
+        *self = Self { dropped: self.dropped, ..Self::default() };
+    }
+
+    /// Whether there is a place for one more; counts it.
+    #[inline]
+    pub fn take(&mut self, findings: &mut Findings<'_>) -> bool {
+        if self.taken >= findings.limits.attributes {
+            findings.note(Cause::TooManyAttributes);
+            self.cut = self.cut.saturating_add(1);
+            return false;
+        }
+        self.taken += 1;
+        true
+    }
+
+    /// It was not taken after all.
+    pub fn give_back(&mut self) {
+        self.taken = self.taken.saturating_sub(1);
+    }
+
+    #[inline]
+    pub fn spend(&mut self, key_bytes: usize, value_bytes: usize) {
+        self.spent_bytes = self.spent_bytes.saturating_add(key_bytes).saturating_add(value_bytes);
+        self.spent_bytes = self.spent_bytes.saturating_add(ENTRY_BYTES);
+    }
+
+    /// All that the client and the limits dropped.
+    pub fn dropped_in_all(&self) -> u32 {
+        self.dropped.saturating_add(self.cut)
+    }
+}
 
 /// Up to this many keys are compared with each other; more go through a map.
 const FEW: usize = 32;
@@ -150,7 +198,7 @@ impl<'a> Attributes<'a> {
     ) -> usize {
         let mut spent: usize = 0;
         for Attribute { key, value, .. } in self.iter() {
-            let value_bytes = value.push(key, columns, findings, scratch);
+            let (_, value_bytes) = value.push(key, columns, findings, scratch);
             spent = spent.saturating_add(key.len()).saturating_add(value_bytes).saturating_add(ENTRY_BYTES);
         }
         spent

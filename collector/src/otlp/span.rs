@@ -1,11 +1,14 @@
 //! One span as a reader fills it, borrowed from the request wherever possible.
 //!
-//! Readers put in what the bytes say; `assemble` judges it. A [`Span`] is reused from span to span, so that its lists
-//! are allocated once a request.
+//! Readers put in what the bytes say; `assemble` judges it. The name and the attributes, which are most of a span, go
+//! straight to the batch that is built. A [`Span`] is reused from span to span, so that its lists are allocated once a
+//! request.
 
 use std::borrow::Cow;
 
-use super::attributes::Attributes;
+use storage::model::TextId;
+
+use super::attributes::{Attributes, SpanAttributes};
 use super::findings::Findings;
 use crate::Result;
 
@@ -128,11 +131,12 @@ pub struct Span<'a> {
     pub parent_span_id: RawId<'a>,
     pub trace_state: Text<'a>,
     pub flags: u32,
-    pub name: Text<'a>,
+    /// In the batch that is built; `None` if it is empty.
+    pub name: Option<TextId>,
     pub kind: i32,
     pub start_unix_nanos: u64,
     pub end_unix_nanos: u64,
-    pub attributes: Attributes<'a>,
+    pub attributes: SpanAttributes,
     pub events: Slots<Event<'a>>,
     pub dropped_events: u32,
     pub links: Slots<Link<'a>>,
@@ -150,11 +154,11 @@ impl<'a> Span<'a> {
         self.parent_span_id = RawId::Absent;
         self.trace_state = Text::default();
         self.flags = 0;
-        self.name = Text::default();
+        self.name = None;
         self.kind = 0;
         self.start_unix_nanos = 0;
         self.end_unix_nanos = 0;
-        self.attributes.clear();
+        self.attributes = SpanAttributes::default();
         self.events.clear();
         self.dropped_events = 0;
         self.links.clear();

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use storage::model::AttributesBuilder;
+use storage::model::{AttributesBuilder, Pushed, Value as Raw};
 
 use super::findings::{Findings, cut_to};
 use super::rejected::Cause;
@@ -57,35 +57,28 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Adds the value to the row that `columns` is at; returns the bytes it takes there. `scratch` is for JSON text.
+    /// Adds the value to the row that `columns` is at; returns the bytes it takes there, too. `scratch` is for JSON text.
     pub fn push(
         &self,
         key: &str,
         columns: &mut AttributesBuilder<'_>,
         findings: &mut Findings<'_>,
         scratch: &mut String,
-    ) -> usize {
-        match self {
-            Value::Unset => columns.push_null(key),
-            Value::Text(text) => {
-                columns.push_text(key, text);
-                return text.len();
-            }
-            Value::Int(value) => columns.push_int(key, *value),
-            Value::Float(value) => columns.push_float(key, *value),
-            Value::Bool(value) => columns.push_bool(key, *value),
-            Value::Json(text) => {
-                columns.push_json(key, text);
-                return text.len();
-            }
+    ) -> (Pushed, usize) {
+        let (value, bytes) = match self {
+            Value::Unset => (Raw::Unset, size_of::<u64>()),
+            Value::Text(text) => (Raw::Text(text.as_bytes()), text.len()),
+            Value::Int(value) => (Raw::Int(*value), size_of::<u64>()),
+            Value::Float(value) => (Raw::Float(*value), size_of::<u64>()),
+            Value::Bool(value) => (Raw::Bool(*value), size_of::<u64>()),
+            Value::Json(text) => (Raw::Json(text), text.len()),
             Value::Bytes(_) | Value::List(_) | Value::Map(_) => {
                 scratch.clear();
                 self.write_json(scratch, findings);
-                columns.push_json(key, scratch);
-                return scratch.len();
+                (Raw::Json(scratch), scratch.len())
             }
-        }
-        size_of::<u64>()
+        };
+        (columns.push(key.as_bytes(), value), bytes)
     }
 
     /// Writes a list and the like as JSON text for good.

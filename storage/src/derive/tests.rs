@@ -22,7 +22,7 @@ fn batch(rows: &[Row]) -> Vec<Arc<SpanBatch>> {
             span_id: id(span),
             parent_span_id: (parent != 0).then(|| id(parent)),
             origin,
-            span_name: "work",
+            span_name: "work".into(),
             kind,
             status_code: "unset",
             status_message: None,

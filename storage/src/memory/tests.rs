@@ -22,7 +22,7 @@ fn batch(spans: &[(u8, u64)]) -> SpanBatch {
             span_id: SpanId::from_bytes((span + 1).to_be_bytes()).unwrap(),
             parent_span_id: None,
             origin,
-            span_name: "b",
+            span_name: "b".into(),
             kind: "server",
             status_code: "unset",
             status_message: Some("a text that is too long for a view to hold it within itself"),

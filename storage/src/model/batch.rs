@@ -80,6 +80,8 @@ const KEY_BITS: u32 = 29;
 
 impl TypedKey {
     pub(super) const MAX_TEXTS: usize = 1 << KEY_BITS;
+    /// No key: its type is none.
+    pub(super) const REPLACED: Self = Self(u32::MAX);
 
     pub(super) fn new(key: TextId, value_type: ValueType) -> Self {
         Self((value_type as u32) << KEY_BITS | key.0 & ((1 << KEY_BITS) - 1))

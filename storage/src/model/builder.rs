@@ -2,152 +2,19 @@
 
 use hashbrown::HashTable;
 
+use super::attributes::{AttributeList, AttributesBuilder};
 use super::batch::{
-    Entry, Event, Head, Link, Origin, OriginId, Range, ResourceId, SpanBatch, Template, TypedKey, ValueId, ValueType,
+    Entry, Event, Head, Link, Origin, OriginId, Range, ResourceId, SpanBatch, Template, TypedKey, ValueId,
 };
-use super::texts::{TextId, TextsBuilder, hash_of};
+use super::span::Name;
+use super::texts::{TextId, TextsBuilder};
+use super::vocabulary::{Vocabulary, set};
 use super::{SpanFields, SpanId, TraceId, UnixNanos};
 
 /// More spans, texts or attributes than numbers of 32 bits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the spans of one request are too large")]
 pub struct TooLarge;
-
-/// What texts and words the attributes come to, and guesses which come next: keys follow each other in the same order
-/// from span to span, and values repeat.
-#[derive(Debug, Default)]
-struct Vocabulary {
-    texts: TextsBuilder,
-    words: Vec<[u8; 8]>,
-    word_numbers: HashTable<u32>,
-    /// By key: the key that came after it the last time.
-    next_keys: Vec<TextId>,
-    /// The key that came first the last time.
-    first_key: Option<TextId>,
-    /// By key: its last value, where that was a text.
-    last_texts: Vec<TextId>,
-    /// By key: its last value, where that was a word.
-    last_words: Vec<u32>,
-}
-
-impl Vocabulary {
-    fn key(&mut self, key: &str, before: TextId) -> TextId {
-        let expected = if before.is_none() { self.first_key } else { self.next_keys.get(before.0 as usize).copied() };
-        let expected = expected.unwrap_or(TextId::NONE);
-        let found = self.texts.intern(key, expected);
-        if found != expected && !found.is_none() {
-            if before.is_none() {
-                self.first_key = Some(found);
-            } else {
-                set(&mut self.next_keys, before.0, found, TextId::NONE);
-            }
-        }
-        found
-    }
-
-    fn text(&mut self, text: &str, key: TextId) -> ValueId {
-        let expected = self.last_texts.get(key.0 as usize).copied().unwrap_or(TextId::NONE);
-        let found = self.texts.intern(text, expected);
-        if found != expected && !key.is_none() {
-            set(&mut self.last_texts, key.0, found, TextId::NONE);
-        }
-        ValueId(found.0)
-    }
-
-    fn word(&mut self, word: u64, key: TextId) -> ValueId {
-        let word = word.to_le_bytes();
-        let last = self.last_words.get(key.0 as usize).copied().unwrap_or(u32::MAX);
-        if self.words.get(last as usize) == Some(&word) {
-            return ValueId(last);
-        }
-        let Self { words, word_numbers, .. } = self;
-        let hash = |word: [u8; 8]| hash_of(&word);
-        let of = |number: &u32| words.get(*number as usize).copied().unwrap_or_default();
-        let entry = word_numbers.entry(hash(word), |number| of(number) == word, |number| hash(of(number)));
-        let number = match entry {
-            hashbrown::hash_table::Entry::Occupied(known) => *known.get(),
-            hashbrown::hash_table::Entry::Vacant(vacant) => {
-                let number = words.len() as u32;
-                vacant.insert(number);
-                words.push(word);
-                number
-            }
-        };
-        if !key.is_none() {
-            set(&mut self.last_words, key.0, number, u32::MAX);
-        }
-        ValueId(number)
-    }
-}
-
-fn set<T: Copy>(list: &mut Vec<T>, at: u32, value: T, empty: T) {
-    let at = at as usize;
-    if at >= list.len() {
-        list.resize(at + 1, empty);
-    }
-    list[at] = value;
-}
-
-/// Takes the attributes of one span, resource, event or link. The caller gives each key once.
-#[derive(Debug)]
-pub struct AttributesBuilder<'b> {
-    vocabulary: &'b mut Vocabulary,
-    previous_key: TextId,
-    entries: &'b mut Vec<Entry>,
-}
-
-impl<'b> AttributesBuilder<'b> {
-    fn new(vocabulary: &'b mut Vocabulary, entries: &'b mut Vec<Entry>) -> Self {
-        let previous_key = entries.last().map_or(TextId::NONE, |entry| entry.key.key());
-        Self { vocabulary, previous_key, entries }
-    }
-
-    #[inline]
-    fn push(&mut self, key: &str, value_type: ValueType, value: impl FnOnce(&mut Vocabulary, TextId) -> ValueId) {
-        let key = self.vocabulary.key(key, self.previous_key);
-        let value = value(self.vocabulary, key);
-        self.previous_key = key;
-        self.entries.push(Entry { key: TypedKey::new(key, value_type), value });
-    }
-
-    pub fn push_text(&mut self, key: &str, value: &str) {
-        self.push(key, ValueType::Text, |vocabulary, key| vocabulary.text(value, key));
-    }
-
-    pub fn push_int(&mut self, key: &str, value: i64) {
-        self.push(key, ValueType::Int, |vocabulary, key| vocabulary.word(value.cast_unsigned(), key));
-    }
-
-    pub fn push_float(&mut self, key: &str, value: f64) {
-        self.push(key, ValueType::Float, |vocabulary, key| vocabulary.word(value.to_bits(), key));
-    }
-
-    pub fn push_bool(&mut self, key: &str, value: bool) {
-        self.push(key, ValueType::Bool, |_, _| ValueId(u32::from(value)));
-    }
-
-    /// Arrays, key-value lists and bytes, as JSON text.
-    pub fn push_json(&mut self, key: &str, value: &str) {
-        self.push(key, ValueType::Json, |vocabulary, key| vocabulary.text(value, key));
-    }
-
-    /// A key whose value the client left unset.
-    pub fn push_null(&mut self, key: &str) {
-        self.push(key, ValueType::Json, |_, _| ValueId::UNSET);
-    }
-
-    fn copy(&mut self, from: &SpanBatch, entry: Entry) {
-        let key = from.texts().text(entry.key.key());
-        match entry.key.value_type() {
-            _ if entry.value == ValueId::UNSET => self.push_null(key),
-            ValueType::Text => self.push_text(key, from.texts().text(TextId(entry.value.0))),
-            ValueType::Json => self.push_json(key, from.texts().text(TextId(entry.value.0))),
-            ValueType::Int => self.push_int(key, from.word(entry.value).cast_signed()),
-            ValueType::Float => self.push_float(key, f64::from_bits(from.word(entry.value))),
-            ValueType::Bool => self.push_bool(key, entry.value.0 != 0),
-        }
-    }
-}
 
 /// Builds a [`SpanBatch`]. Resources and origins come first; then, for each span, its attributes, events and links, and
 /// [`append`](Self::append), which ends it.
@@ -157,28 +24,17 @@ pub struct SpanBatchBuilder {
     batch: SpanBatch,
     template_numbers: HashTable<u32>,
     /// Attributes of the span to come.
-    attributes: Vec<Entry>,
-    /// Of the span appended last: the guess for the next.
-    last: Guess,
+    attributes: AttributeList,
+    /// Attributes of a resource, an event or a link.
+    others: AttributeList,
+    /// By name: the last row with it.
+    rows_by_name: Vec<u32>,
+    /// The row that the span to come may be like.
+    model: Option<u32>,
     events_at: usize,
     links_at: usize,
+    entries_at: usize,
     overflowed: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Guess {
-    span_name: TextId,
-    kind: TextId,
-    status_code: TextId,
-    status_message: TextId,
-    trace_state: TextId,
-}
-
-impl Default for Guess {
-    fn default() -> Self {
-        let none = TextId::NONE;
-        Self { span_name: none, kind: none, status_code: none, status_message: none, trace_state: none }
-    }
 }
 
 impl SpanBatchBuilder {
@@ -214,9 +70,44 @@ impl SpanBatchBuilder {
         OriginId(number)
     }
 
+    /// The name of the span to come; `None` if it is no UTF-8. With it first, the rest is guessed from the last span of
+    /// the same name.
+    pub fn name(&mut self, name: &[u8]) -> Option<TextId> {
+        let last =
+            self.batch.heads.last().map_or(TextId::NONE, |head| self.batch.templates[head.template as usize].span_name);
+        let name = self.vocabulary.texts.intern_bytes(name, last)?;
+        self.model = self.rows_by_name.get(name.0 as usize).copied().filter(|row| *row != u32::MAX);
+        if !self.attributes.is_empty() {
+            self.attributes.distrust();
+        }
+        Some(name)
+    }
+
+    /// The length of a text in bytes.
+    pub fn text_bytes(&self, id: TextId) -> usize {
+        self.vocabulary.texts.length(id)
+    }
+
     /// The attributes of the span to come.
+    #[inline]
     pub fn attributes(&mut self) -> AttributesBuilder<'_> {
-        AttributesBuilder::new(&mut self.vocabulary, &mut self.attributes)
+        let (expected_keys, expected_values) = expected(&self.batch, self.model);
+        let Self { vocabulary, attributes, .. } = self;
+        AttributesBuilder { vocabulary, list: attributes, expected_keys, expected_values }
+    }
+
+    /// Forgets the attributes of the span to come.
+    pub fn clear_attributes(&mut self) {
+        self.attributes.begin();
+    }
+
+    /// Forgets all of the span to come.
+    pub fn discard(&mut self) {
+        self.attributes.begin();
+        self.model = None;
+        self.batch.events.truncate(self.events_at);
+        self.batch.links.truncate(self.links_at);
+        self.batch.entries.truncate(self.entries_at);
     }
 
     /// Adds an event to the span to come; `fill` gives it its attributes.
@@ -241,37 +132,44 @@ impl SpanBatchBuilder {
     }
 
     fn entries(&mut self, fill: impl FnOnce(&mut AttributesBuilder<'_>)) -> Range {
-        let start = number_of(self.batch.entries.len(), &mut self.overflowed);
-        let mut attributes = AttributesBuilder::new(&mut self.vocabulary, &mut self.batch.entries);
-        attributes.previous_key = TextId::NONE;
-        fill(&mut attributes);
-        Range { start, end: number_of(self.batch.entries.len(), &mut self.overflowed) }
+        let Self { vocabulary, others, batch, overflowed, .. } = self;
+        others.begin();
+        fill(&mut AttributesBuilder { vocabulary, list: others, expected_keys: &[], expected_values: &[] });
+        let start = number_of(batch.entries.len(), overflowed);
+        batch.entries.extend_from_slice(others.finish(&[]).0);
+        Range { start, end: number_of(batch.entries.len(), overflowed) }
     }
 
     /// Ends a span with its scalar fields.
     pub fn append(&mut self, span: &SpanFields<'_>) {
-        let texts = &mut self.vocabulary.texts;
-        let mut template = Template {
+        let name = match span.span_name {
+            Name::Known(name) => name,
+            Name::Text(name) => self.name(name.as_bytes()).unwrap_or(TextId::NONE),
+        };
+        let Self { vocabulary, batch, template_numbers, attributes, overflowed, .. } = self;
+        let model = self.model.and_then(|row| batch.heads.get(row as usize)).map(|head| head.template);
+        let model = model.and_then(|number| Some((number, *batch.templates.get(number as usize)?)));
+        let like = |part: fn(&Template) -> TextId| model.map_or(TextId::NONE, |(_, model)| part(&model));
+        let texts = &mut vocabulary.texts;
+        let template = Template {
             origin: span.origin,
-            span_name: texts.intern(span.span_name, self.last.span_name),
-            kind: texts.intern(span.kind, self.last.kind),
-            status_code: texts.intern(span.status_code, self.last.status_code),
-            status_message: optional(texts, span.status_message, self.last.status_message),
-            trace_state: optional(texts, span.trace_state, self.last.trace_state),
+            span_name: name,
+            kind: texts.intern(span.kind, like(|model| model.kind)),
+            status_code: texts.intern(span.status_code, like(|model| model.status_code)),
+            status_message: optional(texts, span.status_message, like(|model| model.status_message)),
+            trace_state: optional(texts, span.trace_state, like(|model| model.trace_state)),
             flags: span.flags,
-            keys_start: 0,
-            keys_end: 0,
+            keys_start: model.map_or(0, |(_, model)| model.keys_start),
+            keys_end: model.map_or(0, |(_, model)| model.keys_end),
         };
-        self.last = Guess {
-            span_name: template.span_name,
-            kind: template.kind,
-            status_code: template.status_code,
-            status_message: template.status_message,
-            trace_state: template.trace_state,
+        let expected_keys =
+            batch.keys.get(template.keys_start as usize..template.keys_end as usize).unwrap_or_default();
+        let (entries, is_as_expected) = attributes.finish(expected_keys);
+        let number = match model {
+            Some((number, model)) if is_as_expected && model == template => number,
+            _ => template_number(batch, template_numbers, template, entries, overflowed),
         };
-        let number = self.template(&mut template);
-        let overflowed = &mut self.overflowed;
-        let batch = &mut self.batch;
+        let row = number_of(batch.heads.len(), overflowed);
         batch.heads.push(Head {
             trace_id: span.trace_id,
             span_id: span.span_id,
@@ -283,35 +181,15 @@ impl SpanBatchBuilder {
             events_at: number_of(self.events_at, overflowed),
             links_at: number_of(self.links_at, overflowed),
         });
-        batch.values.extend(self.attributes.drain(..).map(|entry| entry.value));
+        batch.values.extend(entries.iter().map(|entry| entry.value));
+        if !name.is_none() {
+            set(&mut self.rows_by_name, name.0, row, u32::MAX);
+        }
+        self.model = None;
+        attributes.begin();
         self.events_at = batch.events.len();
         self.links_at = batch.links.len();
-    }
-
-    /// The number of the template with the keys of the attributes at hand.
-    fn template(&mut self, template: &mut Template) -> u32 {
-        let Self { batch, template_numbers, attributes, overflowed, .. } = self;
-        let SpanBatch { templates, keys, .. } = batch;
-        let hash = template_hash(template, attributes.iter().map(|entry| entry.key));
-        let is_same = |known: &Template| {
-            let of_known = keys.get(known.keys_start as usize..known.keys_end as usize).unwrap_or_default();
-            Template { keys_start: 0, keys_end: 0, ..*known } == *template
-                && of_known.iter().eq(attributes.iter().map(|entry| &entry.key))
-        };
-        if let Some(number) = template_numbers.find(hash, |number| is_same(&templates[*number as usize])) {
-            return *number;
-        }
-        let number = number_of(templates.len(), overflowed);
-        template.keys_start = number_of(keys.len(), overflowed);
-        keys.extend(attributes.iter().map(|entry| entry.key));
-        template.keys_end = number_of(keys.len(), overflowed);
-        templates.push(*template);
-        template_numbers.insert_unique(hash, number, |number| {
-            let known = &templates[*number as usize];
-            let of_known = keys.get(known.keys_start as usize..known.keys_end as usize).unwrap_or_default();
-            template_hash(known, of_known.iter().copied())
-        });
-        number
+        self.entries_at = batch.entries.len();
     }
 
     /// Appends a span of another batch. `origins` remembers which of its origins are here already.
@@ -320,6 +198,7 @@ impl SpanBatchBuilder {
         let template = from.template(row);
         let origin = self.copy_origin(from, template, origins);
         let text = |id: TextId| (!id.is_none()).then(|| from.texts().text(id));
+        self.name(from.texts().bytes(template.span_name));
         for (key, value) in from.keys(template).iter().zip(from.values(row)) {
             self.attributes().copy(from, Entry { key: *key, value: *value });
         }
@@ -338,7 +217,7 @@ impl SpanBatchBuilder {
             span_id: head.span_id,
             parent_span_id: head.parent_span_id(),
             origin,
-            span_name: from.texts().text(template.span_name),
+            span_name: from.texts().text(template.span_name).into(),
             kind: from.texts().text(template.kind),
             status_code: from.texts().text(template.status_code),
             status_message: text(template.status_message),
@@ -408,6 +287,47 @@ fn number_of(length: usize, overflowed: &mut bool) -> u32 {
         *overflowed = true;
         u32::MAX
     })
+}
+
+/// What the span to come may have, from the row that it may be like.
+fn expected(batch: &SpanBatch, model: Option<u32>) -> (&[TypedKey], &[ValueId]) {
+    let Some(head) = model.and_then(|row| batch.heads.get(row as usize)) else { return (&[], &[]) };
+    let template = &batch.templates[head.template as usize];
+    let keys = batch.keys(template);
+    let start = head.values_at as usize;
+    (keys, batch.values.get(start..start + keys.len()).unwrap_or_default())
+}
+
+/// The number of the template with these keys.
+fn template_number(
+    batch: &mut SpanBatch,
+    numbers: &mut HashTable<u32>,
+    mut template: Template,
+    entries: &[Entry],
+    overflowed: &mut bool,
+) -> u32 {
+    let SpanBatch { templates, keys, .. } = batch;
+    (template.keys_start, template.keys_end) = (0, 0);
+    let hash = template_hash(&template, entries.iter().map(|entry| entry.key));
+    let is_same = |known: &Template| {
+        let of_known = keys.get(known.keys_start as usize..known.keys_end as usize).unwrap_or_default();
+        Template { keys_start: 0, keys_end: 0, ..*known } == template
+            && of_known.iter().eq(entries.iter().map(|entry| &entry.key))
+    };
+    if let Some(number) = numbers.find(hash, |number| is_same(&templates[*number as usize])) {
+        return *number;
+    }
+    let number = number_of(templates.len(), overflowed);
+    template.keys_start = number_of(keys.len(), overflowed);
+    keys.extend(entries.iter().map(|entry| entry.key));
+    template.keys_end = number_of(keys.len(), overflowed);
+    templates.push(template);
+    numbers.insert_unique(hash, number, |number| {
+        let known = &templates[*number as usize];
+        let of_known = keys.get(known.keys_start as usize..known.keys_end as usize).unwrap_or_default();
+        template_hash(known, of_known.iter().copied())
+    });
+    number
 }
 
 fn template_hash(template: &Template, keys: impl Iterator<Item = TypedKey>) -> u64 {

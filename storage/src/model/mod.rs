@@ -5,20 +5,25 @@
 //! - `span`: the scalar fields of one span, borrowed from whoever decodes it.
 //! - `texts`: equal texts once, by number.
 //! - `batch`: the spans of a request, compact and immutable.
-//! - `builder`: builds them one by one.
+//! - `attributes`: one span's attributes while they are read.
+//! - `vocabulary`: texts and numbers of a batch that is being built, and guesses which come next.
+//! - `builder`: builds batches span by span.
 //!
 //! Nothing here knows a wire format, a column or a file.
 
+pub mod attributes;
 pub mod batch;
 pub mod builder;
 pub mod ids;
 pub mod span;
 pub mod texts;
 pub mod time;
+mod vocabulary;
 
+pub use attributes::{AttributesBuilder, Pushed, Value};
 pub use batch::{Entry, Event, Head, Link, OriginId, ResourceId, SpanBatch, Template, TypedKey, ValueId, ValueType};
-pub use builder::{AttributesBuilder, CopiedOrigins, SpanBatchBuilder, TooLarge};
+pub use builder::{CopiedOrigins, SpanBatchBuilder, TooLarge};
 pub use ids::{InvalidId, SpanId, TraceId};
-pub use span::SpanFields;
+pub use span::{Name, SpanFields};
 pub use texts::{TextId, Texts};
 pub use time::UnixNanos;

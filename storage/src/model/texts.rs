@@ -86,6 +86,22 @@ fn slice<'a>(bytes: &'a [u8], ends: &[u32], id: TextId) -> &'a [u8] {
     bytes.get(start(ends, id) as usize..end as usize).unwrap_or_default()
 }
 
+/// Most keys and values have 8 to 32 bytes: four loads, where a call of `memcmp` costs more than it compares.
+#[inline]
+fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let ends = |length: usize| a.len() >= length && a.len() <= 2 * length;
+    if ends(8) {
+        a.first_chunk::<8>() == b.first_chunk::<8>() && a.last_chunk::<8>() == b.last_chunk::<8>()
+    } else if ends(16) {
+        a.first_chunk::<16>() == b.first_chunk::<16>() && a.last_chunk::<16>() == b.last_chunk::<16>()
+    } else {
+        a == b
+    }
+}
+
 /// Numbers texts as they come.
 #[derive(Debug, Default)]
 pub struct TextsBuilder {
@@ -100,13 +116,40 @@ impl TextsBuilder {
     /// The number of `text`. `expected` is a guess that costs one comparison if it is right.
     #[inline]
     pub fn intern(&mut self, text: &str, expected: TextId) -> TextId {
-        if (expected.0 as usize) < self.ends.len() && slice(&self.bytes, &self.ends, expected) == text.as_bytes() {
+        if self.is(expected, text.as_bytes()) {
             return expected;
         }
-        self.look_up(text.as_bytes())
+        self.look_up(text.as_bytes(), |_| true).unwrap_or(TextId::NONE)
     }
 
-    fn look_up(&mut self, text: &[u8]) -> TextId {
+    /// The number of what may be no text: `None` if it is none. What is here already is text, and not checked again.
+    #[inline]
+    pub fn intern_bytes(&mut self, bytes: &[u8], expected: TextId) -> Option<TextId> {
+        if self.is(expected, bytes) {
+            return Some(expected);
+        }
+        self.look_up(bytes, |bytes| std::str::from_utf8(bytes).is_ok())
+    }
+
+    /// Whether `text` has the number `id`.
+    #[inline]
+    pub fn is(&self, id: TextId, text: &[u8]) -> bool {
+        match self.ends.get(id.0 as usize) {
+            Some(&end) => {
+                let start = start(&self.ends, id);
+                self.bytes.get(start as usize..end as usize).is_some_and(|known| is_equal(known, text))
+            }
+            None => false,
+        }
+    }
+
+    /// The length of the text in bytes.
+    pub fn length(&self, id: TextId) -> usize {
+        slice(&self.bytes, &self.ends, id).len()
+    }
+
+    /// `None` if it is new, and not accepted.
+    fn look_up(&mut self, text: &[u8], accept: impl FnOnce(&[u8]) -> bool) -> Option<TextId> {
         let Self { bytes, ends, numbers, overflowed } = self;
         let entry = numbers.entry(
             hash_of(text),
@@ -114,18 +157,21 @@ impl TextsBuilder {
             |number| hash_of(slice(bytes, ends, TextId(*number))),
         );
         match entry {
-            hashbrown::hash_table::Entry::Occupied(known) => TextId(*known.get()),
+            hashbrown::hash_table::Entry::Occupied(known) => Some(TextId(*known.get())),
             hashbrown::hash_table::Entry::Vacant(vacant) => {
+                if !accept(text) {
+                    return None;
+                }
                 let Ok(end) = u32::try_from(bytes.len().saturating_add(text.len())) else {
                     *overflowed = true;
-                    return TextId::NONE;
+                    return Some(TextId::NONE);
                 };
                 // Each number stands for four bytes of `ends`, which memory ends long before 32 bits do.
                 let number = ends.len() as u32;
                 bytes.extend_from_slice(text);
                 ends.push(end);
                 vacant.insert(number);
-                TextId(number)
+                Some(TextId(number))
             }
         }
     }
@@ -142,6 +188,20 @@ impl TextsBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_equal_if_all_their_bytes_are() {
+        for length in 0..70usize {
+            let text: Vec<u8> = (0..length as u8).collect();
+            assert!(is_equal(&text, &text.clone()));
+            assert!(!is_equal(&text, &[text.as_slice(), b"x"].concat()));
+            for at in 0..length {
+                let mut other = text.clone();
+                other[at] ^= 1;
+                assert!(!is_equal(&text, &other), "{length} bytes, of which {at} differs");
+            }
+        }
+    }
 
     #[test]
     fn equal_texts_have_one_number_whatever_was_expected() {

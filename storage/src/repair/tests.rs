@@ -210,7 +210,7 @@ impl Decoder for ByteDecoder {
                 span_id: span.span_id,
                 parent_span_id: None,
                 origin,
-                span_name: "name",
+                span_name: "name".into(),
                 kind: "server",
                 status_code: "unset",
                 status_message: None,

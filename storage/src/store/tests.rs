@@ -24,7 +24,7 @@ impl Decoder for PairDecoder {
                 span_id: SpanId::from_bytes([pair[1] + 1; 8])?,
                 parent_span_id: (pair[1] > 100).then(|| SpanId::from_bytes([255; 8])).transpose()?,
                 origin,
-                span_name: "name",
+                span_name: "name".into(),
                 kind: "server",
                 status_code: "unset",
                 status_message: None,

@@ -4,7 +4,7 @@
 
 use super::fields::{enum_number, field, id, u32, u64};
 use super::reader::{Reader, Step};
-use super::values::{attributes, places};
+use super::values::{attributes, places, span_attributes};
 use crate::Result;
 use crate::otlp::assemble::{Assembler, SettledResource};
 use crate::otlp::findings::Findings;
@@ -86,7 +86,7 @@ fn scope_spans<'a>(
             reader.array(|reader| {
                 findings.clear();
                 span.clear();
-                read_span(reader, span, &mut findings)?;
+                read_span(reader, span, assembler, &mut findings)?;
                 assembler.span(resource, &settled, span, &mut findings)
             })
         })?;
@@ -108,7 +108,12 @@ fn scope<'a>(reader: &mut Reader<'a>, to: &mut Scope<'a>, findings: &mut Finding
     })
 }
 
-fn read_span<'a>(reader: &mut Reader<'a>, span: &mut Span<'a>, findings: &mut Findings<'_>) -> Result<()> {
+fn read_span<'a>(
+    reader: &mut Reader<'a>,
+    span: &mut Span<'a>,
+    assembler: &mut Assembler<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
     let (mut kind_name, mut code_name) = (None, None);
     reader.object(|reader, name| {
         match name {
@@ -117,14 +122,17 @@ fn read_span<'a>(reader: &mut Reader<'a>, span: &mut Span<'a>, findings: &mut Fi
             "parentSpanId" => span.parent_span_id = field(reader, "parentSpanId", |reader| id(reader, findings))?,
             "traceState" => span.trace_state = field(reader, "traceState", |reader| reader.string(findings))?,
             "flags" => span.flags = field(reader, "flags", u32)?,
-            "name" => span.name = field(reader, "name", |reader| reader.string(findings))?,
+            "name" => {
+                let name = field(reader, "name", |reader| reader.string(findings))?;
+                span.name = assembler.name(name.as_bytes(), findings)?;
+            }
             "kind" => {
                 kind_name = None;
                 span.kind = field(reader, "kind", |reader| enum_number(reader, "kind", &mut kind_name, findings))?;
             }
             "startTimeUnixNano" => span.start_unix_nanos = field(reader, "startTimeUnixNano", u64)?,
             "endTimeUnixNano" => span.end_unix_nanos = field(reader, "endTimeUnixNano", u64)?,
-            "attributes" => attributes(reader, "attributes", &mut span.attributes, findings)?,
+            "attributes" => span_attributes(reader, &mut span.attributes, assembler, findings)?,
             "droppedAttributesCount" => span.attributes.dropped = field(reader, "droppedAttributesCount", u32)?,
             "events" => {
                 span.events.clear();

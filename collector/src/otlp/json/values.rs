@@ -3,7 +3,8 @@
 use super::fields::{bytes, double, field, i32, i64};
 use super::reader::{Reader, Step};
 use crate::Result;
-use crate::otlp::attributes::Attributes;
+use crate::otlp::assemble::Assembler;
+use crate::otlp::attributes::{Attributes, SpanAttributes};
 use crate::otlp::findings::Findings;
 use crate::otlp::rejected::Cause;
 use crate::otlp::span::Text;
@@ -23,6 +24,22 @@ pub fn attributes<'a>(
         reader.array(|reader| {
             let (key, value) = key_value(reader, 0, findings)?;
             to.push(key, value, findings)
+        })
+    })
+}
+
+/// The same for a span.
+pub fn span_attributes(
+    reader: &mut Reader<'_>,
+    to: &mut SpanAttributes,
+    assembler: &mut Assembler<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
+    assembler.clear_attributes(to);
+    field(reader, "attributes", |reader| {
+        reader.array(|reader| {
+            let (key, value) = key_value(reader, 0, findings)?;
+            assembler.attribute(&key, &value, to, findings)
         })
     })
 }

@@ -1,6 +1,6 @@
 //! The messages of `trace.proto`, field by field.
 
-use super::values::attribute;
+use super::values::{attribute, span_attribute};
 use super::wire::{FIXED32, FIXED64, LENGTH, Reader, VARINT};
 use crate::Result;
 use crate::otlp::assemble::{Assembler, SettledResource, SettledScope};
@@ -119,7 +119,7 @@ fn scope_spans<'a>(
                 fields.expect(wire_type, LENGTH, "ScopeSpans.spans")?;
                 findings.clear();
                 span.clear();
-                read_span(fields.message()?, span, &mut findings)?;
+                read_span(fields.message()?, span, assembler, &mut findings)?;
                 assembler.span(resource, &settled, span, &mut findings)?;
             }
             _ => fields.skip(number, wire_type)?,
@@ -153,7 +153,12 @@ fn scope<'a>(mut reader: Reader<'a>, to: &mut Scope<'a>, findings: &mut Findings
     Ok(())
 }
 
-fn read_span<'a>(mut reader: Reader<'a>, span: &mut Span<'a>, findings: &mut Findings<'_>) -> Result<()> {
+fn read_span<'a>(
+    mut reader: Reader<'a>,
+    span: &mut Span<'a>,
+    assembler: &mut Assembler<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
     while let Some((number, wire_type)) = reader.field()? {
         match number {
             1 => {
@@ -174,7 +179,7 @@ fn read_span<'a>(mut reader: Reader<'a>, span: &mut Span<'a>, findings: &mut Fin
             }
             5 => {
                 reader.expect(wire_type, LENGTH, "Span.name")?;
-                span.name = findings.text(reader.bytes()?)?;
+                span.name = assembler.name(reader.bytes()?, findings)?;
             }
             6 => {
                 reader.expect(wire_type, VARINT, "Span.kind")?;
@@ -190,7 +195,7 @@ fn read_span<'a>(mut reader: Reader<'a>, span: &mut Span<'a>, findings: &mut Fin
             }
             9 => {
                 reader.expect(wire_type, LENGTH, "Span.attributes")?;
-                attribute(reader.message()?, &mut span.attributes, findings)?;
+                span_attribute(reader.message()?, &mut span.attributes, assembler, findings)?;
             }
             10 => {
                 reader.expect(wire_type, VARINT, "Span.dropped_attributes_count")?;

@@ -1,48 +1,41 @@
 //! `AnyValue`, `KeyValue`, and the attribute lists.
 
+use storage::model::Value as Raw;
+
 use super::wire::{FIXED64, LENGTH, Reader, VARINT};
 use crate::Result;
-use crate::otlp::attributes::Attributes;
+use crate::otlp::assemble::Assembler;
+use crate::otlp::attributes::{Attributes, SpanAttributes};
 use crate::otlp::findings::Findings;
 use crate::otlp::rejected::Cause;
 use crate::otlp::span::Text;
 use crate::otlp::value::Value;
 
-/// A `KeyValue` among the attributes of a message.
-#[inline]
+/// A `KeyValue` among the attributes of a resource, scope, event or link.
 pub fn attribute<'a>(reader: Reader<'a>, to: &mut Attributes<'a>, findings: &mut Findings<'_>) -> Result<()> {
-    if let Some((key, value)) = plain(reader.rest()) {
-        let (key, value) = (findings.text(key)?, value.read(findings)?);
-        return to.push(key, value, findings);
-    }
     let (key, value) = key_value(reader, 0, findings)?;
     to.push(key, value, findings)
 }
 
-/// A value as it lies in nearly every attribute.
-enum Plain<'a> {
-    Text(&'a [u8]),
-    Int(u64),
-    Float(f64),
-    Bool(bool),
-}
-
-impl<'a> Plain<'a> {
-    #[inline(always)]
-    fn read(self, findings: &mut Findings<'_>) -> Result<Value<'a>> {
-        Ok(match self {
-            Plain::Text(text) => Value::Text(findings.text(text)?),
-            Plain::Int(value) => Value::Int(value.cast_signed()),
-            Plain::Float(value) => Value::Float(value),
-            Plain::Bool(value) => Value::Bool(value),
-        })
+/// A `KeyValue` among the attributes of a span.
+#[inline]
+pub fn span_attribute(
+    reader: Reader<'_>,
+    to: &mut SpanAttributes,
+    assembler: &mut Assembler<'_>,
+    findings: &mut Findings<'_>,
+) -> Result<()> {
+    if let Some((key, value)) = plain(reader.rest()) {
+        return assembler.plain_attribute(key, value, to, findings);
     }
+    let (key, value) = key_value(reader, 0, findings)?;
+    assembler.attribute(&key, &value, to, findings)
 }
 
 /// Reads a `KeyValue` that is written as every exporter writes it: a key, then a value of one plain field, lengths below
 /// 128. `None` for all others, broken ones among them, which [`key_value`] reads or refuses.
 #[inline(always)]
-fn plain(message: &[u8]) -> Option<(&[u8], Plain<'_>)> {
+fn plain(message: &[u8]) -> Option<(&[u8], Raw<'_>)> {
     const KEY: u8 = 1 << 3 | LENGTH;
     const VALUE: u8 = 2 << 3 | LENGTH;
     const TEXT: u8 = 1 << 3 | LENGTH;
@@ -56,14 +49,30 @@ fn plain(message: &[u8]) -> Option<(&[u8], Plain<'_>)> {
         return None;
     }
     let value = match *value {
-        [TEXT, length @ 0..0x80, ref text @ ..] if text.len() == usize::from(length) => Plain::Text(text),
-        [INT, low @ 0..0x80] => Plain::Int(u64::from(low)),
-        [INT, low @ 0x80..=0xff, high @ 0..0x80] => Plain::Int(u64::from(low & 0x7f) | u64::from(high) << 7),
-        [BOOL, bit @ 0..=1] => Plain::Bool(bit == 1),
-        [FLOAT, ref bytes @ ..] => Plain::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
+        [TEXT, length @ 0..0x80, ref text @ ..] if text.len() == usize::from(length) => Raw::Text(text),
+        [INT, ref varint @ ..] => Raw::Int(plain_int(varint)?),
+        [BOOL, bit @ 0..=1] => Raw::Bool(bit == 1),
+        [FLOAT, ref bytes @ ..] => Raw::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
         _ => return None,
     };
     Some((key, value))
+}
+
+/// A varint of at most 63 bits, and nothing behind it.
+#[inline(always)]
+fn plain_int(varint: &[u8]) -> Option<i64> {
+    let (last, rest) = varint.split_last()?;
+    if *last >= 0x80 || rest.len() > 8 {
+        return None;
+    }
+    let mut value = i64::from(*last);
+    for byte in rest.iter().rev() {
+        if *byte < 0x80 {
+            return None;
+        }
+        value = value << 7 | i64::from(byte & 0x7f);
+    }
+    Some(value)
 }
 
 fn key_value<'a>(mut reader: Reader<'a>, depth: usize, findings: &mut Findings<'_>) -> Result<(Text<'a>, Value<'a>)> {

@@ -83,7 +83,7 @@ async fn statistics_give_the_range_of_starts_and_the_date() {
             span_id: SpanId::from_bytes(number.to_be_bytes()).unwrap(),
             parent_span_id: None,
             origin,
-            span_name: "b",
+            span_name: "b".into(),
             kind: "server",
             status_code: "unset",
             status_message: None,
