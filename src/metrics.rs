@@ -57,6 +57,7 @@ pub fn prometheus(metrics: &Metrics, store: &StoreStatus) -> String {
     let mut page = Page::default();
     receivers(&mut page, metrics);
     books(&mut page, metrics);
+    same_ids(&mut page, store);
     memory(&mut page, store);
     wal(&mut page, &store.wal);
     tables(&mut page, store);
@@ -118,6 +119,20 @@ fn books(page: &mut Page, metrics: &Metrics) {
     ];
     let family = ("spanhouse_span_places", "gauge", "Where decoded spans are, since the start.");
     page.labelled(family, "place", places.into_iter());
+}
+
+/// What of the stored spans another span of the trace had the id of.
+fn same_ids(page: &mut Page, store: &StoreStatus) {
+    page.counter(
+        "spanhouse_repeated_spans_total",
+        "Stored spans that another request of their trace had brought, and that are kept once.",
+        store.same_ids.repeated,
+    );
+    page.counter(
+        "spanhouse_span_id_conflicts_total",
+        "Stored spans with the id, but not the content, of an earlier span of their trace; both are kept.",
+        store.same_ids.conflicting,
+    );
 }
 
 fn memory(page: &mut Page, store: &StoreStatus) {

@@ -117,7 +117,10 @@ pub async fn rebuild(
                     })?;
                     memory.insert(lsn, request.arrival, batch);
                 }
-                Record::Decisions(decisions) => memory.decide(lsn, now, &decisions)?,
+                Record::Decisions(decisions) => {
+                    // Whoever decided it the first time has counted it.
+                    memory.decide(lsn, now, &decisions)?;
+                }
                 Record::Seal { epoch } => memory.seal(lsn, epoch),
             }
             Ok(())

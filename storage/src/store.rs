@@ -12,6 +12,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::catalog::SyncedStore;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::derive::SameIds;
 use crate::flush::{Catalogs, flush};
 use crate::lock::DirectoryLock;
 use crate::memory::{Committed, Memory, PendingTrace};
@@ -60,6 +61,8 @@ pub struct StoreStatus {
     pub pending_spans: usize,
     pub buffer_spans: usize,
     pub memory_bytes: usize,
+    /// Of the spans that were decided since the start.
+    pub same_ids: SameIds,
     pub wal: WalStatus,
     pub tables: Vec<TableStatus>,
 }
@@ -80,6 +83,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     collector: String,
     memory: Mutex<Memory>,
+    /// Since the start; what replay meets was counted when it was decided.
+    same_ids: Mutex<SameIds>,
     repeats: Mutex<Repeats>,
     view: View,
     wal: WalHandle<Effect>,
@@ -188,6 +193,7 @@ impl Store {
         let shared = Arc::new(Shared {
             collector,
             memory: Mutex::new(memory),
+            same_ids: Mutex::default(),
             repeats,
             view: View::default(),
             wal,
@@ -325,6 +331,7 @@ impl Store {
             pending_spans: memory.pending.span_count(),
             buffer_spans: memory.open.span_count + memory.sealed.iter().map(|epoch| epoch.span_count).sum::<usize>(),
             memory_bytes: memory.bytes(),
+            same_ids: *lock(&self.shared.same_ids),
             wal: self.shared.wal.status(),
             tables: vec![table(Table::Spans, &memory.spans), table(Table::Traces, &memory.traces)],
         }
@@ -407,11 +414,14 @@ impl Shared {
             }
             Effect::Decide { decisions, done } => {
                 let decided = lock(&self.memory).decide(lsn, self.clock.now(), &decisions);
-                if let Err(error) = decided {
-                    // The log is right and memory is not; a restart reads the log.
-                    tracing::error!(error = %error, "decided traces could not be derived; nothing more is accepted");
-                    self.failed.send_replace(Some(Arc::new(error)));
-                    return false;
+                match decided {
+                    Ok(same_ids) => *lock(&self.same_ids) += same_ids,
+                    Err(error) => {
+                        // The log is right and memory is not; a restart reads the log.
+                        tracing::error!(error = %error, "decided traces could not be derived; nothing more is accepted");
+                        self.failed.send_replace(Some(Arc::new(error)));
+                        return false;
+                    }
                 }
                 if self.is_due() {
                     self.due.notify_one();

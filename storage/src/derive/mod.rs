@@ -1,12 +1,15 @@
 //! Derived columns: what a span is within its trace, computed once, when its trace is decided.
 //!
 //! - `tree`: parents, depths, entries and self times of one trace. Pure and without recursion.
+//! - `twice`, `content`: spans that came twice are left out.
 //! - `digest`: the row of `traces` for each of many traces.
 //!
 //! Pure: spans in, rows out. Also used for pending traces whenever a query asks for them.
 
+mod content;
 mod digest;
 mod tree;
+mod twice;
 
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ use crate::rows::{SpanRef, SpanRow, SpanRows, TraceFacts};
 
 use tree::Tree;
 pub use tree::{SpanShape, TraceShape};
+pub use twice::SameIds;
 
 /// What the sampler said of a trace, as its rows show it.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +69,8 @@ pub struct Derived {
     pub traces: Option<RecordBatch>,
     /// For each trace handed in, in order.
     pub roots: Vec<Option<RootNames>>,
+    /// Of all traces together.
+    pub same_ids: SameIds,
 }
 
 /// Computes the rows of `traces`, whose spans lie in `batches`.
@@ -75,8 +81,10 @@ pub fn derive(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>) -> Result<D
     let count = traces.iter().filter(|trace| trace.verdict.keep).map(|trace| trace.spans.len()).sum();
     let mut rows = Vec::with_capacity(count);
     let mut facts = Vec::with_capacity(traces.len());
-    for trace in traces {
-        let shape = tree.shape_of(&batches, &trace.spans);
+    let mut same_ids = SameIds::default();
+    for mut trace in traces {
+        let shape = tree.shape_of(&batches, &mut trace.spans);
+        same_ids += shape.same_ids;
         let own = shape.root.map(|root| tree::root_names(&batches, trace.spans[root]));
         let root = own.or_else(|| trace.late.clone().flatten());
         if trace.late.is_none() && !trace.spans.is_empty() {
@@ -98,7 +106,7 @@ pub fn derive(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>) -> Result<D
         }));
         facts.push(TraceFacts { trace_id: trace.trace_id, root, verdict: trace.verdict, complete: shape.complete });
     }
-    Ok(Derived { spans: SpanRows { batches, rows, traces: facts }, traces: digests.finish()?, roots })
+    Ok(Derived { spans: SpanRows { batches, rows, traces: facts }, traces: digests.finish()?, roots, same_ids })
 }
 
 #[cfg(test)]

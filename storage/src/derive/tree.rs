@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::RootNames;
+use super::twice::{self, SameIds};
 use crate::model::{SpanBatch, SpanId, UnixNanos};
 use crate::rows::SpanRef;
 
@@ -30,6 +31,7 @@ pub struct TraceShape {
     pub root: Option<usize>,
     /// Whether there is a root and every parent.
     pub complete: bool,
+    pub same_ids: SameIds,
 }
 
 /// What of a span's kind says who called it.
@@ -100,10 +102,18 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// The shape of the trace with these spans. Time and memory are linear in them but for sorting siblings; any parent
-    /// ids end, cycles included.
-    pub(super) fn shape_of(&mut self, batches: &[Arc<SpanBatch>], spans: &[SpanRef]) -> TraceShape {
-        let nodes: Vec<Node<'_>> = spans.iter().map(|span| Node::of(batches, *span)).collect();
+    /// The shape of the trace with these spans, of which those that came twice are left out. Time and memory are linear in
+    /// them but for sorting siblings; any parent ids end, cycles included.
+    pub(super) fn shape_of(&mut self, batches: &[Arc<SpanBatch>], spans: &mut Vec<SpanRef>) -> TraceShape {
+        let nodes_of =
+            |spans: &[SpanRef]| -> Vec<Node<'_>> { spans.iter().map(|span| Node::of(batches, *span)).collect() };
+        let mut nodes = nodes_of(spans);
+        let mut same_ids = SameIds::default();
+        if self.find_ids(&nodes) {
+            same_ids = twice::leave_out(batches, spans);
+            nodes = nodes_of(spans);
+            self.find_ids(&nodes);
+        }
         let count = nodes.len();
         let (root, missing_parent) = self.find_parents(&nodes);
         self.children.fill(&self.parents);
@@ -134,19 +144,33 @@ impl Tree {
             depth: depths[index],
             self_ns: self_time(&nodes, index, children.of(index), intervals),
         });
-        TraceShape { spans: shapes.collect(), root, complete: root.is_some() && !missing_parent && reached == count }
+        TraceShape {
+            spans: shapes.collect(),
+            root,
+            complete: root.is_some() && !missing_parent && reached == count,
+            same_ids,
+        }
+    }
+
+    /// Fills `by_id` where spans are many; returns whether two have the same id.
+    fn find_ids(&mut self, nodes: &[Node<'_>]) -> bool {
+        self.by_id.clear();
+        if nodes.len() <= FEW {
+            let has_earlier = |(index, node): (usize, &Node<'_>)| {
+                nodes.iter().take(index).any(|earlier| earlier.span_id == node.span_id)
+            };
+            return nodes.iter().enumerate().any(has_earlier);
+        }
+        for (index, node) in nodes.iter().enumerate() {
+            // Of spans with the same id the first one is the parent that children meant.
+            self.by_id.entry(node.span_id).or_insert(index);
+        }
+        self.by_id.len() < nodes.len()
     }
 
     /// Fills `parents`; returns the earliest root, and whether a parent is missing.
     fn find_parents(&mut self, nodes: &[Node<'_>]) -> (Option<usize>, bool) {
         let Self { by_id, parents, .. } = self;
-        by_id.clear();
-        if nodes.len() > FEW {
-            for (index, node) in nodes.iter().enumerate() {
-                // Of spans with the same id the first one is the parent that children meant.
-                by_id.entry(node.span_id).or_insert(index);
-            }
-        }
         let find = |id: SpanId| match nodes.len() {
             0..=FEW => nodes.iter().position(|node| node.span_id == id),
             _ => by_id.get(&id).copied(),

@@ -22,7 +22,7 @@ use arrow::array::RecordBatch;
 use crate::Result;
 use crate::catalog::DeltaCatalog;
 use crate::decided::DecidedTraces;
-use crate::derive::{TraceSpans, Verdict, derive};
+use crate::derive::{SameIds, TraceSpans, Verdict, derive};
 use crate::model::{SpanBatch, TraceId, UnixNanos};
 use crate::rows::SpanRows;
 use crate::snapshot::Segment;
@@ -87,10 +87,10 @@ impl Memory {
     /// The record at `lsn` decided these traces. Traces without pending spans are passed over: at replay their requests
     /// may be gone, with the epoch that they belong to committed. After an error memory is not what the log says, and must
     /// not be used.
-    pub fn decide(&mut self, lsn: Lsn, now: UnixNanos, decisions: &[Decision]) -> Result<()> {
+    pub fn decide(&mut self, lsn: Lsn, now: UnixNanos, decisions: &[Decision]) -> Result<SameIds> {
         self.applied = lsn;
         let ids: Vec<TraceId> = decisions.iter().map(|decision| decision.trace_id).collect();
-        let Some(gathered) = self.pending.take(now, &ids) else { return Ok(()) };
+        let Some(gathered) = self.pending.take(now, &ids) else { return Ok(SameIds::default()) };
         let taken: Vec<&Decision> = gathered.traces.iter().map(|(index, _)| &decisions[*index]).collect();
         let mut reasons = Reasons::default();
         let traces = gathered.traces.into_iter().zip(&taken).map(|((_, spans), decision)| TraceSpans {
@@ -109,7 +109,7 @@ impl Memory {
             self.decided.insert(decision.trace_id, root);
         }
         self.open.push(gathered.first_lsn.min(lsn), now, derived.spans, derived.traces);
-        Ok(())
+        Ok(derived.same_ids)
     }
 
     /// Ends the open epoch as `number`. Live, that is the number it has; a replay that begins within an epoch learns it

@@ -1,5 +1,7 @@
 //! The fold: spans are neither lost nor doubled, whatever prefix of the epochs the tables have.
 
+mod twice;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

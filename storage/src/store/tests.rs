@@ -201,6 +201,25 @@ async fn a_repeated_request_is_stored_once_also_after_a_restart() {
 }
 
 #[tokio::test]
+async fn otlp_508_a_span_of_two_requests_is_counted_when_it_is_decided_and_not_at_replay() {
+    let directory = tempfile::tempdir().unwrap();
+    let expected = [(1, 1), (1, 2), (1, 3)];
+    {
+        let store = open(directory.path()).await;
+        append(&store, &[(1, 1), (1, 2)]).await;
+        append(&store, &[(1, 2), (1, 3), (1, 1)]).await;
+        assert_eq!(seen(&store).await, expected);
+        assert_eq!(store.status().same_ids, SameIds::default(), "a query counts nothing");
+        store.decide(vec![keep(1)]).await.unwrap();
+        assert_eq!(store.status().same_ids, SameIds { repeated: 2, conflicting: 0 });
+    }
+    let store = open(directory.path()).await;
+    assert_eq!(store.status().same_ids, SameIds::default());
+    assert_eq!(store.flush().await.unwrap().spans, 3);
+    assert_eq!(seen(&store).await, expected);
+}
+
+#[tokio::test]
 async fn reading_a_directory_sees_the_same_and_writes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
