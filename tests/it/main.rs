@@ -9,3 +9,4 @@ mod exporters;
 mod otlp;
 mod real_traces;
 mod repair;
+mod replay;
