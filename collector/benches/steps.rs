@@ -64,8 +64,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let directory = tempfile::tempdir()?;
     let config = storage::Config {
-        memory_bytes: usize::MAX,
-        flush_bytes: usize::MAX,
+        memory_bytes: storage::Config::MAX_MEMORY_BYTES,
+        flush_bytes: storage::Config::MAX_MEMORY_BYTES,
         flush_age: Duration::from_secs(3_600),
         ..storage::Config::default()
     };

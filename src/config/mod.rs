@@ -7,13 +7,10 @@ mod layers;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Address, ServerArgs};
-
-/// One flush may hold all of them, and numbers their texts with 32 bits.
-const MAX_SPANS_BYTES: usize = 1_536 << 20;
 
 /// The whole of it. Every key has a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -217,24 +214,9 @@ impl Config {
 
     fn validate(&self) -> anyhow::Result<()> {
         self.limits.validate()?;
+        self.storage().validate()?;
         self.assembly().validate()?;
         self.query().validate().map_err(anyhow::Error::msg)?;
-        if self.wal.file_bytes < 1 << 16 {
-            bail!("wal.file_bytes is {}, but a log file needs at least 65536", self.wal.file_bytes);
-        }
-        if self.memory.spans_bytes > MAX_SPANS_BYTES {
-            bail!(
-                "memory.spans_bytes is {}, but must be at most {MAX_SPANS_BYTES}: a segment's texts are counted with 32 bits",
-                self.memory.spans_bytes
-            );
-        }
-        if self.flush.max_bytes == 0 || self.memory.spans_bytes < self.flush.max_bytes {
-            bail!(
-                "memory.spans_bytes ({}) must be at least flush.max_bytes ({}), which must be above 0",
-                self.memory.spans_bytes,
-                self.flush.max_bytes
-            );
-        }
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::wal::WalConfig;
+use crate::{Error, Result};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -32,5 +33,94 @@ impl Default for Config {
             repeat_window: Duration::from_secs(600),
             repeat_requests: 200_000,
         }
+    }
+}
+
+impl Config {
+    /// One flush may hold all spans in memory, and numbers their texts with 32 bits.
+    pub const MAX_MEMORY_BYTES: usize = 1_536 << 20;
+
+    /// Settings are named as in the configuration file, where they are there.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |message: String| Err(Error::Config(message));
+        self.wal.validate()?;
+        for (name, value) in [
+            ("flush.max_bytes", self.flush_bytes),
+            ("memory.decided_traces", self.decided_traces),
+            ("repeat_requests", self.repeat_requests),
+        ] {
+            if value == 0 {
+                return refuse(format!("{name} is 0, but must be at least 1"));
+            }
+        }
+        for (name, time) in [("flush.max_age", self.flush_age), ("repeat_window", self.repeat_window)] {
+            if time.is_zero() {
+                return refuse(format!("{name} is 0, but must be longer"));
+            }
+        }
+        if self.memory_bytes > Self::MAX_MEMORY_BYTES {
+            return refuse(format!(
+                "memory.spans_bytes is {}, but must be at most {}: a segment's texts are counted with 32 bits",
+                self.memory_bytes,
+                Self::MAX_MEMORY_BYTES
+            ));
+        }
+        if self.memory_bytes < self.flush_bytes {
+            return refuse(format!(
+                "memory.spans_bytes ({}) must be at least flush.max_bytes ({})",
+                self.memory_bytes, self.flush_bytes
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(config: Config, parts: &[&str]) {
+        let Err(Error::Config(message)) = config.validate() else { panic!("{config:?} is taken") };
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+
+    #[test]
+    fn defaults_and_limits_themselves_are_valid() {
+        Config::default().validate().unwrap();
+        let most = Config::MAX_MEMORY_BYTES;
+        Config { memory_bytes: most, flush_bytes: most, ..Config::default() }.validate().unwrap();
+        let least =
+            WalConfig { file_bytes: 1 << 16, queue_bytes: 1, group_bytes: 1, spare_files: 0, ..WalConfig::default() };
+        let shortest = std::time::Duration::from_nanos(1);
+        Config {
+            wal: least,
+            memory_bytes: 1,
+            flush_bytes: 1,
+            flush_age: shortest,
+            decided_traces: 1,
+            repeat_window: shortest,
+            repeat_requests: 1,
+        }
+        .validate()
+        .unwrap();
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_by_name() {
+        let config = Config::default;
+        let wal = WalConfig::default;
+        let of_wal = |wal| Config { wal, ..config() };
+        refused(of_wal(WalConfig { file_bytes: (1 << 16) - 1, ..wal() }), &["wal.file_bytes", "65535", "65536"]);
+        refused(of_wal(WalConfig { queue_bytes: 0, ..wal() }), &["wal.queue_bytes"]);
+        refused(of_wal(WalConfig { group_bytes: 0, ..wal() }), &["wal.group_bytes"]);
+        refused(Config { flush_bytes: 0, ..config() }, &["flush.max_bytes is 0"]);
+        refused(Config { flush_age: Duration::ZERO, ..config() }, &["flush.max_age"]);
+        refused(Config { decided_traces: 0, ..config() }, &["memory.decided_traces"]);
+        refused(Config { repeat_window: Duration::ZERO, ..config() }, &["repeat_window"]);
+        refused(Config { repeat_requests: 0, ..config() }, &["repeat_requests"]);
+        let above = Config::MAX_MEMORY_BYTES + 1;
+        refused(Config { memory_bytes: above, ..config() }, &["memory.spans_bytes", &above.to_string(), "32 bits"]);
+        refused(Config { memory_bytes: 9, flush_bytes: 10, ..config() }, &["spans_bytes (9)", "flush.max_bytes (10)"]);
     }
 }

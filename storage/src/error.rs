@@ -49,6 +49,10 @@ pub enum Error {
     #[error(transparent)]
     TooLarge(#[from] crate::model::TooLarge),
 
+    /// The store was not opened; a person changes the setting.
+    #[error("invalid setting: {0}")]
+    Config(String),
+
     /// The store is closing.
     #[error("the store is closed")]
     Closed,

@@ -150,6 +150,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         decoder: Arc<dyn Decoder>,
     ) -> Result<Self> {
+        config.validate()?;
         std::fs::create_dir_all(directory)
             .map_err(|source| Error::Write { what: format!("data directory {}", directory.display()), source })?;
         let lock = DirectoryLock::exclusive(directory)?;

@@ -279,7 +279,7 @@ async fn a_flush_whose_caller_leaves_loses_nothing() {
 #[tokio::test]
 async fn a_full_memory_refuses_and_accepts_again_after_a_flush() {
     let directory = tempfile::tempdir().unwrap();
-    let config = Config { memory_bytes: 1, ..config() };
+    let config = Config { memory_bytes: 1, flush_bytes: 1, ..config() };
     let store =
         Store::open(directory.path(), config, Arc::new(crate::SystemClock), Arc::new(PairDecoder)).await.unwrap();
     append(&store, &[(1, 1)]).await;

@@ -51,6 +51,27 @@ impl Default for WalConfig {
     }
 }
 
+impl WalConfig {
+    /// Below, a file would be spent on little more than its header.
+    const MIN_FILE_BYTES: u64 = 1 << 16;
+
+    pub fn validate(&self) -> Result<()> {
+        if self.file_bytes < Self::MIN_FILE_BYTES {
+            return Err(Error::Config(format!(
+                "wal.file_bytes is {}, but a log file needs at least {}",
+                self.file_bytes,
+                Self::MIN_FILE_BYTES
+            )));
+        }
+        for (name, bytes) in [("queue_bytes", self.queue_bytes), ("group_bytes", self.group_bytes)] {
+            if bytes == 0 {
+                return Err(Error::Config(format!("wal.{name} is 0, but must be at least 1")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// An append that is durable, delivered in LSN order.
 #[derive(Debug)]
 pub struct Durable<T> {
