@@ -132,6 +132,29 @@ mod tests {
     }
 
     #[test]
+    fn settings_reach_the_rooms_and_these_judge_them() {
+        let config = merged("[assembly]\nlate_grace = \"3s\"\nspans_per_record = 7", &[]).unwrap();
+        config.validate().unwrap();
+        let expected = collector::sampler::AssemblyConfig {
+            late_grace: std::time::Duration::from_secs(3),
+            spans_per_record: 7,
+            ..Default::default()
+        };
+        assert_eq!(config.assembly(), expected);
+        for (file, key) in [
+            ("[assembly]\nspans_per_record = 0", "assembly.spans_per_record"),
+            ("[flush]\nmax_bytes = 0", "flush.max_bytes"),
+            ("[limits]\nattributes = 0", "limits.attributes"),
+            ("[memory]\nspans_bytes = 5000000000", "memory.spans_bytes"),
+            ("[query]\nmax_row_limit = 0", "query.max_row_limit"),
+            ("[wal]\nfile_bytes = 4096", "wal.file_bytes"),
+        ] {
+            let error = merged(file, &[]).unwrap().validate().unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
     fn the_printed_configuration_reads_back() {
         let printed = toml::to_string(&Config::default()).unwrap();
         assert_eq!(merged(&printed, &[]).unwrap(), Config::default());

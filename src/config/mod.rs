@@ -89,6 +89,11 @@ pub struct Assembly {
     pub max_age: Duration,
     /// A trace with this many spans waits no longer.
     pub max_spans: usize,
+    /// How long late spans of a decided trace wait for each other.
+    #[serde(with = "humantime_serde")]
+    pub late_grace: Duration,
+    /// Spans that are decided at once; requests behind them wait meanwhile.
+    pub spans_per_record: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +149,8 @@ impl Default for Config {
                 root_grace: assembly.root_grace,
                 max_age: assembly.max_age,
                 max_spans: assembly.max_spans,
+                late_grace: assembly.late_grace,
+                spans_per_record: assembly.spans_per_record,
             },
             memory: Memory { spans_bytes: storage.memory_bytes, decided_traces: storage.decided_traces },
             limits: collector::Limits::default(),
@@ -196,7 +203,8 @@ impl Config {
             root_grace: self.assembly.root_grace,
             max_age: self.assembly.max_age,
             max_spans: self.assembly.max_spans,
-            ..collector::sampler::AssemblyConfig::default()
+            late_grace: self.assembly.late_grace,
+            spans_per_record: self.assembly.spans_per_record,
         }
     }
 
