@@ -141,6 +141,43 @@ mod tests {
         }
     }
 
+    /// Zero and one in turn: no run anywhere.
+    fn in_turn(count: usize) -> impl Iterator<Item = u32> {
+        (0..count as u32).map(|index| index % 2)
+    }
+
+    #[test]
+    fn runs_and_groups_of_any_length_are_decoded() {
+        for count in 0..1_100 {
+            for values in [vec![1; count], in_turn(count).collect(), in_turn(9).chain(vec![1; count]).collect()] {
+                let mut out = Vec::new();
+                encode::<u32>(&values, 1, &mut out);
+                assert_eq!(decode(&out, 1, values.len()), values, "{count}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_shorter_form_is_taken() {
+        let check = |values: Vec<u32>, width: u8, bytes: usize| {
+            let mut out = Vec::new();
+            encode(&values, width, &mut out);
+            assert_eq!(out.len(), bytes, "{values:?}");
+        };
+        // What ends with a run needs no padding, however short that is.
+        check(vec![7; 3], 3, 2);
+        check(vec![1; 8], 1, 2);
+        // Seven equal ones are a group with what follows, eight a run before it.
+        check([5; 7].into_iter().chain(in_turn(9)).collect(), 3, 1 + 2 * 3);
+        check([5; 8].into_iter().chain(in_turn(8)).collect(), 3, 2 + 1 + 3);
+        // Groups end where a run begins, and else have one header as long as that is a byte.
+        check(in_turn(16).chain([0; 80]).chain(in_turn(8)).collect(), 1, (1 + 2) + 3 + (1 + 1));
+        check(in_turn(63 * 8).collect(), 1, 1 + 63);
+        check(in_turn(64 * 8).collect(), 1, (1 + 63) + (1 + 1));
+        // A last group is padded rather than begun anew.
+        check(in_turn(8).chain([1; 3]).collect(), 1, 1 + 2);
+    }
+
     #[test]
     fn a_run_takes_two_bytes_and_widths_are_the_least() {
         let mut out = Vec::new();
