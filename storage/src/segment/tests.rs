@@ -1,5 +1,7 @@
 //! What a segment's file holds is what its rows' columns hold, read by a reader that knows nothing of either.
 
+mod digests;
+
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -267,6 +269,14 @@ fn long_texts_are_in_no_range() {
     assert!(reader.metadata().memory_size() < 100_000);
 }
 
+/// A filter of one percent takes ten bits an id, up to twice of that as its size is a power of two.
+#[track_caller]
+fn check_bloom_size(file: &Bytes, ids: usize) {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+    let bytes = reader.metadata().row_group(0).column(0).bloom_filter_length().unwrap();
+    assert!((bytes as usize) < 100 + ids * 5 / 2, "{bytes} bytes for {ids} ids");
+}
+
 #[test]
 fn each_row_group_has_its_own_dictionaries_and_filter() {
     let mut rows = rows(5, 3, 500);
@@ -301,6 +311,7 @@ fn rows_are_found_by_page_and_by_bloom_filter_and_pruned_by_ranges() {
     assert!(rows.traces.iter().all(|trace| bloom.check(trace.trace_id.as_bytes().as_slice())));
     let strangers = (1..=1_000_u128).filter(|id| bloom.check((id << 100).to_be_bytes().as_slice())).count();
     assert!(strangers < 30, "{strangers} of 1,000 unknown ids pass");
+    check_bloom_size(&file, rows.traces.len());
 
     let reader = open();
     let converter = StatisticsConverter::try_new("service_name", reader.schema(), reader.parquet_schema()).unwrap();

@@ -146,6 +146,15 @@ async fn spans_are_visible_once_appended_and_once_only_on_every_step_to_segments
 }
 
 #[tokio::test]
+async fn settings_without_sense_open_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config { flush_bytes: 0, ..config() };
+    let opened = Store::open(directory.path(), config, Arc::new(crate::SystemClock), Arc::new(PairDecoder)).await;
+    assert!(matches!(opened, Err(Error::Config(_))));
+    assert_eq!(listing(directory.path()), []);
+}
+
+#[tokio::test]
 async fn a_process_that_ends_without_a_word_leaves_everything_behind() {
     let directory = tempfile::tempdir().unwrap();
     let expected = [(1, 1), (1, 110), (2, 2), (3, 3)];

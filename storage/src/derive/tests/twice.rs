@@ -141,6 +141,16 @@ fn otlp_508_what_came_in_two_batches_is_one_span_and_counts_once_in_the_digest()
 }
 
 #[test]
+fn otlp_508_children_of_a_large_trace_keep_their_parents() {
+    let chain: Vec<Said> = (1..=30).map(|at| Said { parent: at - 1, ..said(at) }).collect();
+    let twice: Vec<Said> = chain.iter().flat_map(|span| [span.clone(), span.clone()]).collect();
+    let derived = derived(vec![request("x", &twice)]);
+    let depths: Vec<i32> = derived.spans.rows.iter().map(|row| row.depth).collect();
+    assert_eq!(depths, (0..30).collect::<Vec<i32>>());
+    assert!(derived.spans.traces[0].complete);
+}
+
+#[test]
 fn otlp_508_the_order_of_attributes_means_nothing() {
     let swapped: &[(&str, &str)] = &[("user", "ann"), ("route", "/")];
     let resource: &[(&str, &str)] = &[("region", "eu"), ("host.name", "one")];
