@@ -1,5 +1,7 @@
 //! Spans that came twice, in batches that number their texts differently.
 
+use std::slice::from_ref;
+
 use super::*;
 use crate::model::AttributesBuilder;
 
@@ -217,7 +219,7 @@ fn otlp_509_whatever_differs_both_are_kept_and_counted() {
         .collect();
     for (at, one) in variants.iter().enumerate() {
         for other in &variants[..at] {
-            let derived = derived(vec![request("x", &[one.clone()]), request("y", &[other.clone()])]);
+            let derived = derived(vec![request("x", from_ref(one)), request("y", from_ref(other))]);
             assert_eq!(derived.same_ids, SameIds { repeated: 0, conflicting: 1 }, "{one:?} {other:?}");
             assert_eq!((kept(&derived), digest(&derived, "span_count")), (vec![(0, 0), (1, 0)], 2));
         }
