@@ -1,9 +1,12 @@
 //! Log files on a disk. A trait, so that a test can stand for a disk that forgets what was not synced.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::direct::DirectWriter;
 
 /// A directory of log files.
 pub trait Disk: Send + Sync + std::fmt::Debug {
@@ -80,11 +83,12 @@ impl Disk for LocalDisk {
             if error == rustix::io::Errno::OPNOTSUPP { rustix::fs::ftruncate(&file, size_bytes) } else { Err(error) }
         })?;
         file.sync_all()?;
-        Ok(Box::new(file))
+        Ok(Box::new(LocalFile::new(file, self.directory.join(name))))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
-        Ok(Box::new(options().open(self.directory.join(name))?))
+        let path = self.directory.join(name);
+        Ok(Box::new(LocalFile::new(options().open(&path)?, path)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -124,15 +128,32 @@ fn options() -> OpenOptions {
     options
 }
 
-impl LogFile for File {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+/// A log file, and the way past the page cache once it is appended to.
+#[derive(Debug)]
+struct LocalFile {
+    file: File,
+    /// Where it was opened; nobody renames a file that is appended to.
+    path: PathBuf,
+    direct: RefCell<Direct>,
+}
+
+#[derive(Debug)]
+enum Direct {
+    Untried,
+    Works(Box<DirectWriter>),
+    /// The file system has none.
+    Refused,
+}
+
+impl LocalFile {
+    fn new(file: File, path: PathBuf) -> Self {
+        Self { file, path, direct: RefCell::new(Direct::Untried) }
     }
 
-    fn write_parts_at(&self, mut parts: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+    fn write_buffered(&self, mut parts: &mut [IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         while !parts.is_empty() {
             let now = parts.len().min(MOST_PARTS);
-            let written = match rustix::io::pwritev(self, &parts[..now], offset) {
+            let written = match rustix::io::pwritev(&self.file, &parts[..now], offset) {
                 Err(rustix::io::Errno::INTR) => continue,
                 written => written?,
             };
@@ -148,21 +169,61 @@ impl LogFile for File {
         }
         Ok(())
     }
+}
+
+impl LogFile for LocalFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+
+    fn write_parts_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let mut direct = self.direct.borrow_mut();
+        if matches!(*direct, Direct::Untried) {
+            *direct = match open_direct(&self.path)? {
+                Some(file) => Direct::Works(Box::new(DirectWriter::new(file))),
+                None => Direct::Refused,
+            };
+        }
+        if let Direct::Works(writer) = &mut *direct {
+            match writer.write(parts, offset, |present, offset| self.file.read_exact_at(present, offset)) {
+                // Some file systems refuse only now. Nothing was written.
+                Err(error) if is_refusal(&error) => *direct = Direct::Refused,
+                written => return written,
+            }
+        }
+        self.write_buffered(parts, offset)
+    }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+        self.file.sync_data()
     }
 
     fn read(&self) -> io::Result<Vec<u8>> {
         let size = usize::try_from(self.size_bytes()?).map_err(io::Error::other)?;
         let mut bytes = vec![0; size];
-        self.read_exact_at(&mut bytes, 0)?;
+        self.file.read_exact_at(&mut bytes, 0)?;
         Ok(bytes)
     }
 
     fn size_bytes(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
+}
+
+/// `None` where the file system knows no direct writes.
+fn open_direct(path: &Path) -> io::Result<Option<File>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).map_err(io::Error::other)?;
+    match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if is_refusal(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    let refusals = [rustix::io::Errno::INVAL, rustix::io::Errno::OPNOTSUPP];
+    refusals.iter().any(|refusal| error.raw_os_error() == Some(refusal.raw_os_error()))
 }
 
 #[cfg(test)]
@@ -179,6 +240,38 @@ mod tests {
         let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
         file.write_parts_at(&mut slices, 5).unwrap();
         file.write_parts_at(&mut [IoSlice::new(&[]), IoSlice::new(&[])], 0).unwrap();
-        assert_eq!(file.read().unwrap(), [vec![0; 5], expected].concat());
+        let written = file.read().unwrap();
+        assert_eq!(&written[..5 + expected.len()], [vec![0; 5], expected].concat());
+    }
+
+    #[test]
+    fn appends_are_read_back_whichever_way_they_went() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = LocalDisk::open(folder.path().to_owned()).unwrap();
+        let sizes = [1, 4_095, 4_096, 4_097, 100, 3 << 20, 7, 1 << 20, 8_192, 0, 33];
+        let mut expected = b"header".to_vec();
+        let files = ["buffered", "direct"].map(|name| disk.create(name, 8 << 20).unwrap());
+        files.iter().for_each(|file| file.write_at(&expected, 0).unwrap());
+        let buffered = LocalFile::new(options().open(folder.path().join("buffered")).unwrap(), PathBuf::new());
+        for (number, size) in sizes.into_iter().enumerate() {
+            let bytes: Vec<u8> = (0..size).map(|at| (at * 7 + number) as u8 | 1).collect();
+            let (head, tail) = bytes.split_at(size / 3);
+            let offset = expected.len() as u64;
+            buffered.write_buffered(&mut [IoSlice::new(head), IoSlice::new(tail)], offset).unwrap();
+            files[1].write_parts_at(&mut [IoSlice::new(head), IoSlice::new(tail)], offset).unwrap();
+            expected.extend(bytes);
+            for file in &files {
+                let written = file.read().unwrap();
+                assert_eq!(&written[..expected.len()], expected, "after {number} writes");
+                assert!(written[expected.len()..].iter().all(|byte| *byte == 0), "after {number} writes");
+            }
+            // A second writer begins where the first one stopped.
+            if number == 4 {
+                let again = disk.open("direct").unwrap();
+                again.write_parts_at(&mut [IoSlice::new(b"again")], expected.len() as u64).unwrap();
+                buffered.write_buffered(&mut [IoSlice::new(b"again")], expected.len() as u64).unwrap();
+                expected.extend(b"again");
+            }
+        }
     }
 }

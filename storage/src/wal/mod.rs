@@ -2,7 +2,7 @@
 //!
 //! - `record`: what a record holds, and its bytes.
 //! - `frame`: how records lie in a file, and how damage is told from a torn end; `range_sums`: its checksums.
-//! - `disk`: the files themselves, a seam so that tests can lose what was not synced.
+//! - `disk`: the files themselves, a seam so that tests can lose what was not synced; `direct`: writes past the page cache.
 //! - `writer`: one thread, one sync a group of appends.
 //! - `status`: sizes, and how long syncs take.
 //! - `replay`: reads the log back in order.
@@ -26,6 +26,7 @@
 //! - The first failed write or sync ends the writer: nothing after it is acknowledged.
 
 mod cut;
+mod direct;
 mod disk;
 mod frame;
 mod lost_header;

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::direct::BLOCK_BYTES;
 use super::disk::{Disk, LogFile};
 use super::frame::{FileHeader, Frames, HEADER_BYTES, LARGEST_NUMBER, Position, frame_size_hint};
 use super::record::Record;
@@ -380,7 +381,7 @@ impl Writer {
             first_group: self.next_group,
             synced: self.config.durability == Durability::Fsync,
         };
-        let size = self.config.file_bytes.max(needed + HEADER_BYTES as u64);
+        let size = self.config.file_bytes.max((needed + HEADER_BYTES as u64).next_multiple_of(BLOCK_BYTES as u64));
         let next = new_file(&*self.disk, &mut self.spares, header, size)?;
         let full = std::mem::replace(&mut self.current, next);
         self.full.push_back(FullFile {
