@@ -1,0 +1,36 @@
+//! Which traces are kept, and what weight they carry: the pure core of the adaptive sampler.
+//!
+//! Tiered consistent Poisson sampling: every ripe trace of a tick gets an inclusion probability from what is known about
+//! it, never from its random number; the probabilities are scaled until their expected cost is the budget of the tick;
+//! the trace is kept when its randomness reaches the threshold of its probability, and its weight is the reciprocal.
+//!
+//! - `threshold`, `tracestate`: 56 bits of randomness, thresholds, and how they travel.
+//! - `class`, `shape`: what a trace is, from facts.
+//! - `rate`, `sketch`: what has been seen, in bounded space.
+//! - `policy`, `budget`: what the sampler is told.
+//! - `solve`, `cap`: probabilities whose cost is the budget, and the cut where chance exceeds it.
+//! - `sampler`: one tick, from facts to verdicts.
+//! - `shed`: what is not held at all under overload.
+//! - `decided`: what was decided, for spans that come later.
+//!
+//! # Invariants
+//!
+//! - No clocks, no input or output, no randomness of its own: the same calls give the same verdicts on every machine,
+//!   hence no functions of the platform's mathematics library (see `math`), and no order of hash maps.
+//! - A probability depends on facts and rates only. The hard cap is the one exception, and bounded.
+//! - A threshold is rounded before it decides, so weight and decision agree.
+//! - Everything is bounded by a setting; nothing panics.
+
+pub mod budget;
+pub mod class;
+mod error;
+pub mod policy;
+pub mod sampler;
+pub mod threshold;
+
+pub use budget::Budget;
+pub use class::{Class, Facts, Head, KeepReason, Priority};
+pub use error::Error;
+pub use policy::Policy;
+pub use sampler::{Batch, OperationRate, Sampler, Score, TickReport, Verdict};
+pub use threshold::{Randomness, Threshold};
