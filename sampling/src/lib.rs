@@ -22,11 +22,20 @@
 //! - Everything is bounded by a setting; nothing panics.
 
 pub mod budget;
+mod cap;
 pub mod class;
+mod codec;
 mod error;
+mod math;
 pub mod policy;
+pub mod rate;
 pub mod sampler;
+pub mod shape;
+pub mod sketch;
+pub mod solve;
+mod table;
 pub mod threshold;
+pub mod tracestate;
 
 pub use budget::Budget;
 pub use class::{Class, Facts, Head, KeepReason, Priority};

@@ -94,6 +94,8 @@ pub struct Limits {
     pub max_services: u32,
     /// Shapes beyond it share one entry per operation.
     pub max_shapes: u32,
+    /// Spans of names beyond it are never slow.
+    pub max_span_names: u32,
     /// Per sketch; a wider range is kept with less precision.
     pub max_buckets: u32,
 }
@@ -148,7 +150,19 @@ impl Default for Cap {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_operations: 10_000, max_services: 2_000, max_shapes: 200_000, max_buckets: 640 }
+        Self {
+            max_operations: 10_000,
+            max_services: 2_000,
+            max_shapes: 200_000,
+            max_span_names: 20_000,
+            max_buckets: 640,
+        }
+    }
+}
+
+impl Slow {
+    pub(crate) fn half_nanos(&self) -> u64 {
+        (self.window_seconds * 5e8) as u64
     }
 }
 
@@ -212,6 +226,7 @@ impl Policy {
             ("limits.max_operations", self.limits.max_operations.into(), 1, 1_000_000, "write 1 to 1000000"),
             ("limits.max_services", self.limits.max_services.into(), 1, 1_000_000, "write 1 to 1000000"),
             ("limits.max_shapes", self.limits.max_shapes.into(), 1, 10_000_000, "write 1 to 10000000"),
+            ("limits.max_span_names", self.limits.max_span_names.into(), 1, 1_000_000, "write 1 to 1000000"),
             (
                 "limits.max_buckets",
                 self.limits.max_buckets.into(),
@@ -230,3 +245,54 @@ impl Policy {
 
 const STRENGTH: &str =
     "write a strength from 0.000001 to 1000000, relative to an ordinary trace; to drop traces, lower the budget";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_and_fills_in_the_rest() {
+        let policy: Policy =
+            toml::from_str("budget = \"50 GiB/day\"\ndiversity = 0.2\n[strength]\nslow = 40.0").unwrap();
+        assert_eq!((policy.diversity, policy.strength.slow, policy.strength.error), (0.2, 40.0, 100.0));
+        assert_eq!(policy.budget.as_ref().map(ToString::to_string).as_deref(), Some("50 GiB/day"));
+        policy.validate().unwrap();
+        let json = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
+        let text = toml::to_string(&Policy::default()).unwrap();
+        assert_eq!(toml::from_str::<Policy>(&text).unwrap(), Policy::default());
+        Policy::default().validate().unwrap();
+    }
+
+    #[test]
+    fn unknown_keys_and_budgets_are_errors() {
+        let error = toml::from_str::<Policy>("divercity = 0.2").unwrap_err().to_string();
+        assert!(error.contains("divercity"), "{error}");
+        let error = toml::from_str::<Policy>("budget = \"2000\"").unwrap_err().to_string();
+        assert!(error.contains("has no time") && error.contains("2000 spans/s"), "{error}");
+    }
+
+    #[test]
+    fn names_the_key_and_the_remedy() {
+        let check = |change: fn(&mut Policy), expected: &str| {
+            let mut policy = Policy::default();
+            change(&mut policy);
+            assert_eq!(policy.validate().unwrap_err().to_string(), expected);
+        };
+        check(|p| p.must_keep_share = 1.5, "must_keep_share is 1.5; write a share from 0 to 0.95; 0.6 is the default");
+        check(
+            |p| p.evenness = f64::NAN,
+            "evenness is NaN; 0 treats operations alike, 1 follows their traffic; 0.4 is the default",
+        );
+        check(
+            |p| p.cap.large_traces = 0.0,
+            "cap.large_traces is 0; write 1 to 1000, or large traces can never be kept",
+        );
+        check(|p| p.limits.max_shapes = 0, "limits.max_shapes is 0; write 1 to 10000000");
+        check(
+            |p| p.strength.normal = 0.0,
+            "strength.normal is 0; write a strength from 0.000001 to 1000000, relative to an ordinary trace; to drop traces, \
+             lower the budget",
+        );
+    }
+}

@@ -111,3 +111,69 @@ impl Threshold {
         RANGE as f64 / (RANGE - self.0) as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn rounds_up_to_four_digits_after_the_run() {
+        for (p, bits) in [
+            (1.0, 0),
+            (2.0, 0),
+            (0.5, 0x80_0000_0000_0000),
+            (0.25, 0xc0_0000_0000_0000),
+            (0.9, 0x19_9a00_0000_0000),
+            (0.01, 0xfd_70b0_0000_0000),
+            (0.001, 0xff_be77_0000_0000),
+            (1e-16, 0xff_ffff_ffff_fff9),
+            (1e-30, RANGE - 1),
+            (0.0, RANGE),
+            (-1.0, RANGE),
+            (f64::NAN, RANGE),
+        ] {
+            let threshold = Threshold::from_probability(p);
+            assert_eq!(threshold.bits(), bits, "{p}: {:x}", threshold.bits());
+        }
+        assert_eq!(Threshold::from_probability(0.25).adjusted_count(), 4.0);
+        assert_eq!(Threshold::NEVER.probability(), 0.0);
+        assert!(!Threshold::NEVER.keeps(Randomness::new(u64::MAX)));
+    }
+
+    #[test]
+    fn the_coin_without_a_threshold_is_another_than_the_id() {
+        // Survivors of a sampler that keeps low ids at 1 %: by the id a threshold of half would keep none of them.
+        let (mut by_id, mut hashed) = (0, 0);
+        let half = Threshold::from_probability(0.5);
+        for n in 0..10_000_u64 {
+            let mut id = [7; 16];
+            id[8..].copy_from_slice(&(n << 40).to_be_bytes());
+            by_id += u32::from(half.keeps(Randomness::of_random_id(&id)));
+            hashed += u32::from(half.keeps(Randomness::hashed(&id)));
+        }
+        assert!(by_id == 0 && (4_800..5_200).contains(&hashed), "{by_id} {hashed}");
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_never_raises_a_probability_and_stays(exponent in -50.0..0.0f64) {
+            let p = exponent.exp2();
+            let threshold = Threshold::from_probability(p);
+            let rounded = threshold.probability();
+            prop_assert!(rounded > 0.0 && rounded <= p);
+            prop_assert!(exponent < -40.0 || rounded >= p * (1.0 - 1.0 / 4096.0), "{} for {}", rounded, p);
+            prop_assert_eq!(Threshold::from_probability(rounded), threshold);
+            prop_assert_eq!(threshold.adjusted_count(), 1.0 / rounded);
+        }
+
+        #[test]
+        fn a_larger_probability_keeps_a_superset(a in 0.0..1.0f64, b in 0.0..1.0f64, bits in any::<u64>()) {
+            let (low, high) = (Threshold::from_probability(a.min(b)), Threshold::from_probability(a.max(b)));
+            let randomness = Randomness::new(bits);
+            prop_assert!(high <= low);
+            prop_assert!(!low.keeps(randomness) || high.keeps(randomness));
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! What may be kept per time, and how it is spread over ticks and days.
 //!
 //! - [`Budget`]: what the setting says.
+//! - `pace`: a day's budget, spread over its hours.
+//! - `purse`: what a tick may keep.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +10,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+
+mod pace;
+mod purse;
+
+pub use pace::Pace;
+pub(crate) use purse::{Allowance, Purse};
 
 /// What a trace costs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,5 +142,48 @@ impl From<Budget> for String {
 impl fmt::Display for Budget {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_numbers_units_and_times() {
+        for (text, amount, unit, per) in [
+            ("2000 spans/s", 2000.0, CostUnit::Spans, Per::Second),
+            ("2_000spans / second", 2000.0, CostUnit::Spans, Per::Second),
+            ("1 span/s", 1.0, CostUnit::Spans, Per::Second),
+            ("50 GiB/day", 50.0 * 1024.0 * 1024.0 * 1024.0, CostUnit::Bytes, Per::Day),
+            ("1.5 MB/min", 1.5e6, CostUnit::Bytes, Per::Minute),
+            ("7 TB/h", 7e12, CostUnit::Bytes, Per::Hour),
+        ] {
+            let budget: Budget = text.parse().unwrap();
+            assert_eq!((budget.amount(), budget.unit(), budget.per()), (amount, unit, per), "{text}");
+            assert_eq!(budget.to_string().parse::<Budget>().unwrap(), budget);
+        }
+        assert_eq!("86400 spans/day".parse::<Budget>().unwrap().per_second(), 1.0);
+    }
+
+    #[test]
+    fn says_what_is_missing() {
+        for (text, problem) in [
+            ("2000 spans", "has no time, as in \"/s\" or \"/day\""),
+            ("spans/s", "does not start with a number"),
+            ("-5 spans/s", "does not start with a number"),
+            ("1.2.3 spans/s", "has \"1.2.3\" where a number belongs"),
+            ("50/day", "has no unit: spans, or B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"),
+            ("50 Gib/day", "has an unknown unit \"Gib\": spans, or B, kB, MB, GB, TB, KiB, MiB, GiB, TiB"),
+            ("50 GiB/week", "has an unknown time \"week\": s, min, h or day"),
+            ("0 spans/s", "keeps nothing"),
+            ("99999999999 TiB/s", "is more than any machine stores"),
+        ] {
+            let error = text.parse::<Budget>().unwrap_err().to_string();
+            let expected = format!(
+                "budget {text:?} {problem}; write a number, a unit and a time, such as \"2000 spans/s\" or \"50 GiB/day\""
+            );
+            assert_eq!(error, expected);
+        }
     }
 }

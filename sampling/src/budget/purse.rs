@@ -1,0 +1,101 @@
+//! What a tick may keep: the budget of its length, what earlier ticks left or took too much, the bucket of clients' wishes,
+//! and the bucket of the hard cap.
+
+use super::{Budget, Pace, Per};
+use crate::codec::{Reader, Writer};
+use crate::error::Error;
+use crate::policy::Policy;
+
+/// How much of what is left over or missing counts in the next tick.
+const CREDIT_USED: f64 = 0.3;
+const CREDIT_MIN_SECONDS: f64 = -1.0;
+const CREDIT_MAX_SECONDS: f64 = 0.3;
+/// Wishes that come together, in seconds of their share.
+const WISHES_SECONDS: f64 = 1.0;
+/// After a trace larger than all wishes of a second, at most this long nothing is granted.
+const WISHES_DEBT_SECONDS: f64 = 60.0;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    /// The budget per second, and for this tick before credit.
+    pub per_second: f64,
+    pub flat: f64,
+    /// What is solved for.
+    pub tick: f64,
+    seconds: f64,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Purse {
+    credit: f64,
+    /// Missing until the first tick; then both start full.
+    wishes: Option<f64>,
+    cap: Option<f64>,
+    pace: Pace,
+}
+
+impl Purse {
+    pub fn credit(&self) -> f64 {
+        self.credit
+    }
+
+    pub fn open(&mut self, now_nanos: u64, seconds: f64, budget: &Budget, policy: &Policy) -> Allowance {
+        let per_second = match budget.per() {
+            Per::Day => self.pace.rate(now_nanos, budget.amount()),
+            _ => budget.per_second(),
+        };
+        let flat = per_second * seconds;
+        self.credit = self.credit.clamp(CREDIT_MIN_SECONDS * per_second, CREDIT_MAX_SECONDS * per_second);
+        let share = policy.priority_share * per_second;
+        let full = share * WISHES_SECONDS;
+        self.wishes = Some((self.wishes.unwrap_or(full) + share * seconds).clamp(-share * WISHES_DEBT_SECONDS, full));
+        let tick = (flat + CREDIT_USED * self.credit).clamp(0.5 * flat, 1.1 * flat);
+        Allowance { per_second, flat, tick, seconds }
+    }
+
+    /// Whether a client's wish is granted. One trace may take more than there is, or a large one never could.
+    pub fn grant(&mut self, cost: f64) -> bool {
+        let left = self.wishes.unwrap_or(0.0);
+        let granted = left > 0.0;
+        if granted {
+            self.wishes = Some(left - cost);
+        }
+        granted
+    }
+
+    /// What the hard cap lets through beyond the tick's budget. `large_cost` is the p99.9 of a trace's cost.
+    pub fn cap_room(&mut self, allowance: &Allowance, policy: &Policy, large_cost: f64) -> f64 {
+        let full = (policy.cap.seconds * allowance.per_second).max(policy.cap.large_traces * large_cost);
+        let refilled = self.cap.unwrap_or(full) + full * allowance.seconds / policy.cap.refill_seconds;
+        let room = refilled.clamp(0.0, full);
+        self.cap = Some(room);
+        room
+    }
+
+    pub fn close(&mut self, allowance: &Allowance, offered: f64, used: f64) {
+        let per_second = allowance.per_second;
+        self.credit = (self.credit + allowance.flat - used)
+            .clamp(CREDIT_MIN_SECONDS * per_second, CREDIT_MAX_SECONDS * per_second);
+        self.cap = self.cap.map(|room| (room - (used - allowance.tick).max(0.0)).max(0.0));
+        self.pace.spend(offered, used);
+    }
+
+    pub fn write(&self, out: &mut Writer) {
+        out.f64(self.credit);
+        for bucket in [self.wishes, self.cap] {
+            out.u8(u8::from(bucket.is_some()));
+            out.f64(bucket.unwrap_or(0.0));
+        }
+        self.pace.write(out);
+    }
+
+    pub fn read(input: &mut Reader) -> Result<Self, Error> {
+        let credit = input.f64()?;
+        let mut bucket = || {
+            let known = input.u8()? == 1;
+            input.f64().map(|value| known.then_some(value))
+        };
+        let (wishes, cap) = (bucket()?, bucket()?);
+        Ok(Self { credit, wishes, cap, pace: Pace::read(input)? })
+    }
+}
