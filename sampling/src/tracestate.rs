@@ -229,9 +229,9 @@ mod tests {
     #[test]
     fn every_origin() {
         let id = Randomness::of_random_id(&ID);
-        assert_eq!(id, Randomness::new(0xf001_0203_0405_06));
+        assert_eq!(id, Randomness::new(0x00f0_0102_0304_0506));
         let hashed = Randomness::hashed(&ID);
-        let rv = Randomness::new(0xc000_0000_0000_00);
+        let rv = Randomness::new(0x00c0_0000_0000_0000);
         let half = Threshold::from_probability(0.5);
         for (tracestate, ledger, randomness, head, explicit) in [
             ("", Some(1.0), hashed, Head::Ratio(1.0), true),

@@ -1,0 +1,392 @@
+//! One tick: from facts to verdicts.
+//!
+//! - `verdict`: what comes out.
+//! - `seen`: rates and durations, and the weights that follow.
+//! - `save`: the state as bytes.
+//!
+//! # A tick
+//!
+//! 1. Every trace gets its class and is counted, so the tick's own traces are in the rates.
+//! 2. Every trace gets its weight from those rates.
+//! 3. A price for each tier makes the expected cost the budget of the tick.
+//! 4. Probability, rounded threshold, decision.
+//! 5. Where chance kept more than budget and bucket allow, the prices fall and step 4 is done again.
+//!
+//! # Sampled at the source
+//!
+//! `p` is meant for everything since the source. With `th` the coin is the same, the trace is kept iff `R` reaches the
+//! higher of both thresholds, and what the tail decides of it is `p / p_head`. With a ratio the coin is another, so the
+//! threshold is that of `p / p_head` itself. Either way `p_total = min(p_head, p)`, and the tier's cost is counted with what
+//! the tail decides. Rates are of arrived traces: a claim about `p_head` cannot make an operation look frequent.
+
+mod save;
+mod seen;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use seen::{Place, Seen};
+pub use verdict::{Batch, OperationRate, Score, TickReport, Verdict};
+
+use crate::budget::{Allowance, Purse};
+use crate::cap::{self, Candidate};
+use crate::class::{Class, Facts, Head, KeepReason, Priority};
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::solve::{self, Demand};
+use crate::threshold::Threshold;
+
+/// A tick that was late gets no more budget than this.
+const MAX_TICK_NANOS: u64 = 10_000_000_000;
+const MIN_TICK_NANOS: u64 = 1_000_000;
+const MAX_COST: f64 = 1e15;
+
+/// Decides the traces of one shard. Its memory is bounded by the policy's limits.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    policy: Policy,
+    seen: Seen,
+    purse: Purse,
+    report: TickReport,
+    last_nanos: u64,
+    // Of the tick, kept for their memory.
+    work: Vec<Work>,
+    must: Vec<Demand>,
+    rest: Vec<Demand>,
+    candidates: Vec<Candidate>,
+}
+
+/// A trace within a tick.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    place: Place,
+    class: Class,
+    reason: KeepReason,
+    /// Kept for certain, because a client's wish was granted.
+    granted: bool,
+    /// The root is slow, not just a span.
+    slow_root: bool,
+    cost: f64,
+    /// What the price is multiplied with to give the probability on our coin.
+    lever: f64,
+    /// What survived on our coin before.
+    survived: f64,
+}
+
+impl Work {
+    /// On our coin.
+    fn probability(&self, prices: &Prices) -> f64 {
+        let tau = prices.of(self.class);
+        if self.granted || tau == f64::INFINITY { 1.0 } else { (self.lever * tau).min(1.0) }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Prices {
+    must: f64,
+    rest: f64,
+}
+
+impl Prices {
+    fn of(&self, class: Class) -> f64 {
+        if class.must_keep() { self.must } else { self.rest }
+    }
+}
+
+impl Sampler {
+    pub fn new(policy: Policy) -> Result<Self, Error> {
+        policy.validate()?;
+        let seen = Seen::new(&policy);
+        Ok(Self::with(policy, seen, Purse::default()))
+    }
+
+    fn with(policy: Policy, seen: Seen, purse: Purse) -> Self {
+        Self {
+            policy,
+            seen,
+            purse,
+            report: TickReport::default(),
+            last_nanos: 0,
+            work: Vec::new(),
+            must: Vec::new(),
+            rest: Vec::new(),
+            candidates: Vec::new(),
+        }
+    }
+
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// From the next tick on. Rates, sketches and credit stay.
+    pub fn set_policy(&mut self, policy: Policy) -> Result<(), Error> {
+        policy.validate()?;
+        self.seen.set_policy(&policy);
+        self.policy = policy;
+        Ok(())
+    }
+
+    /// Decides `ripe`, in their order. `now_nanos` is the time of the tick since the epoch, `tick_nanos` how long it has been
+    /// since the one before; what is beyond 10 s of it has no budget.
+    pub fn tick(&mut self, now_nanos: u64, tick_nanos: u64, ripe: &[Facts]) -> Vec<Verdict> {
+        let tick_nanos = tick_nanos.clamp(MIN_TICK_NANOS, MAX_TICK_NANOS);
+        self.last_nanos = now_nanos;
+        self.seen.begin(now_nanos, tick_nanos);
+        let budget = self.policy.budget.as_ref();
+        let seconds = tick_nanos as f64 / 1e9;
+        let allowance = budget.map(|budget| self.purse.open(now_nanos, seconds, budget, &self.policy));
+        self.work.clear();
+        for facts in ripe {
+            let work = self.count(now_nanos, facts, allowance.is_some());
+            self.work.push(work);
+        }
+        let mut prices = Prices { must: f64::INFINITY, rest: f64::INFINITY };
+        let mut cap_factor = 1.0;
+        if let Some(allowance) = &allowance {
+            self.weigh(now_nanos, ripe);
+            prices = self.solve(allowance);
+        }
+        let mut verdicts = Vec::with_capacity(ripe.len());
+        self.decide(ripe, &prices, &mut verdicts);
+        if let Some(allowance) = &allowance {
+            let large_cost = self.seen.large_cost(now_nanos);
+            let room = allowance.tick + self.purse.cap_room(allowance, &self.policy, large_cost);
+            if let Some(factor) = self.cut(&prices, room, ripe, &verdicts) {
+                cap_factor = factor;
+                prices = Prices { must: prices.must * factor, rest: prices.rest * factor };
+                self.decide(ripe, &prices, &mut verdicts);
+            }
+        }
+        self.close(allowance, &verdicts, prices, cap_factor);
+        verdicts
+    }
+
+    /// Class, counters, and what the head and overload control left of the trace.
+    fn count(&mut self, now_nanos: u64, facts: &Facts, limited: bool) -> Work {
+        let cost = if facts.cost >= 1.0 { facts.cost.min(MAX_COST) } else { 1.0 };
+        let row = self.seen.operation(now_nanos, facts.operation, facts.service);
+        let slow_root = self.seen.slow_root(now_nanos, row, facts);
+        let mut class = facts.class(slow_root);
+        let mut reason = KeepReason::of(class);
+        let granted = class == Class::Priority && (!limited || self.purse.grant(cost));
+        if class == Class::Priority && !granted {
+            class = Class::Error;
+        }
+        let place = if facts.priority == Priority::Drop {
+            reason = KeepReason::OptedOut;
+            Place::outside(row)
+        } else {
+            self.seen.count(now_nanos, row, class, cost, facts, self.policy.rates.new_shapes_per_minute)
+        };
+        let shed = facts.shed.probability();
+        let survived = match facts.head {
+            Head::Threshold(threshold) => shed.min(threshold.probability()),
+            _ => shed,
+        };
+        Work { place, class, reason, granted, slow_root, cost, lever: 0.0, survived }
+    }
+
+    fn weigh(&mut self, now_nanos: u64, ripe: &[Facts]) {
+        for (work, facts) in self.work.iter_mut().zip(ripe) {
+            if work.granted || work.reason == KeepReason::OptedOut {
+                continue;
+            }
+            let strength = &self.policy.strength;
+            let strength = match work.class {
+                Class::Priority | Class::Error => strength.error,
+                Class::Slow if !work.slow_root => strength.slow_span,
+                Class::Slow => strength.slow,
+                Class::InnerError => strength.inner_error,
+                Class::Normal => strength.normal,
+            };
+            let (weight, by_shape) = self.seen.weight(now_nanos, work.place, work.class, strength, &self.policy);
+            if by_shape && work.reason == KeepReason::Normal {
+                work.reason = KeepReason::Rare;
+            }
+            work.lever = match facts.head {
+                Head::Ratio(_) => weight / facts.head.probability().unwrap_or(1.0),
+                _ => weight,
+            };
+        }
+    }
+
+    fn solve(&mut self, allowance: &Allowance) -> Prices {
+        self.must.clear();
+        self.rest.clear();
+        let (mut granted, mut must, mut rest) = (0.0, 0.0, 0.0);
+        for work in &self.work {
+            if work.reason == KeepReason::OptedOut {
+                continue;
+            }
+            if work.granted {
+                granted += work.cost;
+                continue;
+            }
+            // A trace that is here by a chance of one in 2^56 does not claim the budget of all others.
+            let demand = Demand::new(work.lever / work.survived.max(1e-9), work.cost);
+            if work.class.must_keep() {
+                must += work.cost;
+                self.must.push(demand);
+            } else {
+                rest += work.cost;
+                self.rest.push(demand);
+            }
+        }
+        let (must_budget, rest_budget) =
+            solve::tiers(allowance.tick, self.policy.must_keep_share, granted + must, rest);
+        // A wish larger than all of it must not make the others impossible.
+        let must_budget = (must_budget - granted).max(0.1 * must_budget);
+        Prices { must: solve::price(&mut self.must, must_budget), rest: solve::price(&mut self.rest, rest_budget) }
+    }
+
+    fn decide(&self, ripe: &[Facts], prices: &Prices, verdicts: &mut Vec<Verdict>) {
+        verdicts.clear();
+        verdicts.extend(self.work.iter().zip(ripe).map(|(work, facts)| verdict(work, facts, prices)));
+    }
+
+    /// The factor of the hard cap. What is certain because its whole tier fits, or because a wish was granted, is not cut.
+    fn cut(&mut self, prices: &Prices, mut room: f64, ripe: &[Facts], verdicts: &[Verdict]) -> Option<f64> {
+        self.candidates.clear();
+        for ((work, facts), verdict) in self.work.iter().zip(ripe).zip(verdicts) {
+            if !verdict.keep {
+                continue;
+            }
+            let tau = prices.of(work.class);
+            if work.granted || tau == f64::INFINITY {
+                room -= work.cost;
+            } else {
+                let factor = facts.randomness.height() / (work.lever * tau);
+                self.candidates.push(Candidate { factor, randomness: facts.randomness, cost: work.cost });
+            }
+        }
+        cap::cut(&mut self.candidates, room)
+    }
+
+    fn close(&mut self, allowance: Option<Allowance>, verdicts: &[Verdict], prices: Prices, cap_factor: f64) {
+        let (mut offered, mut used) = (0.0, 0.0);
+        for (work, verdict) in self.work.iter().zip(verdicts) {
+            offered += work.cost;
+            if verdict.keep {
+                used += work.cost;
+            }
+            if work.reason == KeepReason::Normal
+                && let Some(operation) = self.seen.operations.get_mut(work.place.operation)
+            {
+                operation.p_normal = verdict.p_tail;
+            }
+        }
+        if let Some(allowance) = &allowance {
+            self.purse.close(allowance, offered, used);
+        }
+        self.report = TickReport {
+            tau_must: prices.must,
+            tau_rest: prices.rest,
+            budget: allowance.map_or(f64::INFINITY, |allowance| allowance.tick),
+            offered,
+            used,
+            credit: self.purse.credit(),
+            cap_factor,
+        };
+    }
+
+    /// Of the last tick.
+    pub fn report(&self) -> TickReport {
+        self.report
+    }
+
+    /// Makes the traces of `operation` of `service` stronger for as long as the policy says.
+    pub fn raise_alarm(&mut self, operation: u64, service: u64, now_nanos: u64) {
+        let until = now_nanos.saturating_add((self.policy.alarm.seconds * 1e9) as u64);
+        let row = self.seen.operation(now_nanos, operation, service);
+        // What shares an entry does not share an alarm.
+        if self.seen.operations.find(operation) == Some(row)
+            && let Some(operation) = self.seen.operations.get_mut(row)
+        {
+            operation.alarm_until_nanos = until;
+        }
+    }
+
+    /// Every operation of which something is known, in order of its key. What did not fit is under `u64::MAX`.
+    pub fn operations(&self, now_nanos: u64) -> Vec<OperationRate> {
+        let half_life = self.seen.strata_half_life();
+        let age = self.seen.started_nanos.map_or(0, |started| now_nanos.saturating_sub(started));
+        let per_count = half_life.rate_per_count(age.max(MIN_TICK_NANOS));
+        let mut rates: Vec<OperationRate> = self
+            .seen
+            .operations
+            .iter()
+            .map(|(operation, known)| OperationRate {
+                operation,
+                traces_per_second: known.strata.map(|stratum| stratum.count_at(now_nanos, half_life) * per_count),
+                mean_cost: known.strata.map(|stratum| stratum.mean_cost()),
+                p_normal: known.p_normal,
+            })
+            .collect();
+        rates.sort_unstable_by_key(|rate| rate.operation);
+        rates
+    }
+
+    /// What `policy` would keep of past traces, in order of time, if they came again now. Nothing changes.
+    pub fn preview<'a>(&self, policy: Policy, past: impl IntoIterator<Item = Batch<'a>>) -> Result<Score, Error> {
+        let mut other = self.clone();
+        other.set_policy(policy)?;
+        let mut score = Score::default();
+        let mut first = None;
+        for batch in past {
+            // The counters know a later time; the past is moved behind it.
+            let begin = *first.get_or_insert(batch.now_nanos.saturating_sub(batch.tick_nanos));
+            let now = self.last_nanos.max(begin).saturating_add(batch.now_nanos.saturating_sub(begin));
+            let verdicts = other.tick(now, batch.tick_nanos, batch.ripe);
+            score.add(&verdicts, &other.report, batch.tick_nanos);
+        }
+        Ok(score)
+    }
+
+    /// Rates, sketches and credit, for a state record.
+    pub fn export(&self) -> Vec<u8> {
+        save::write(&self.seen, &self.purse)
+    }
+
+    /// A sampler with what [`Self::export`] wrote.
+    pub fn restore(policy: Policy, state: &[u8]) -> Result<Self, Error> {
+        policy.validate()?;
+        let (seen, purse) = save::read(&policy, state)?;
+        Ok(Self::with(policy, seen, purse))
+    }
+}
+
+fn verdict(work: &Work, facts: &Facts, prices: &Prices) -> Verdict {
+    let (class, keep_reason) = (work.class, work.reason);
+    if keep_reason == KeepReason::OptedOut {
+        let (p_total, adjusted_count) = (Some(0.0), Some(0.0));
+        return Verdict {
+            threshold: Threshold::NEVER,
+            keep: false,
+            class,
+            keep_reason,
+            p_tail: 0.0,
+            p_total,
+            adjusted_count,
+        };
+    }
+    let own = Threshold::from_probability(work.probability(prices));
+    let mut threshold = own.max(facts.shed);
+    let mut p_total = match facts.head {
+        Head::Ratio(_) => facts.head.probability(),
+        _ => None,
+    };
+    if let Head::Threshold(head) = facts.head {
+        threshold = threshold.max(head);
+        p_total = Some(1.0);
+    }
+    let p_total = p_total.map(|p| p * threshold.probability());
+    Verdict {
+        threshold,
+        keep: threshold.keeps(facts.randomness),
+        class,
+        keep_reason,
+        p_tail: own.probability(),
+        p_total,
+        adjusted_count: p_total.filter(|p| *p > 0.0).map(|p| 1.0 / p),
+    }
+}

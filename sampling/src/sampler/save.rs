@@ -1,0 +1,96 @@
+//! The state as bytes: magic, version, numbers, and a checksum over all of it.
+//!
+//! Rows go out in their order, so a restored sampler decides as the one that went on. Counts of new shapes in the present
+//! minute are not saved.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::seen::{Operation, Seen};
+use crate::budget::Purse;
+use crate::codec::{Reader, Writer};
+use crate::error::Error;
+use crate::policy::Policy;
+use crate::rate::Decayed;
+use crate::sketch::Recent;
+
+const MAGIC: u32 = u32::from_le_bytes(*b"SHss");
+const VERSION: u8 = 1;
+
+pub(super) fn write(seen: &Seen, purse: &Purse) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.u32(MAGIC);
+    out.u8(VERSION);
+    purse.write(&mut out);
+    out.u8(u8::from(seen.started_nanos.is_some()));
+    out.u64(seen.started_nanos.unwrap_or(0));
+    seen.costs.write(&mut out);
+    out.u32(seen.services.len() as u32);
+    for (key, (seen_nanos, durations)) in seen.services.iter() {
+        out.u64(key);
+        out.u64(*seen_nanos);
+        durations.write(&mut out);
+    }
+    out.u32(seen.operations.len() as u32);
+    for (key, operation) in seen.operations.iter() {
+        out.u64(key);
+        out.u64(operation.service);
+        operation.strata.iter().for_each(|stratum| stratum.write(&mut out));
+        operation.durations.write(&mut out);
+        operation.other_shapes.write(&mut out);
+        out.u64(operation.alarm_until_nanos);
+        out.u64(operation.seen_nanos);
+        out.f64(operation.p_normal);
+    }
+    out.u32(seen.shapes.len() as u32);
+    for (key, counter) in seen.shapes.iter() {
+        out.u64(key);
+        counter.write(&mut out);
+    }
+    let mut bytes = out.into_bytes();
+    bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
+    bytes
+}
+
+/// Rows beyond the policy's limits are left out.
+pub(super) fn read(policy: &Policy, bytes: &[u8]) -> Result<(Seen, Purse), Error> {
+    let (bytes, checksum) = bytes.split_last_chunk::<8>().ok_or(Error::State("ends early"))?;
+    let mut input = Reader::new(bytes);
+    if input.u32()? != MAGIC {
+        return Err(Error::State("is something else"));
+    }
+    if input.u8()? != VERSION {
+        return Err(Error::State("is of another version"));
+    }
+    if u64::from_le_bytes(*checksum) != xxh3_64(bytes) {
+        return Err(Error::State("is damaged"));
+    }
+    let purse = Purse::read(&mut input)?;
+    let mut seen = Seen::new(policy);
+    let max_buckets = seen.max_buckets;
+    let started = input.u8()? == 1;
+    seen.started_nanos = Some(input.u64()?).filter(|_| started);
+    seen.costs = Recent::read(&mut input, max_buckets)?;
+    for _ in 0..input.rows(16)? {
+        let (key, service) = (input.u64()?, (input.u64()?, Recent::read(&mut input, max_buckets)?));
+        seen.services.find_or_add(key, || service);
+    }
+    for _ in 0..input.rows(16)? {
+        let key = input.u64()?;
+        let mut operation = Operation::new(input.u64()?, max_buckets, 0);
+        for stratum in &mut operation.strata {
+            *stratum = Decayed::read(&mut input)?;
+        }
+        operation.durations = Recent::read(&mut input, max_buckets)?;
+        operation.other_shapes = Decayed::read(&mut input)?;
+        operation.alarm_until_nanos = input.u64()?;
+        operation.seen_nanos = input.u64()?;
+        operation.p_normal = input.amount()?;
+        seen.operations.find_or_add(key, || operation);
+    }
+    for _ in 0..input.rows(32)? {
+        let (key, counter) = (input.u64()?, Decayed::read(&mut input)?);
+        seen.shapes.find_or_add(key, || counter);
+    }
+    input.finish()?;
+    Ok((seen, purse))
+}

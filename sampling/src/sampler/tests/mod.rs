@@ -1,0 +1,9 @@
+//! - `world`: seeded traces.
+//! - `rules`: one rule each, with figures by hand.
+//! - `estimates`: weights, over many seeds.
+//! - `promises`: the budget, nesting, and what is kept first.
+
+mod estimates;
+mod promises;
+mod rules;
+mod world;
