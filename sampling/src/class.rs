@@ -165,3 +165,38 @@ impl Facts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strongest_class_that_applies() {
+        let all = Facts {
+            priority: Priority::Keep,
+            root_failed: true,
+            slow_span: true,
+            inner_error: true,
+            ..Facts::default()
+        };
+        let check = |facts: Facts, slow_root, class: Class| assert_eq!(facts.class(slow_root), class, "{facts:?}");
+        check(all, true, Class::Priority);
+        let all = Facts { priority: Priority::Unset, ..all };
+        check(all, true, Class::Error);
+        check(Facts { root_failed: false, entry_failed: true, ..all }, true, Class::Error);
+        let all = Facts { root_failed: false, ..all };
+        check(all, false, Class::Slow);
+        let all = Facts { slow_span: false, ..all };
+        check(all, true, Class::Slow);
+        check(all, false, Class::InnerError);
+        check(Facts { inner_error: false, ..all }, false, Class::Normal);
+    }
+
+    #[test]
+    fn classes_and_reasons_share_their_words() {
+        for class in Class::ALL {
+            assert_eq!(class.word(), KeepReason::of(class).word());
+        }
+        assert!(KeepReason::ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
+    }
+}

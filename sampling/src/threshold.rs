@@ -83,7 +83,7 @@ impl Threshold {
         Self::NEVER
     }
 
-    fn rounded_up(self) -> Self {
+    pub(crate) fn rounded_up(self) -> Self {
         let run = (self.0 << 8).leading_ones() / 4;
         let kept = run.saturating_add(PRECISION);
         if kept >= DIGITS {

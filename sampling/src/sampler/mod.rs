@@ -2,6 +2,7 @@
 //!
 //! - `verdict`: what comes out.
 //! - `seen`: rates and durations, and the weights that follow.
+//! - `work`: a trace within a tick.
 //! - `save`: the state as bytes.
 //!
 //! # A tick
@@ -24,9 +25,11 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod work;
 
 use seen::{Place, Seen};
 pub use verdict::{Batch, OperationRate, Score, TickReport, Verdict};
+use work::{Prices, Work, verdict};
 
 use crate::budget::{Allowance, Purse};
 use crate::cap::{self, Candidate};
@@ -34,7 +37,6 @@ use crate::class::{Class, Facts, Head, KeepReason, Priority};
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::solve::{self, Demand};
-use crate::threshold::Threshold;
 
 /// A tick that was late gets no more budget than this.
 const MAX_TICK_NANOS: u64 = 10_000_000_000;
@@ -54,43 +56,6 @@ pub struct Sampler {
     must: Vec<Demand>,
     rest: Vec<Demand>,
     candidates: Vec<Candidate>,
-}
-
-/// A trace within a tick.
-#[derive(Debug, Clone, Copy)]
-struct Work {
-    place: Place,
-    class: Class,
-    reason: KeepReason,
-    /// Kept for certain, because a client's wish was granted.
-    granted: bool,
-    /// The root is slow, not just a span.
-    slow_root: bool,
-    cost: f64,
-    /// What the price is multiplied with to give the probability on our coin.
-    lever: f64,
-    /// What survived on our coin before.
-    survived: f64,
-}
-
-impl Work {
-    /// On our coin.
-    fn probability(&self, prices: &Prices) -> f64 {
-        let tau = prices.of(self.class);
-        if self.granted || tau == f64::INFINITY { 1.0 } else { (self.lever * tau).min(1.0) }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Prices {
-    must: f64,
-    rest: f64,
-}
-
-impl Prices {
-    fn of(&self, class: Class) -> f64 {
-        if class.must_keep() { self.must } else { self.rest }
-    }
 }
 
 impl Sampler {
@@ -352,41 +317,5 @@ impl Sampler {
         policy.validate()?;
         let (seen, purse) = save::read(&policy, state)?;
         Ok(Self::with(policy, seen, purse))
-    }
-}
-
-fn verdict(work: &Work, facts: &Facts, prices: &Prices) -> Verdict {
-    let (class, keep_reason) = (work.class, work.reason);
-    if keep_reason == KeepReason::OptedOut {
-        let (p_total, adjusted_count) = (Some(0.0), Some(0.0));
-        return Verdict {
-            threshold: Threshold::NEVER,
-            keep: false,
-            class,
-            keep_reason,
-            p_tail: 0.0,
-            p_total,
-            adjusted_count,
-        };
-    }
-    let own = Threshold::from_probability(work.probability(prices));
-    let mut threshold = own.max(facts.shed);
-    let mut p_total = match facts.head {
-        Head::Ratio(_) => facts.head.probability(),
-        _ => None,
-    };
-    if let Head::Threshold(head) = facts.head {
-        threshold = threshold.max(head);
-        p_total = Some(1.0);
-    }
-    let p_total = p_total.map(|p| p * threshold.probability());
-    Verdict {
-        threshold,
-        keep: threshold.keeps(facts.randomness),
-        class,
-        keep_reason,
-        p_tail: own.probability(),
-        p_total,
-        adjusted_count: p_total.filter(|p| *p > 0.0).map(|p| 1.0 / p),
     }
 }

@@ -82,7 +82,7 @@ fn weighted_sums_are_unbiased_behind_a_threshold() {
     // Half of the operations are sampled at the source, at 30 %.
     let third = Threshold::from_probability(0.3);
     let some = |_: &mut Random, facts: Facts| {
-        if facts.operation % 2 == 0 {
+        if facts.operation.is_multiple_of(2) {
             return Some(facts);
         }
         third.keeps(facts.randomness).then_some(Facts { head: Head::Threshold(third), ..facts })

@@ -329,8 +329,7 @@ fn a_preview_changes_nothing() {
     assert_eq!((all.kept, all.kept_cost), (all.seen, all.offered_cost));
     assert!((narrow.kept_cost / 8_000.0 - 1.0).abs() < 0.05, "{narrow:?}");
     assert!((wide.kept_cost / 16_000.0 - 1.0).abs() < 0.05, "{wide:?}");
-    let mut bad = Policy::default();
-    bad.diversity = -1.0;
+    let bad = Policy { diversity: -1.0, ..Policy::default() };
     assert!(sampler.preview(bad, batches()).is_err());
 }
 
