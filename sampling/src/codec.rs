@@ -1,4 +1,7 @@
-//! Saved state as bytes: little-endian numbers, and a reader that never trusts a length.
+//! Saved state as bytes: what it is, its version, little-endian numbers, and a checksum over all of it. The reader never
+//! trusts a length.
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Error;
 
@@ -6,6 +9,19 @@ use crate::error::Error;
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
+    /// Of a state of this kind and version.
+    pub fn of(kind: [u8; 4], version: u8) -> Self {
+        let mut new = Self(kind.to_vec());
+        new.u8(version);
+        new
+    }
+
+    /// All that was written, and its checksum.
+    pub fn seal(mut self) -> Vec<u8> {
+        self.u64(xxh3_64(&self.0));
+        self.0
+    }
+
     pub fn u8(&mut self, value: u8) {
         self.0.push(value);
     }
@@ -31,6 +47,7 @@ impl Writer {
         self.0.push(value as u8);
     }
 
+    #[cfg(test)]
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -44,6 +61,22 @@ const SHORT: Error = Error::State("ends early");
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
+    }
+
+    /// Behind the head of a state that is what it should be.
+    pub fn open(bytes: &'a [u8], kind: [u8; 4], version: u8) -> Result<Self, Error> {
+        let (bytes, checksum) = bytes.split_last_chunk::<8>().ok_or(SHORT)?;
+        let mut input = Self::new(bytes);
+        if input.array::<4>()? != kind {
+            return Err(Error::State("is something else"));
+        }
+        if input.u8()? != version {
+            return Err(Error::State("is of another version"));
+        }
+        if u64::from_le_bytes(*checksum) != xxh3_64(bytes) {
+            return Err(Error::State("is damaged"));
+        }
+        Ok(input)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {

@@ -1,7 +1,7 @@
 //! Counters that forget by half-lives, and the rates that follow from them.
 //!
-//! A counter is brought up to the time of the tick before it is read, so within a tick the decay is computed once. Time
-//! that goes back decays nothing.
+//! A counter is brought up to the time of the tick before it is read, so within a tick the decay is computed once. A clock
+//! that is set back decays nothing, and from then on counts again.
 
 use std::f64::consts::LN_2;
 
@@ -49,8 +49,8 @@ impl Decayed {
             let left = half_life.left_after(now_nanos - self.at_nanos);
             self.count *= left;
             self.cost *= left;
-            self.at_nanos = now_nanos;
         }
+        self.at_nanos = now_nanos;
     }
 
     pub fn add(&mut self, now_nanos: u64, half_life: HalfLife, cost: f64) {
@@ -99,6 +99,8 @@ mod tests {
         assert_eq!((counter.count(), counter.mean_cost()), (1.5, 4.0));
         counter.advance(10 * SECOND, half_life);
         assert_eq!(counter.count(), 1.5);
+        counter.advance(40 * SECOND, half_life);
+        assert_eq!(counter.count(), 0.75);
     }
 
     #[test]

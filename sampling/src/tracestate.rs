@@ -249,6 +249,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_explicit_rv_is_another_coin_than_a_ratio_on_the_id() {
+        // A head that keeps low ids at one half, and a tail at one quarter of the explicit randomness.
+        let quarter = Threshold::from_probability(0.25);
+        let (mut kept, ids) = (0.0, 20_000_u64);
+        for n in 0..ids {
+            let low = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut id = [1; 16];
+            id[8..].copy_from_slice(&low.to_be_bytes());
+            let rv = rv(Randomness::hashed(&(u128::from(n) << 7).to_be_bytes()));
+            let origin = Origin::of(&id, &format!("ot=rv:{rv}"), Some(0.5));
+            assert_eq!(origin.head, Head::Ratio(0.5));
+            kept += f64::from(u8::from(low >> 63 == 0 && quarter.keeps(origin.randomness)));
+        }
+        // The product; by their minimum the kept would stand for half of what there was.
+        assert!((kept / ids as f64 - 0.125).abs() < 0.01, "{kept}");
+    }
+
     proptest! {
         #[test]
         fn a_threshold_survives_the_way(bits in 0..RANGE, cut in 0..14_u32) {

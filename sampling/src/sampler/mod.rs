@@ -31,7 +31,7 @@ use seen::{Place, Seen};
 pub use verdict::{Batch, OperationRate, Score, TickReport, Verdict};
 use work::{Prices, Work, verdict};
 
-use crate::budget::{Allowance, Purse};
+use crate::budget::{Allowance, Budget, Purse};
 use crate::cap::{self, Candidate};
 use crate::class::{Class, Facts, Head, KeepReason, Priority};
 use crate::error::Error;
@@ -83,9 +83,13 @@ impl Sampler {
         &self.policy
     }
 
-    /// From the next tick on. Rates, sketches and credit stay.
+    /// From the next tick on. Rates, sketches and credit stay; what was counted in another unit of cost does not.
     pub fn set_policy(&mut self, policy: Policy) -> Result<(), Error> {
         policy.validate()?;
+        if policy.budget.as_ref().map(Budget::unit) != self.policy.budget.as_ref().map(Budget::unit) {
+            self.seen.forget_costs();
+            self.purse = Purse::default();
+        }
         self.seen.set_policy(&policy);
         self.policy = policy;
         Ok(())
@@ -309,7 +313,7 @@ impl Sampler {
 
     /// Rates, sketches and credit, for a state record.
     pub fn export(&self) -> Vec<u8> {
-        save::write(&self.seen, &self.purse)
+        save::write(&self.policy, &self.seen, &self.purse)
     }
 
     /// A sampler with what [`Self::export`] wrote.

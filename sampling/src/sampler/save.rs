@@ -1,25 +1,22 @@
-//! The state as bytes: magic, version, numbers, and a checksum over all of it.
+//! The state as bytes.
 //!
 //! Rows go out in their order, so a restored sampler decides as the one that went on. Counts of new shapes in the present
 //! minute are not saved.
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::seen::{Operation, Seen};
-use crate::budget::Purse;
+use crate::budget::{Budget, CostUnit, Purse};
 use crate::codec::{Reader, Writer};
 use crate::error::Error;
 use crate::policy::Policy;
 use crate::rate::Decayed;
 use crate::sketch::Recent;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"SHss");
+const KIND: [u8; 4] = *b"SHss";
 const VERSION: u8 = 1;
 
-pub(super) fn write(seen: &Seen, purse: &Purse) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.u32(MAGIC);
-    out.u8(VERSION);
+pub(super) fn write(policy: &Policy, seen: &Seen, purse: &Purse) -> Vec<u8> {
+    let mut out = Writer::of(KIND, VERSION);
+    out.u8(unit(policy));
     purse.write(&mut out);
     out.u8(u8::from(seen.started_nanos.is_some()));
     out.u64(seen.started_nanos.unwrap_or(0));
@@ -46,24 +43,21 @@ pub(super) fn write(seen: &Seen, purse: &Purse) -> Vec<u8> {
         out.u64(key);
         counter.write(&mut out);
     }
-    let mut bytes = out.into_bytes();
-    bytes.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
-    bytes
+    out.seal()
 }
 
-/// Rows beyond the policy's limits are left out.
+fn unit(policy: &Policy) -> u8 {
+    match policy.budget.as_ref().map(Budget::unit) {
+        None => 0,
+        Some(CostUnit::Spans) => 1,
+        Some(CostUnit::Bytes) => 2,
+    }
+}
+
+/// Rows beyond the policy's limits are left out, and costs if they are in another unit.
 pub(super) fn read(policy: &Policy, bytes: &[u8]) -> Result<(Seen, Purse), Error> {
-    let (bytes, checksum) = bytes.split_last_chunk::<8>().ok_or(Error::State("ends early"))?;
-    let mut input = Reader::new(bytes);
-    if input.u32()? != MAGIC {
-        return Err(Error::State("is something else"));
-    }
-    if input.u8()? != VERSION {
-        return Err(Error::State("is of another version"));
-    }
-    if u64::from_le_bytes(*checksum) != xxh3_64(bytes) {
-        return Err(Error::State("is damaged"));
-    }
+    let mut input = Reader::open(bytes, KIND, VERSION)?;
+    let same_unit = input.u8()? == unit(policy);
     let purse = Purse::read(&mut input)?;
     let mut seen = Seen::new(policy);
     let max_buckets = seen.max_buckets;
@@ -92,5 +86,9 @@ pub(super) fn read(policy: &Policy, bytes: &[u8]) -> Result<(Seen, Purse), Error
         seen.shapes.find_or_add(key, || counter);
     }
     input.finish()?;
-    Ok((seen, purse))
+    if same_unit {
+        return Ok((seen, purse));
+    }
+    seen.forget_costs();
+    Ok((seen, Purse::default()))
 }

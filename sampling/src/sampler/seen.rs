@@ -125,6 +125,14 @@ impl Seen {
         };
     }
 
+    /// Costs are in another unit from now on.
+    pub fn forget_costs(&mut self) {
+        self.costs = Recent::new(self.max_buckets, 0);
+        for (_, operation) in self.operations.iter_mut() {
+            operation.strata = [Decayed::default(); 5];
+        }
+    }
+
     /// The first tick's traces came in the time since the one before it.
     pub fn begin(&mut self, now_nanos: u64, tick_nanos: u64) {
         self.tick = self.tick.wrapping_add(1);
@@ -135,7 +143,7 @@ impl Seen {
         let (max_buckets, slow) = (self.max_buckets, self.slow);
         self.operations.find_or_add(SHARED, || Operation::new(SHARED, max_buckets, now_nanos));
         self.services.find_or_add(SHARED, || (now_nanos, Recent::new(max_buckets, now_nanos)));
-        if now_nanos.saturating_sub(self.pruned_nanos) >= PRUNE_NANOS {
+        if now_nanos.abs_diff(self.pruned_nanos) >= PRUNE_NANOS {
             self.pruned_nanos = now_nanos;
             self.prune(now_nanos, slow.half_nanos);
         }

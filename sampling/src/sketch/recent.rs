@@ -45,7 +45,9 @@ impl Recent {
     }
 
     fn rotate(&mut self, now_nanos: u64, half_nanos: u64) {
-        let age = now_nanos.saturating_sub(self.since_nanos);
+        // A clock that was set back does not make a half last longer.
+        self.since_nanos = self.since_nanos.min(now_nanos);
+        let age = now_nanos - self.since_nanos;
         if age < half_nanos {
             return;
         }

@@ -1,6 +1,8 @@
 //! Which spans are slow for their own (service, span name).
 
 use super::recent::{Quantile, Recent};
+use crate::codec::{Reader, Writer};
+use crate::error::Error;
 use crate::policy::Policy;
 use crate::table::Table;
 
@@ -14,6 +16,8 @@ pub struct SlowSpans {
 }
 
 const PRUNE_NANOS: u64 = 10_000_000_000;
+const KIND: [u8; 4] = *b"SHsn";
+const VERSION: u8 = 1;
 
 impl SlowSpans {
     pub fn new(policy: &Policy) -> Self {
@@ -53,12 +57,36 @@ impl SlowSpans {
     }
 
     fn prune(&mut self, now_nanos: u64) {
-        if now_nanos.saturating_sub(self.pruned_nanos) < PRUNE_NANOS {
+        if now_nanos.abs_diff(self.pruned_nanos) < PRUNE_NANOS {
             return;
         }
         self.pruned_nanos = now_nanos;
         let crowded = self.names.is_crowded();
         let idle_nanos = self.quantile.half_nanos.saturating_mul(2) / if crowded { 12 } else { 1 };
         self.names.retain(|_, (seen_nanos, _)| now_nanos.saturating_sub(*seen_nanos) < idle_nanos);
+    }
+
+    /// What was seen, for a state record.
+    pub fn export(&self) -> Vec<u8> {
+        let mut out = Writer::of(KIND, VERSION);
+        out.u32(self.names.len() as u32);
+        for (key, (seen_nanos, recent)) in self.names.iter() {
+            out.u64(key);
+            out.u64(*seen_nanos);
+            recent.write(&mut out);
+        }
+        out.seal()
+    }
+
+    /// With what [`Self::export`] wrote.
+    pub fn restore(policy: &Policy, state: &[u8]) -> Result<Self, Error> {
+        let mut new = Self::new(policy);
+        let mut input = Reader::open(state, KIND, VERSION)?;
+        for _ in 0..input.rows(16)? {
+            let (key, row) = (input.u64()?, (input.u64()?, Recent::read(&mut input, new.max_buckets)?));
+            new.names.find_or_add(key, || row);
+        }
+        input.finish()?;
+        Ok(new)
     }
 }

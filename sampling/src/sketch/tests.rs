@@ -79,6 +79,22 @@ fn one_span_in_a_thousand_is_slow_for_its_name() {
 }
 
 #[test]
+fn slow_spans_are_restored() {
+    let mut spans = SlowSpans::new(&Policy::default());
+    for n in 0..20_000_u64 {
+        spans.observe(n * SECOND / 100, n % 3, n * 7_919 % 9_000_000);
+    }
+    let state = spans.export();
+    let mut restored = SlowSpans::restore(&Policy::default(), &state).unwrap();
+    assert_eq!(restored.export(), state);
+    for n in 20_000..40_000_u64 {
+        let (now, name, duration) = (n * SECOND / 100, n % 3, n * 7_919 % 9_100_000);
+        assert_eq!(restored.observe(now, name, duration), spans.observe(now, name, duration));
+    }
+    assert!((0..state.len()).step_by(97).all(|cut| SlowSpans::restore(&Policy::default(), &state[..cut]).is_err()));
+}
+
+#[test]
 fn names_beyond_the_limit_are_never_slow() {
     let mut policy = Policy::default();
     policy.limits.max_span_names = 1;

@@ -348,3 +348,56 @@ fn rates_are_those_that_arrived() {
     assert!((rates[0].mean_cost[Class::Error.index()] - 30.0).abs() < 1e-9);
     assert_eq!(Randomness::default().height(), 1.0);
 }
+
+#[test]
+fn another_unit_of_cost_starts_anew() {
+    let in_unit = |factor: f64| -> Vec<Facts> {
+        (0..400).map(|n| Facts { cost: 10.0 * factor, ..facts(1, (f64::from(n) + 0.5) / 400.0) }).collect()
+    };
+    let mut changed = sampler("1000000 B/s");
+    for second in 0..10 {
+        changed.tick(START + second * SECOND, SECOND, &in_unit(1_000.0));
+    }
+    let state = changed.export();
+    changed.set_policy(policy("1000 spans/s")).unwrap();
+    for mut sampler in [changed, Sampler::restore(policy("1000 spans/s"), &state).unwrap()] {
+        sampler.tick(START + 10 * SECOND, SECOND, &in_unit(1.0));
+        assert_eq!((sampler.report().used, sampler.report().budget), (1_000.0, 1_000.0));
+        assert_eq!(sampler.operations(START + 10 * SECOND)[0].mean_cost[Class::Normal.index()], 10.0);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_stops_nothing() {
+    let mut sampler = sampler("1000 spans/s");
+    let ripe: Vec<Facts> = (0..400).map(|n| facts(1, (f64::from(n) + 0.5) / 400.0)).collect();
+    for second in (0..20).chain(0..200) {
+        sampler.tick(START + second * SECOND - if second < 20 { 0 } else { 10 * 3_600 * SECOND }, SECOND, &ripe);
+        assert!((sampler.report().used / 1_000.0 - 1.0).abs() < 0.03, "{:?}", sampler.report());
+    }
+}
+
+#[test]
+fn a_state_of_wrong_numbers_does_not_panic() {
+    let mut sampler = sampler("40 MB/day");
+    run(&mut sampler, &mut Random(1), START, 5, 400, |_, _, _| {});
+    let state = sampler.export();
+    let body = &state[..state.len() - 8];
+    let (mut refused, seed) = (0, 3);
+    let mut random = Random(seed);
+    for _ in 0..400 {
+        let mut wrong = body.to_vec();
+        for _ in 0..1 + random.bits() % 3 {
+            let at = 5 + (random.bits() % (wrong.len() as u64 - 5)) as usize;
+            wrong[at] = [0, 0xff, 0x7f, random.bits() as u8][(random.bits() % 4) as usize];
+        }
+        wrong.extend(xxhash_rust::xxh3::xxh3_64(&wrong).to_le_bytes());
+        match Sampler::restore(policy("40 MB/day"), &wrong) {
+            Ok(mut restored) => run(&mut restored, &mut Random(2), START + 5 * SECOND, 1, 40, |_, _, verdicts| {
+                assert!(verdicts.iter().all(|verdict| verdict.p_tail > 0.0), "seed {seed}");
+            }),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!((1..400).contains(&refused), "{refused}");
+}
