@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use collector::sampler::Revised;
 use collector::{Metrics, Pipeline};
+use sampling::{Class, Policy};
 use storage::model::UnixNanos;
 use storage::{Clock, Store};
 use ui::{ControlError, Flushed, ListenerState, ServerControl};
 
 use crate::config::Durability;
+use crate::policy::PolicyFile;
 
 /// Handles on every part that the page shows.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub struct Control {
     pub durability: Durability,
     pub addresses: Vec<(&'static str, Option<SocketAddr>)>,
     pub ready: Arc<AtomicBool>,
+    pub policy_file: PolicyFile,
 }
 
 #[async_trait]
@@ -93,9 +97,53 @@ impl ServerControl for Control {
         })
     }
 
+    fn sampling(&self) -> ui::SamplingPolicy {
+        shown(&self.pipeline.policy())
+    }
+
+    async fn set_sampling(&self, policy: serde_json::Value) -> Result<ui::SamplingPolicy, ControlError> {
+        let revised = self.pipeline.set_policy(policy_of(policy)?).map_err(refused)?;
+        let written = tokio::task::block_in_place(|| self.policy_file.write(&revised));
+        // It is in force all the same; the next start would not know it.
+        written.map_err(|error| ControlError::Internal(format!("{error:#}")))?;
+        tracing::info!(revision = revised.revision, "another sampling policy is in force");
+        Ok(shown(&revised))
+    }
+
+    async fn preview_sampling(&self, policy: serde_json::Value) -> Result<serde_json::Value, ControlError> {
+        let score = self.pipeline.preview(policy_of(policy)?).await.map_err(refused)?;
+        let by_class = |counts: [u64; 5]| -> serde_json::Map<String, serde_json::Value> {
+            Class::ALL.iter().zip(counts).map(|(class, count)| (class.word().to_owned(), count.into())).collect()
+        };
+        Ok(serde_json::json!({
+            "seen": by_class(score.seen),
+            "kept": by_class(score.kept),
+            "rare_seen": score.rare_seen,
+            "rare_kept": score.rare_kept,
+            "offered_cost": score.offered_cost,
+            "kept_cost": score.kept_cost,
+            "peak_cost_per_second": score.peak_cost_per_second,
+        }))
+    }
+
     fn metrics(&self) -> String {
         crate::metrics::prometheus(&self.metrics, &self.store.status())
     }
+}
+
+fn shown(revised: &Revised) -> ui::SamplingPolicy {
+    // A policy is plain data, which serializes.
+    let policy = serde_json::to_value(&revised.policy).unwrap_or_default();
+    ui::SamplingPolicy { revision: revised.revision, policy }
+}
+
+fn policy_of(policy: serde_json::Value) -> Result<Policy, ControlError> {
+    serde_json::from_value(policy)
+        .map_err(|error| ControlError::Refused(format!("this is no sampling policy: {error}")))
+}
+
+fn refused(error: sampling::Error) -> ControlError {
+    ControlError::Refused(error.to_string())
 }
 
 impl Control {

@@ -14,6 +14,7 @@ mod flush;
 mod import;
 mod listeners;
 mod metrics;
+mod policy;
 mod repair;
 mod serve;
 mod sql;

@@ -10,6 +10,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use collector::sampler::ActivePolicy;
 use collector::{OtlpDecoder, Pipeline, Receiver};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::{Clock, Store, SystemClock};
@@ -21,6 +22,7 @@ use tower::ServiceExt;
 use crate::config::Config;
 use crate::control::Control;
 use crate::listeners::{self, HTTP, OTLP_GRPC, OTLP_HTTP};
+use crate::policy::PolicyFile;
 
 pub const DEFAULT_DATA: &str = "./spanhouse-data";
 pub const DEMO_DATA: &str = "./spanhouse-demo";
@@ -57,7 +59,9 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
     let store = Store::open(&data, config.storage(), Arc::clone(&clock), decoder)
         .await
         .with_context(|| format!("cannot open data directory {}", data.display()))?;
-    let pipeline = Pipeline::new(store.clone(), Arc::clone(&clock), config.assembly())?;
+    let (policy_file, policy) = PolicyFile::open(&data, config.sampling.clone())?;
+    let policy = ActivePolicy::new(policy.policy, policy.revision).context("the sampling policy")?;
+    let pipeline = Pipeline::new(store.clone(), Arc::clone(&clock), config.assembly(), policy)?;
 
     let grpc = listeners::bind(OTLP_GRPC, config.server.otlp_grpc).await?;
     let otlp_http = listeners::bind(OTLP_HTTP, config.server.otlp_http).await?;
@@ -88,6 +92,7 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
         durability: config.wal.durability,
         addresses: addresses.clone(),
         ready: Arc::clone(&ready),
+        policy_file,
     });
     let engine = Arc::new(query::Engine::new(config.query(), Arc::new(store.clone()))?);
     let mut host_names = config.server.host_names.clone();

@@ -94,16 +94,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 store.append(request, batch).await?;
             }
             steps.say("append", of_chunk);
-            let keep = |trace_id| Decision {
-                trace_id,
-                keep: true,
-                adjusted_count: Some(1.0),
-                keep_reason: "all".to_owned(),
-                policy_revision: 0,
-            };
             let mut pending = Vec::new();
             store.pending(|_, id, _| pending.push(*id));
-            store.decide(pending.into_iter().map(keep).collect()).await?;
+            store.decide(pending.into_iter().map(Decision::keep_all).collect()).await?;
             steps.say("decide", of_chunk);
             store.flush().await?;
             steps.say("flush", of_chunk);

@@ -1,15 +1,15 @@
 //! From a decoded request to the store, and from pending to decided.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use storage::model::SpanBatch;
+use sampling::{Policy, Score};
+use storage::model::{SpanBatch, UnixNanos};
 use storage::{Appended, Clock, FlushReport, Request, Store};
-use tokio::sync::Mutex;
 
-use crate::Sink;
-use crate::sampler::{self, AssemblyConfig};
+use crate::sampler::{ActivePolicy, AssemblyConfig, Deciding, Records, Revised};
+use crate::{Error, Sink};
 
 /// How often due traces are looked for.
 const TICK: Duration = Duration::from_millis(100);
@@ -20,14 +20,30 @@ pub struct Pipeline {
     store: Store,
     clock: Arc<dyn Clock>,
     config: AssemblyConfig,
+    policy: Arc<ActivePolicy>,
+    deciding: Arc<Mutex<Deciding>>,
     /// One round of decisions at a time, so that no trace is proposed twice.
-    deciding: Mutex<()>,
+    round: tokio::sync::Mutex<()>,
 }
 
 impl Pipeline {
-    pub fn new(store: Store, clock: Arc<dyn Clock>, config: AssemblyConfig) -> crate::Result<Arc<Self>> {
+    pub fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        config: AssemblyConfig,
+        policy: ActivePolicy,
+    ) -> crate::Result<Arc<Self>> {
         config.validate()?;
-        Ok(Arc::new(Self { store, clock, config, deciding: Mutex::new(()) }))
+        let policy = Arc::new(policy);
+        let deciding = Deciding::new(Arc::clone(&policy)).map_err(|error| Error::Config(error.to_string()))?;
+        Ok(Arc::new(Self {
+            store,
+            clock,
+            config,
+            policy,
+            deciding: Arc::new(Mutex::new(deciding)),
+            round: tokio::sync::Mutex::default(),
+        }))
     }
 
     /// Decides traces as they ripen, until the store closes.
@@ -36,9 +52,8 @@ impl Pipeline {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let _one_round = self.deciding.lock().await;
-            match sampler::decide_due(&self.store, &self.config, self.clock.now()).await {
-                Ok(_) => {}
+            match self.decide(Deciding::due).await {
+                Ok(()) => {}
                 Err(storage::Error::Closed) => return,
                 Err(error) => tracing::error!(error = %error, "traces could not be decided and are tried again"),
             }
@@ -47,12 +62,47 @@ impl Pipeline {
 
     /// Decides everything pending and makes it segments.
     pub async fn flush(&self) -> storage::Result<FlushReport> {
-        {
-            let _one_round = self.deciding.lock().await;
-            sampler::decide_all(&self.store, &self.config).await?;
-        }
+        self.decide(Deciding::all).await?;
         self.store.flush().await
     }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Revised> {
+        self.policy.get()
+    }
+
+    /// Another policy, from the next tick on.
+    pub fn set_policy(&self, policy: Policy) -> Result<Arc<Revised>, sampling::Error> {
+        self.policy.set(policy)
+    }
+
+    /// What a policy would have done with the traces decided last.
+    pub async fn preview(&self, policy: Policy) -> Result<Score, sampling::Error> {
+        policy.validate()?;
+        let deciding = Arc::clone(&self.deciding);
+        let preview = move || lock(&deciding).preview(policy);
+        tokio::task::spawn_blocking(preview).await.unwrap_or_else(|_| Ok(Score::default()))
+    }
+
+    async fn decide(
+        &self,
+        choose: fn(&mut Deciding, &Store, &AssemblyConfig, UnixNanos) -> Records,
+    ) -> Result<(), storage::Error> {
+        let _one_round = self.round.lock().await;
+        let (deciding, store, config) = (Arc::clone(&self.deciding), self.store.clone(), self.config.clone());
+        let now = self.clock.now();
+        // Looking through the pending traces takes time that requests must not wait for.
+        let records = tokio::task::spawn_blocking(move || choose(&mut lock(&deciding), &store, &config, now));
+        for record in records.await.map_err(|_| storage::Error::Closed)? {
+            self.store.decide(record).await?;
+        }
+        Ok(())
+    }
+}
+
+fn lock(deciding: &Mutex<Deciding>) -> MutexGuard<'_, Deciding> {
+    // A tick that panicked has decided nothing; what it counted so far does no harm.
+    deciding.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait]

@@ -268,6 +268,10 @@ pub fn trace_batch(all: &[TestSpan]) -> RecordBatch {
         Arc::new(StringViewArray::from_iter_values(groups.iter().map(|spans| keep_reason(spans[0])))),
         Arc::new(Float64Array::from_iter_values(groups.iter().map(|_| 1.0))),
         Arc::new(BooleanArray::from_iter(groups.iter().map(|_| Some(true)))),
+        Arc::new(Float64Array::from_iter_values(groups.iter().map(|_| 1.0))),
+        Arc::new(StringViewArray::from_iter_values(groups.iter().map(|_| "normal"))),
+        Arc::new(Int64Array::from_iter_values(groups.iter().map(|_| 0))),
+        Arc::new(Int64Array::from_iter_values(groups.iter().map(|_| 0))),
     ];
     RecordBatch::try_new(traces::stored(), columns).expect("the columns of traces")
 }

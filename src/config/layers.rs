@@ -71,6 +71,7 @@ fn keys(defaults: &Table) -> Vec<(String, String)> {
         .flat_map(|(section, values)| values.keys().map(|key| (section.clone(), key.clone())))
         .collect();
     keys.push(("limits".to_owned(), "max_age_seconds".to_owned()));
+    keys.push(("sampling".to_owned(), "budget".to_owned()));
     keys
 }
 

@@ -21,6 +21,8 @@ pub struct Config {
     pub flush: Flush,
     pub assembly: Assembly,
     pub memory: Memory,
+    /// What is kept, and why.
+    pub sampling: sampling::Policy,
     pub limits: collector::Limits,
     pub query: Query,
 }
@@ -153,6 +155,7 @@ impl Default for Config {
                 spans_per_record: assembly.spans_per_record,
             },
             memory: Memory { spans_bytes: storage.memory_bytes, decided_traces: storage.decided_traces },
+            sampling: sampling::Policy::default(),
             limits: collector::Limits::default(),
             query: Query {
                 memory_limit_bytes: query.memory_limit_bytes,
@@ -224,6 +227,7 @@ impl Config {
         self.limits.validate()?;
         self.storage().validate()?;
         self.assembly().validate()?;
+        self.sampling.validate().context("[sampling]")?;
         self.query().validate().map_err(anyhow::Error::msg)?;
         Ok(())
     }

@@ -58,9 +58,11 @@ pub mod wal;
 
 pub use clock::{Clock, SystemClock};
 pub use config::Config;
+#[cfg(feature = "catalog")]
+pub use decided::Remembered;
 pub use error::{Error, Result};
 #[cfg(feature = "catalog")]
-pub use memory::PendingTrace;
+pub use memory::{Gathered, PendingTrace};
 #[cfg(feature = "catalog")]
 pub use read_only::ReadOnlyStore;
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};

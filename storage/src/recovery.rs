@@ -4,13 +4,15 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type};
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::catalog::{DeltaCatalog, SyncedStore};
 use crate::config::Config;
+use crate::decided::{Remembered, Words};
 use crate::derive::RootNames;
 use crate::flush::Catalogs;
 use crate::memory::{Committed, Memory};
@@ -103,8 +105,8 @@ pub async fn rebuild(
     mut seen: impl FnMut(&Request) + Send + 'static,
 ) -> Result<(Memory, ReplayReport)> {
     let mut memory = Memory::new(spans, traces, config.decided_traces);
-    for (trace_id, root) in recent_traces(&memory.traces, objects, config.decided_traces / 2).await? {
-        memory.decided.insert(trace_id, root);
+    for (trace_id, root, verdict) in recent_traces(&memory.traces, objects, config.decided_traces / 2).await? {
+        memory.decided.insert(trace_id, root, verdict);
     }
     tokio::task::spawn_blocking(move || {
         let report = wal::replay(&*disk, |lsn, record| {
@@ -131,17 +133,15 @@ pub async fn rebuild(
     .map_err(|_| Error::Closed)?
 }
 
-/// Ids and roots of the traces decided last, at most about `limit`, oldest first. They are in segments, so their late
-/// spans must not be taken for new traces.
-async fn recent_traces(
-    committed: &Committed,
-    objects: &SyncedStore,
-    limit: usize,
-) -> Result<Vec<(TraceId, Option<RootNames>)>> {
+type RecentTrace = (TraceId, Option<RootNames>, Remembered);
+
+/// The traces decided last, at most about `limit`, oldest first. They are in segments, so their late spans must not be
+/// taken for new traces, and follow their decisions.
+async fn recent_traces(committed: &Committed, objects: &SyncedStore, limit: usize) -> Result<Vec<RecentTrace>> {
     // Epochs are numbers in names that sort; whatever the date, the newest come last.
     let mut segments = committed.segments.clone();
     segments.sort_by(|a, b| a.location.filename().cmp(&b.location.filename()));
-    let mut found: Vec<Vec<(TraceId, Option<RootNames>)>> = Vec::new();
+    let mut found: Vec<Vec<RecentTrace>> = Vec::new();
     let mut count = 0;
     for segment in segments.iter().rev() {
         if count >= limit {
@@ -156,29 +156,58 @@ async fn recent_traces(
             Err(error) => return Err(failed(Box::new(error))),
         };
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| failed(Box::new(error)))?;
-        let wanted = [traces::TRACE_ID, traces::ROOT_SERVICE, traces::ROOT_NAME];
+        let wanted = [
+            traces::TRACE_ID,
+            traces::ROOT_SERVICE,
+            traces::ROOT_NAME,
+            traces::KEPT,
+            traces::ADJUSTED_COUNT,
+            traces::HEAD_COUNT,
+            traces::KEEP_REASON,
+            traces::CLASS,
+            traces::POLICY_REVISION,
+        ];
         let mask = ProjectionMask::columns(reader.parquet_schema(), wanted);
         let reader = reader.with_projection(mask).build().map_err(|error| failed(Box::new(error)))?;
         let mut of_segment = Vec::new();
         for batch in reader {
-            let batch = batch?;
-            let ids = batch.column_by_name(traces::TRACE_ID).and_then(|ids| ids.as_binary_view_opt());
-            let text = |name| batch.column_by_name(name).and_then(|text| text.as_string_view_opt());
-            let (Some(ids), Some(services), Some(names)) = (ids, text(traces::ROOT_SERVICE), text(traces::ROOT_NAME))
-            else {
-                continue;
-            };
-            of_segment.extend((0..batch.num_rows()).filter_map(|row| {
-                let root = (!services.is_null(row) && !names.is_null(row))
-                    .then(|| RootNames { service: services.value(row).into(), name: names.value(row).into() });
-                Some((TraceId::from_slice(ids.value(row)).ok()?, root))
-            }));
+            of_segment.extend(of_batch(&batch?));
         }
         count += of_segment.len();
         found.push(of_segment);
     }
     found.reverse();
     Ok(found.concat())
+}
+
+/// What rows of `traces` say; nothing where a column is missing.
+fn of_batch(batch: &RecordBatch) -> Vec<RecentTrace> {
+    let read = || {
+        let text = |name| batch.column_by_name(name)?.as_string_view_opt();
+        let number = |name| batch.column_by_name(name)?.as_primitive_opt::<Float64Type>();
+        let ids = batch.column_by_name(traces::TRACE_ID)?.as_binary_view_opt()?;
+        let (services, names) = (text(traces::ROOT_SERVICE)?, text(traces::ROOT_NAME)?);
+        let (reasons, classes) = (text(traces::KEEP_REASON)?, text(traces::CLASS)?);
+        let (weights, heads) = (number(traces::ADJUSTED_COUNT)?, number(traces::HEAD_COUNT)?);
+        let kept = batch.column_by_name(traces::KEPT)?.as_boolean_opt()?;
+        let revisions = batch.column_by_name(traces::POLICY_REVISION)?.as_primitive_opt::<Int64Type>()?;
+        let mut words = Words::default();
+        let trace = |row: usize| {
+            let root = (!services.is_null(row) && !names.is_null(row))
+                .then(|| RootNames { service: services.value(row).into(), name: names.value(row).into() });
+            let verdict = Remembered {
+                keep: kept.value(row),
+                adjusted_count: weights.is_valid(row).then(|| weights.value(row)),
+                head_count: heads.is_valid(row).then(|| heads.value(row)),
+                keep_reason: words.of(reasons.value(row)),
+                class: words.of(classes.value(row)),
+                policy_revision: revisions.value(row),
+            };
+            Some((TraceId::from_slice(ids.value(row)).ok()?, root, verdict))
+        };
+        Some((0..batch.num_rows()).filter_map(trace).collect())
+    };
+    read().unwrap_or_default()
 }
 
 /// The object store of a data directory's segments.

@@ -12,10 +12,11 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::catalog::SyncedStore;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::decided::Remembered;
 use crate::derive::SameIds;
 use crate::flush::{Catalogs, flush};
 use crate::lock::DirectoryLock;
-use crate::memory::{Committed, Memory, PendingTrace};
+use crate::memory::{Committed, Gathered, Memory, PendingTrace};
 use crate::model::{SpanBatch, TraceId, UnixNanos};
 use crate::recovery::{self, DataDirectory};
 use crate::repeats::{Repeats, Seen};
@@ -266,11 +267,17 @@ impl Store {
         self.shared.outcome(wait).await
     }
 
-    /// Shows every pending trace to `see`, which is also told whether the trace was decided before, so that what is pending
-    /// of it is late. Nothing is stored meanwhile.
-    pub fn pending(&self, mut see: impl FnMut(bool, &TraceId, &PendingTrace)) {
+    /// Shows every pending trace to `see`, which is also told how the trace was decided before: then what is pending of it is
+    /// late. Nothing is stored meanwhile.
+    pub fn pending(&self, mut see: impl FnMut(Option<&Arc<Remembered>>, &TraceId, &PendingTrace)) {
         let memory = lock(&self.shared.memory);
-        memory.pending.traces().for_each(|(id, trace)| see(memory.decided.get(id).is_some(), id, trace));
+        let decided = |id| memory.decided.get(id).map(|known| &known.verdict);
+        memory.pending.traces().for_each(|(id, trace)| see(decided(id), id, trace));
+    }
+
+    /// The spans that are pending of these traces now; without those that have none.
+    pub fn look(&self, ids: &[TraceId]) -> Gathered {
+        lock(&self.shared.memory).pending.look(ids)
     }
 
     /// How far the memory for spans is used by what earlier decisions would free, as a share of it.

@@ -35,6 +35,10 @@ pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u
     request(address, "POST", path, headers, body)
 }
 
+pub fn put(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> anyhow::Result<Response> {
+    request(address, "PUT", path, headers, body)
+}
+
 fn request(
     address: SocketAddr,
     method: &str,

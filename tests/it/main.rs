@@ -10,3 +10,4 @@ mod otlp;
 mod real_traces;
 mod repair;
 mod replay;
+mod sampling;

@@ -15,11 +15,23 @@ pub trait ServerControl: Send + Sync + 'static {
 
     /// The body of `/metrics`, in the Prometheus text format.
     fn metrics(&self) -> String;
+
+    /// The sampling policy in force, as the configuration has it.
+    fn sampling(&self) -> SamplingPolicy;
+
+    /// Puts another policy in force.
+    async fn set_sampling(&self, policy: serde_json::Value) -> Result<SamplingPolicy, ControlError>;
+
+    /// What a policy would have kept of the traces decided last.
+    async fn preview_sampling(&self, policy: serde_json::Value) -> Result<serde_json::Value, ControlError>;
 }
 
 /// Why the server did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
+    /// The request cannot be meant; the message says what to write instead.
+    #[error("{0}")]
+    Refused(String),
     /// Not now; the same request may work later.
     #[error("{0}")]
     Unavailable(String),
@@ -97,6 +109,14 @@ pub struct Wal {
     pub bytes: u64,
     pub files: u64,
     pub durability: String,
+}
+
+/// What decides which traces are kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SamplingPolicy {
+    /// Rises with every change; stored spans carry it.
+    pub revision: i64,
+    pub policy: serde_json::Value,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -91,13 +91,7 @@ fn log(number: usize, body: Vec<u8>) -> Outcome<Vec<u8>> {
         content_hash: number as u128,
         judged_by: Bytes::new(),
     };
-    let decision = Decision {
-        trace_id: TraceId::from_bytes([7; 16])?,
-        keep: true,
-        adjusted_count: Some(1.0),
-        keep_reason: "all".to_owned(),
-        policy_revision: 0,
-    };
+    let decision = Decision::keep_all(TraceId::from_bytes([7; 16])?);
     for record in [Record::Request(request), Record::Decisions(vec![decision]), Record::Seal { epoch: 1 }] {
         handle.append(record, ())?;
         acked.recv()??;

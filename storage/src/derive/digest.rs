@@ -32,6 +32,10 @@ pub(super) struct Digests {
     keep_reason: StringViewBuilder,
     adjusted_count: Float64Builder,
     trace_complete: BooleanBuilder,
+    head_count: Float64Builder,
+    class: StringViewBuilder,
+    shape: Int64Builder,
+    policy_revision: Int64Builder,
     count: usize,
 }
 
@@ -53,6 +57,10 @@ impl Default for Digests {
             keep_reason: text(),
             adjusted_count: Float64Builder::new(),
             trace_complete: BooleanBuilder::new(),
+            head_count: Float64Builder::new(),
+            class: text(),
+            shape: Int64Builder::new(),
+            policy_revision: Int64Builder::new(),
             count: 0,
         }
     }
@@ -88,8 +96,13 @@ impl Digests {
         self.services.append(true);
         self.kept.append_value(trace.verdict.keep);
         self.keep_reason.append_value(&trace.verdict.keep_reason);
-        self.adjusted_count.append_option(trace.verdict.adjusted_count);
+        let verdict = &trace.verdict;
+        self.adjusted_count.append_option(if verdict.keep { verdict.adjusted_count } else { Some(0.0) });
         self.trace_complete.append_value(shape.complete);
+        self.head_count.append_option(verdict.head_count);
+        self.class.append_option(verdict.class.as_deref());
+        self.shape.append_option(verdict.shape.map(u64::cast_signed));
+        self.policy_revision.append_value(verdict.policy_revision);
         self.count += 1;
     }
 
@@ -112,6 +125,10 @@ impl Digests {
             Arc::new(self.keep_reason.finish()),
             Arc::new(self.adjusted_count.finish()),
             Arc::new(self.trace_complete.finish()),
+            Arc::new(self.head_count.finish()),
+            Arc::new(self.class.finish()),
+            Arc::new(self.shape.finish()),
+            Arc::new(self.policy_revision.finish()),
         ];
         // What builders took in advance is a hundred times what a few traces need.
         for column in &mut columns {

@@ -28,7 +28,11 @@ pub use twice::SameIds;
 pub struct Verdict {
     pub keep: bool,
     pub adjusted_count: Option<f64>,
+    pub head_count: Option<f64>,
     pub keep_reason: Arc<str>,
+    /// `None` before the decision, as the shape.
+    pub class: Option<Arc<str>>,
+    pub shape: Option<u64>,
     pub policy_revision: i64,
 }
 
@@ -36,7 +40,15 @@ impl Verdict {
     /// What a trace shows before its decision.
     pub fn pending() -> Self {
         static REASON: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| Arc::from(PENDING));
-        Self { keep: true, adjusted_count: Some(1.0), keep_reason: Arc::clone(&REASON), policy_revision: 0 }
+        Self {
+            keep: true,
+            adjusted_count: Some(1.0),
+            head_count: Some(1.0),
+            keep_reason: Arc::clone(&REASON),
+            class: None,
+            shape: None,
+            policy_revision: 0,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use arrow::array::RecordBatch;
 
 use crate::Result;
 use crate::catalog::DeltaCatalog;
-use crate::decided::DecidedTraces;
+use crate::decided::{DecidedTraces, Remembered, Words};
 use crate::derive::{SameIds, TraceSpans, Verdict, derive};
 use crate::model::{SpanBatch, TraceId, UnixNanos};
 use crate::rows::SpanRows;
@@ -29,7 +29,7 @@ use crate::snapshot::Segment;
 use crate::wal::{Decision, Lsn};
 
 pub use epoch::Epoch;
-pub use pending::{Pending, PendingTrace};
+pub use pending::{Gathered, Pending, PendingTrace};
 
 /// More sealed epochs than this mean that flushes do not keep up: one is being flushed, and one may wait for it.
 const LAGGING_EPOCHS: usize = 2;
@@ -92,21 +92,32 @@ impl Memory {
         let ids: Vec<TraceId> = decisions.iter().map(|decision| decision.trace_id).collect();
         let Some(gathered) = self.pending.take(now, &ids) else { return Ok(SameIds::default()) };
         let taken: Vec<&Decision> = gathered.traces.iter().map(|(index, _)| &decisions[*index]).collect();
-        let mut reasons = Reasons::default();
+        let mut reasons = Words::default();
         let traces = gathered.traces.into_iter().zip(&taken).map(|((_, spans), decision)| TraceSpans {
             trace_id: decision.trace_id,
             spans,
             verdict: Verdict {
                 keep: decision.keep,
                 adjusted_count: decision.adjusted_count,
+                head_count: decision.head_count,
                 keep_reason: reasons.of(&decision.keep_reason),
+                class: Some(reasons.of(&decision.class)),
+                shape: Some(decision.shape),
                 policy_revision: decision.policy_revision,
             },
-            late: self.decided.get(&decision.trace_id).cloned(),
+            late: self.decided.get(&decision.trace_id).map(|known| known.root.clone()),
         });
         let derived = derive(gathered.batches, traces.collect())?;
         for (decision, root) in taken.iter().zip(derived.roots) {
-            self.decided.insert(decision.trace_id, root);
+            let verdict = Remembered {
+                keep: decision.keep,
+                adjusted_count: decision.adjusted_count,
+                head_count: decision.head_count,
+                keep_reason: reasons.of(&decision.keep_reason),
+                class: reasons.of(&decision.class),
+                policy_revision: decision.policy_revision,
+            };
+            self.decided.insert(decision.trace_id, root, verdict);
         }
         self.open.push(gathered.first_lsn.min(lsn), now, derived.spans, derived.traces);
         Ok(derived.same_ids)
@@ -171,21 +182,6 @@ impl Memory {
     pub fn pressing_bytes(&self) -> usize {
         let lags = self.sealed.len() > LAGGING_EPOCHS;
         self.pending.bytes() + if lags { 0 } else { self.decided_bytes() }
-    }
-}
-
-/// Reasons, each there once: most decisions of a record have the same.
-#[derive(Default)]
-struct Reasons(Vec<Arc<str>>);
-
-impl Reasons {
-    fn of(&mut self, reason: &str) -> Arc<str> {
-        if let Some(known) = self.0.iter().find(|known| &***known == reason) {
-            return Arc::clone(known);
-        }
-        let new: Arc<str> = Arc::from(reason);
-        self.0.push(Arc::clone(&new));
-        new
     }
 }
 

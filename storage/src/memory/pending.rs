@@ -131,6 +131,22 @@ impl Pending {
         Some(Gathered { batches: numbers.batches, traces, first_lsn })
     }
 
+    /// The same, and leaves them here.
+    pub fn look(&self, ids: &[TraceId]) -> Gathered {
+        let mut numbers = Numbers::default();
+        let traces = ids.iter().enumerate().filter_map(|(index, id)| {
+            let trace = self.traces.get(id)?;
+            let spans = trace.spans.iter().filter_map(|span| {
+                let at = self.chunk_at(span.batch);
+                let chunk = self.chunks.get(at)?.as_ref()?;
+                Some(SpanRef { batch: numbers.of(at, chunk), ..*span })
+            });
+            Some((index, spans.collect()))
+        });
+        let traces = traces.collect();
+        Gathered { batches: numbers.batches, traces, first_lsn: numbers.first_lsn.unwrap_or(Lsn(0)) }
+    }
+
     /// Looks at some of the batches whose traces ought to be decided by now.
     fn thin_old(&mut self, now: UnixNanos) {
         self.thin_from = self.thin_from.max(self.first_chunk);
@@ -194,7 +210,7 @@ impl Pending {
                 trace_id: *id,
                 spans: trace.spans.iter().map(placed).collect(),
                 verdict: Verdict::pending(),
-                late: decided.get(id).cloned(),
+                late: decided.get(id).map(|known| known.root.clone()),
             }
         });
         let mut traces: Vec<TraceSpans> = traces.collect();

@@ -38,13 +38,7 @@ fn batch(spans: &[(u8, u64)]) -> SpanBatch {
 }
 
 fn keep(of: u8) -> Decision {
-    Decision {
-        trace_id: trace(of),
-        keep: true,
-        adjusted_count: Some(1.0),
-        keep_reason: "all".to_owned(),
-        policy_revision: 0,
-    }
+    Decision::keep_all(trace(of))
 }
 
 #[derive(Debug, Clone)]

@@ -144,11 +144,10 @@ fn records(mending: Mending) -> Vec<Record> {
         .decisions
         .into_iter()
         .map(|trace_id| Decision {
-            trace_id,
-            keep: true,
             adjusted_count: None,
-            keep_reason: REASON.to_owned(),
-            policy_revision: 0,
+            head_count: None,
+            keep_reason: REASON.into(),
+            ..Decision::keep_all(trace_id)
         })
         .collect();
     let decisions = (!decisions.is_empty()).then_some(Record::Decisions(decisions));

@@ -21,13 +21,7 @@ fn span(trace: u8, number: u8) -> Span {
 }
 
 fn keep(trace: u8) -> Decision {
-    Decision {
-        trace_id: span(trace, 0).trace_id,
-        keep: true,
-        adjusted_count: Some(1.0),
-        keep_reason: "all".to_owned(),
-        policy_revision: 0,
-    }
+    Decision::keep_all(span(trace, 0).trace_id)
 }
 
 #[derive(Debug, Clone)]

@@ -18,6 +18,10 @@ pub const SERVICES: &str = "services";
 pub const KEPT: &str = "kept";
 pub const KEEP_REASON: &str = super::spans::KEEP_REASON;
 pub const ADJUSTED_COUNT: &str = super::spans::ADJUSTED_COUNT;
+pub const HEAD_COUNT: &str = "head_count";
+pub const CLASS: &str = "class";
+pub const SHAPE: &str = "shape";
+pub const POLICY_REVISION: &str = super::spans::POLICY_REVISION;
 pub const TRACE_COMPLETE: &str = super::spans::TRACE_COMPLETE;
 
 static STORED: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -35,6 +39,10 @@ static STORED: LazyLock<SchemaRef> = LazyLock::new(|| {
         field(KEEP_REASON, DataType::Utf8View, false),
         field(ADJUSTED_COUNT, DataType::Float64, true),
         field(TRACE_COMPLETE, DataType::Boolean, false),
+        field(HEAD_COUNT, DataType::Float64, true),
+        field(CLASS, DataType::Utf8View, true),
+        field(SHAPE, DataType::Int64, true),
+        field(POLICY_REVISION, DataType::Int64, false),
     ]))
 });
 
@@ -54,6 +62,19 @@ pub const COLUMNS: &[Column] = &[
     Column { name: SERVICES, description: "its services, sorted by name" },
     Column { name: KEPT, description: "whether its spans are stored" },
     Column { name: KEEP_REASON, description: "why it was kept; pending while it is undecided" },
-    Column { name: ADJUSTED_COUNT, description: "how many traces of the real stream it stands for" },
+    Column {
+        name: ADJUSTED_COUNT,
+        description: "how many traces of the real stream its spans stand for: 0 where they are not stored",
+    },
     Column { name: TRACE_COMPLETE, description: "whether root and all parents were there at the decision" },
+    Column {
+        name: HEAD_COUNT,
+        description: "how many traces of the real stream arrived as this one: 1 unless the client sampled",
+    },
+    Column { name: CLASS, description: "priority, error, slow, inner_error or normal; NULL while it is undecided" },
+    Column {
+        name: SHAPE,
+        description: "hash of its distinct edges: equal for traces that took the same ways; NULL while undecided",
+    },
+    Column { name: POLICY_REVISION, description: "revision of the sampling policy that decided it" },
 ];

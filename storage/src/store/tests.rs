@@ -56,13 +56,7 @@ fn request(pairs: &[(u8, u8)]) -> Request {
 }
 
 fn keep(number: u8) -> Decision {
-    Decision {
-        trace_id: trace(number),
-        keep: true,
-        adjusted_count: Some(1.0),
-        keep_reason: "all".to_owned(),
-        policy_revision: 0,
-    }
+    Decision::keep_all(trace(number))
 }
 
 fn config() -> Config {

@@ -1,5 +1,7 @@
 //! What the log holds, and its bytes.
 
+use std::borrow::Cow;
+
 use bytes::{Buf, BufMut, Bytes};
 
 use crate::model::{TraceId, UnixNanos};
@@ -11,10 +13,32 @@ pub struct Decision {
     pub trace_id: TraceId,
     /// Whether its spans are stored. Its digest is, either way.
     pub keep: bool,
-    /// How many traces of the real stream it stands for; `None` if unknown.
+    /// How many traces of the real stream its stored spans stand for; `None` if unknown.
     pub adjusted_count: Option<f64>,
-    pub keep_reason: String,
+    /// How many traces of the real stream arrived as this one; `None` if unknown.
+    pub head_count: Option<f64>,
+    /// What gave it its weight.
+    pub keep_reason: Cow<'static, str>,
+    pub class: Cow<'static, str>,
+    /// Equal for traces with the same distinct edges.
+    pub shape: u64,
     pub policy_revision: i64,
+}
+
+impl Decision {
+    /// A trace that stands for itself.
+    pub fn keep_all(trace_id: TraceId) -> Self {
+        Self {
+            trace_id,
+            keep: true,
+            adjusted_count: Some(1.0),
+            head_count: Some(1.0),
+            keep_reason: Cow::Borrowed("all"),
+            class: Cow::Borrowed("normal"),
+            shape: 0,
+            policy_revision: 0,
+        }
+    }
 }
 
 /// One entry of the log. Memory is a fold over these in order, live and at replay alike.
@@ -29,10 +53,12 @@ pub enum Record {
 }
 
 pub(super) const REQUEST: u8 = 1;
-pub(super) const DECISIONS: u8 = 2;
+/// Decisions as they were before there were classes: read, no longer written.
+pub(super) const PLAIN_DECISIONS: u8 = 2;
 pub(super) const SEAL: u8 = 3;
 /// A frame that stands for records that were cut out. Replay alone reads it, so it is no [`Record`].
 pub(super) const CUT: u8 = 4;
+pub(super) const DECISIONS: u8 = 5;
 
 /// The bytes are whole, by their checksum, yet they are no record that this version knows.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +82,10 @@ impl Record {
         match self {
             Record::Request(request) => request.body.len() + request.judged_by.len() + 32,
             Record::Decisions(decisions) => {
-                8 + decisions.iter().map(|decision| 40 + decision.keep_reason.len()).sum::<usize>()
+                8 + decisions
+                    .iter()
+                    .map(|decision| 64 + decision.keep_reason.len() + decision.class.len())
+                    .sum::<usize>()
             }
             Record::Seal { .. } => 8,
         }
@@ -99,11 +128,14 @@ impl Record {
                     out.extend_from_slice(decision.trace_id.as_bytes());
                     out.put_u8(u8::from(decision.keep));
                     out.put_f64_le(decision.adjusted_count.unwrap_or(f64::NAN));
+                    out.put_f64_le(decision.head_count.unwrap_or(f64::NAN));
+                    out.put_u64_le(decision.shape);
                     out.put_i64_le(decision.policy_revision);
-                    let reason = decision.keep_reason.as_bytes();
-                    let length = u8::try_from(reason.len()).unwrap_or(u8::MAX);
-                    out.put_u8(length);
-                    out.extend_from_slice(&reason[..usize::from(length)]);
+                    for word in [&decision.keep_reason, &decision.class] {
+                        let length = u8::try_from(word.len()).unwrap_or(u8::MAX);
+                        out.put_u8(length);
+                        out.extend_from_slice(&word.as_bytes()[..usize::from(length)]);
+                    }
                 }
             }
             Record::Seal { epoch } => out.put_u64_le(*epoch),
@@ -137,10 +169,11 @@ impl Record {
                 let judged_by = bytes.split_to(length);
                 Ok(Record::Request(Request { arrival, content_type, encoding, body: bytes, content_hash, judged_by }))
             }
-            DECISIONS => {
+            DECISIONS | PLAIN_DECISIONS => {
+                let read = if kind == DECISIONS { read_decision } else { read_plain_decision };
                 let mut decisions = Vec::new();
                 while bytes.has_remaining() {
-                    decisions.push(read_decision(&mut bytes).ok_or_else(|| unknown("a decision is cut short"))?);
+                    decisions.push(read(&mut bytes).ok_or_else(|| unknown("a decision is cut short"))?);
                 }
                 Ok(Record::Decisions(decisions))
             }
@@ -152,6 +185,21 @@ impl Record {
 }
 
 fn read_decision(bytes: &mut Bytes) -> Option<Decision> {
+    if bytes.len() < 49 {
+        return None;
+    }
+    let trace_id = TraceId::from_slice(&bytes.split_to(TraceId::LENGTH)).ok()?;
+    let keep = bytes.get_u8() != 0;
+    let adjusted_count = Some(bytes.get_f64_le()).filter(|count| !count.is_nan());
+    let head_count = Some(bytes.get_f64_le()).filter(|count| !count.is_nan());
+    let shape = bytes.get_u64_le();
+    let policy_revision = bytes.get_i64_le();
+    let keep_reason = read_word(bytes)?;
+    let class = read_word(bytes)?;
+    Some(Decision { trace_id, keep, adjusted_count, head_count, keep_reason, class, shape, policy_revision })
+}
+
+fn read_plain_decision(bytes: &mut Bytes) -> Option<Decision> {
     if bytes.len() < 34 {
         return None;
     }
@@ -159,10 +207,15 @@ fn read_decision(bytes: &mut Bytes) -> Option<Decision> {
     let keep = bytes.get_u8() != 0;
     let adjusted_count = Some(bytes.get_f64_le()).filter(|count| !count.is_nan());
     let policy_revision = bytes.get_i64_le();
-    let length = usize::from(bytes.get_u8());
+    let keep_reason = read_word(bytes)?;
+    Some(Decision { keep, adjusted_count, keep_reason, policy_revision, ..Decision::keep_all(trace_id) })
+}
+
+/// A length of one byte, and text.
+fn read_word(bytes: &mut Bytes) -> Option<Cow<'static, str>> {
+    let length = usize::from(bytes.try_get_u8().ok()?);
     if bytes.len() < length {
         return None;
     }
-    let keep_reason = String::from_utf8(bytes.split_to(length).to_vec()).ok()?;
-    Some(Decision { trace_id, keep, adjusted_count, keep_reason, policy_revision })
+    String::from_utf8(bytes.split_to(length).to_vec()).ok().map(Cow::Owned)
 }

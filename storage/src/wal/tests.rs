@@ -326,18 +326,21 @@ fn long_and_short_requests_of_a_group_are_read_as_they_came() {
 fn records_round_trip() {
     let decisions = vec![
         Decision {
-            trace_id: TraceId::from_bytes([7; 16]).unwrap(),
-            keep: true,
             adjusted_count: Some(2.5),
-            keep_reason: "slow".to_owned(),
+            head_count: Some(2.0),
+            keep_reason: "slow".into(),
+            class: "slow".into(),
+            shape: u64::MAX - 7,
             policy_revision: 3,
+            ..Decision::keep_all(TraceId::from_bytes([7; 16]).unwrap())
         },
         Decision {
-            trace_id: TraceId::from_bytes([8; 16]).unwrap(),
             keep: false,
             adjusted_count: None,
-            keep_reason: String::new(),
+            head_count: None,
+            keep_reason: "".into(),
             policy_revision: -1,
+            ..Decision::keep_all(TraceId::from_bytes([8; 16]).unwrap())
         },
     ];
     let mut bytes = Vec::new();

@@ -72,6 +72,7 @@ impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         let message = error.to_string();
         match error {
+            ControlError::Refused(_) => Self::bad_query(message),
             ControlError::Unavailable(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message),
             ControlError::Internal(_) => Self::internal(message),
         }

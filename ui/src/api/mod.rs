@@ -48,6 +48,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Server>)> {
         ("/api/sql", post(sql::run)),
         ("/api/spanhouse/status", get(server::status)),
         ("/api/spanhouse/flush", post(server::flush)),
+        ("/api/spanhouse/sampling", get(server::sampling).put(server::set_sampling)),
+        ("/api/spanhouse/sampling/preview", post(server::preview_sampling)),
         ("/api/spanhouse/services", get(explore::services)),
         ("/api/spanhouse/operations", get(explore::operations)),
         ("/api/spanhouse/attributes", get(explore::attributes)),

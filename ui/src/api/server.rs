@@ -1,4 +1,4 @@
-//! The server itself: status, flush, health, metrics, and the description of this API.
+//! The server itself: status, flush, sampling, health, metrics, and the description of this API.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,8 +6,9 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 
 use super::Server;
+use super::body::JsonBody;
 use super::error::ApiError;
-use crate::control::{Flushed, Status};
+use crate::control::{Flushed, SamplingPolicy, Status};
 
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
@@ -17,6 +18,24 @@ pub(super) async fn status(State(server): State<Server>) -> Json<Status> {
 
 pub(super) async fn flush(State(server): State<Server>) -> Result<Json<Flushed>, ApiError> {
     Ok(Json(server.control.flush().await?))
+}
+
+pub(super) async fn sampling(State(server): State<Server>) -> Json<SamplingPolicy> {
+    Json(server.control.sampling())
+}
+
+pub(super) async fn set_sampling(
+    State(server): State<Server>,
+    JsonBody(policy): JsonBody<serde_json::Value>,
+) -> Result<Json<SamplingPolicy>, ApiError> {
+    Ok(Json(server.control.set_sampling(policy).await?))
+}
+
+pub(super) async fn preview_sampling(
+    State(server): State<Server>,
+    JsonBody(policy): JsonBody<serde_json::Value>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    Ok(Json(server.control.preview_sampling(policy).await?))
 }
 
 pub(super) async fn healthz() -> &'static str {

@@ -12,7 +12,7 @@ use query::{Config as QueryConfig, Engine, UnixNanos};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::control::{ControlError, Flushed, Ingest, Memory, ServerControl, Status, Wal};
+use crate::control::{ControlError, Flushed, Ingest, Memory, SamplingPolicy, ServerControl, Status, Wal};
 use crate::{Config, router};
 
 struct Control;
@@ -41,6 +41,21 @@ impl ServerControl for Control {
 
     fn metrics(&self) -> String {
         "spanhouse_up 1\n".to_owned()
+    }
+
+    fn sampling(&self) -> SamplingPolicy {
+        SamplingPolicy { revision: 3, policy: json!({"diversity": 0.1}) }
+    }
+
+    async fn set_sampling(&self, policy: Value) -> Result<SamplingPolicy, ControlError> {
+        match policy.get("diversity").and_then(Value::as_f64) {
+            Some(_) => Ok(SamplingPolicy { revision: 4, policy }),
+            None => Err(ControlError::Refused("diversity must be a number".to_owned())),
+        }
+    }
+
+    async fn preview_sampling(&self, _: Value) -> Result<Value, ControlError> {
+        Ok(json!({"kept": 1}))
     }
 }
 

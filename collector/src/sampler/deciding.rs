@@ -1,0 +1,249 @@
+//! A tick: which pending traces are due, what is known of them, and what becomes of them. Decides; the caller does.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sampling::budget::CostUnit;
+use sampling::sketch::SlowSpans;
+use sampling::{Batch, Class, Facts, KeepReason, Policy, Sampler, Score, Verdict};
+use storage::model::{TraceId, UnixNanos};
+use storage::{Decision, Gathered, Remembered, Store};
+
+use super::facts::Surveyor;
+use super::policy::{ActivePolicy, Revised};
+use super::{AssemblyConfig, Ripeness};
+
+/// `keep_reason` where no budget is set.
+const KEEP_ALL: &str = "all";
+
+/// A budget's tick waits for so many traces, for this long at most: so slow traffic is not cut into ticks of one trace.
+const ENOUGH_TRACES: usize = 200;
+const LONGEST_TICK: Duration = Duration::from_secs(1);
+/// Above this pressure nothing waits.
+const PRESSED: f64 = 0.7;
+
+/// What is kept for dry runs, 7 MB at most: an hour where traffic is slow.
+const REMEMBERED_FACTS: usize = 50_000;
+const REMEMBERED_TICKS: usize = 3_600;
+
+/// A trace to decide.
+#[derive(Debug)]
+struct Due {
+    trace_id: TraceId,
+    first_arrival: UnixNanos,
+    late: Option<Arc<Remembered>>,
+}
+
+/// Decisions in one record of the log: small, so that requests are acknowledged in between.
+pub type Records = Vec<Vec<Decision>>;
+
+/// A past tick, for dry runs.
+#[derive(Debug)]
+struct Past {
+    now_nanos: u64,
+    tick_nanos: u64,
+    facts: Vec<Facts>,
+}
+
+impl Past {
+    fn batch(&self) -> Batch<'_> {
+        Batch { now_nanos: self.now_nanos, tick_nanos: self.tick_nanos, ripe: &self.facts }
+    }
+}
+
+/// What the sampler knows between ticks.
+#[derive(Debug)]
+pub struct Deciding {
+    active: Arc<ActivePolicy>,
+    policy: Arc<Revised>,
+    sampler: Sampler,
+    slow: SlowSpans,
+    surveyor: Surveyor,
+    last_tick: Option<UnixNanos>,
+    past: VecDeque<Past>,
+    past_facts: usize,
+}
+
+impl Deciding {
+    pub fn new(active: Arc<ActivePolicy>) -> Result<Self, sampling::Error> {
+        let policy = active.get();
+        Ok(Self {
+            active,
+            sampler: Sampler::new(policy.policy.clone())?,
+            slow: SlowSpans::new(&policy.policy),
+            policy,
+            surveyor: Surveyor::default(),
+            last_tick: None,
+            past: VecDeque::new(),
+            past_facts: 0,
+        })
+    }
+
+    /// The decisions that are due at `now`.
+    pub fn due(&mut self, store: &Store, config: &AssemblyConfig, now: UnixNanos) -> Records {
+        let pressure = store.memory_pressure();
+        let waits = config.under_pressure(pressure);
+        let due = due(store, |late, trace| Ripeness::of(trace, late).is_ripe(&waits, now));
+        let fresh = due.iter().filter(|due| due.late.is_none()).count();
+        let longest = i64::try_from(LONGEST_TICK.as_nanos()).unwrap_or(i64::MAX);
+        let since = self.last_tick.map_or(i64::MAX, |last| now.since(last));
+        let waits_on = self.policy.policy.budget.is_some()
+            && fresh < ENOUGH_TRACES
+            && (0..longest).contains(&since)
+            && pressure < PRESSED;
+        if waits_on { Records::new() } else { self.decide(store, due, config.spans_per_record, now) }
+    }
+
+    /// Decisions for all that is pending, ripe or not.
+    pub fn all(&mut self, store: &Store, config: &AssemblyConfig, now: UnixNanos) -> Records {
+        let due = due(store, |_, _| true);
+        self.decide(store, due, config.spans_per_record, now)
+    }
+
+    /// What another policy would have done with recent traces.
+    pub fn preview(&self, policy: Policy) -> Result<Score, sampling::Error> {
+        self.sampler.preview(policy, self.past.iter().map(Past::batch))
+    }
+
+    fn decide(&mut self, store: &Store, due: Vec<Due>, spans_per_record: usize, now: UnixNanos) -> Records {
+        self.follow_policy();
+        let now_nanos = u64::try_from(now.0).unwrap_or_default();
+        let tick_nanos = self.last_tick.map_or(0, |last| u64::try_from(now.since(last)).unwrap_or_default());
+        self.last_tick = Some(now);
+
+        let ids: Vec<TraceId> = due.iter().map(|due| due.trace_id).collect();
+        let Gathered { batches, traces, .. } = store.look(&ids);
+        self.surveyor.begin(&batches);
+        let budget = self.policy.policy.budget.as_ref();
+        let cost_per_byte = budget.filter(|budget| budget.unit() == CostUnit::Bytes).map(|_| stored_share(store));
+        let Self { surveyor, slow, .. } = self;
+        let facts: Vec<Facts> = traces
+            .iter()
+            .map(|(index, spans)| {
+                surveyor.survey(&batches, &ids[*index], spans, cost_per_byte, (&mut *slow, now_nanos))
+            })
+            .collect();
+        let is_fresh = |index: usize| due[index].late.is_none();
+        let fresh: Vec<Facts> =
+            traces.iter().zip(&facts).filter(|((index, _), _)| is_fresh(*index)).map(|(_, facts)| *facts).collect();
+        let verdicts = self.sampler.tick(now_nanos, tick_nanos, &fresh);
+
+        let mut records = Records::new();
+        let (mut record, mut spans_in_record) = (Vec::new(), 0);
+        let mut verdicts = verdicts.iter();
+        for ((index, spans), facts) in traces.iter().zip(&facts) {
+            let decision = match &due[*index].late {
+                Some(first) => late(ids[*index], first, facts),
+                None => match verdicts.next() {
+                    Some(verdict) => self.fresh(ids[*index], verdict, facts),
+                    None => continue,
+                },
+            };
+            record.push(decision);
+            spans_in_record += spans.len();
+            if spans_in_record >= spans_per_record {
+                records.push(std::mem::take(&mut record));
+                spans_in_record = 0;
+            }
+        }
+        if !record.is_empty() {
+            records.push(record);
+        }
+        self.remember(Past { now_nanos, tick_nanos, facts: fresh });
+        records
+    }
+
+    fn follow_policy(&mut self) {
+        let policy = self.active.get();
+        if Arc::ptr_eq(&policy, &self.policy) {
+            return;
+        }
+        // It was validated before it became active.
+        if let Err(error) = self.sampler.set_policy(policy.policy.clone()) {
+            tracing::error!(error = %error, "the new sampling policy is not followed");
+            return;
+        }
+        self.slow.set_policy(&policy.policy);
+        self.policy = policy;
+    }
+
+    fn fresh(&self, trace_id: TraceId, verdict: &Verdict, facts: &Facts) -> Decision {
+        let unlimited = self.policy.policy.budget.is_none();
+        let opted_out = verdict.keep_reason == KeepReason::OptedOut;
+        let reason = if unlimited && !opted_out { KEEP_ALL } else { verdict.keep_reason.word() };
+        Decision {
+            trace_id,
+            keep: verdict.keep,
+            adjusted_count: verdict.adjusted_count,
+            head_count: facts.head.probability().map(|p| 1.0 / p),
+            keep_reason: reason.into(),
+            class: verdict.class.word().into(),
+            shape: facts.shape,
+            policy_revision: self.policy.revision,
+        }
+    }
+
+    /// Puts ticks together as a budget would have.
+    fn remember(&mut self, past: Past) {
+        self.past_facts += past.facts.len();
+        let longest = u64::try_from(LONGEST_TICK.as_nanos()).unwrap_or(u64::MAX);
+        match self.past.back_mut() {
+            Some(last)
+                if last.facts.len() < ENOUGH_TRACES && last.tick_nanos.saturating_add(past.tick_nanos) <= longest =>
+            {
+                last.now_nanos = past.now_nanos;
+                last.tick_nanos += past.tick_nanos;
+                last.facts.extend(past.facts);
+            }
+            _ => self.past.push_back(past),
+        }
+        while self.past_facts > REMEMBERED_FACTS || self.past.len() > REMEMBERED_TICKS {
+            let Some(oldest) = self.past.pop_front() else { return };
+            self.past_facts -= oldest.facts.len();
+        }
+    }
+}
+
+/// Late spans follow the decision of their trace. Where they show that a dropped trace failed, they are stored all the same,
+/// with weight 0: the kept traces of its kind stand for it already, and any other weight would bias sums.
+fn late(trace_id: TraceId, first: &Remembered, facts: &Facts) -> Decision {
+    let rescue = !first.keep
+        && *first.keep_reason != *KeepReason::OptedOut.word()
+        && facts.class_by_itself(false) == Class::Error;
+    Decision {
+        trace_id,
+        keep: first.keep || rescue,
+        adjusted_count: if rescue { Some(0.0) } else { first.adjusted_count },
+        head_count: first.head_count,
+        keep_reason: if rescue { KeepReason::Rescued.word().into() } else { first.keep_reason.to_string().into() },
+        class: first.class.to_string().into(),
+        shape: facts.shape,
+        policy_revision: first.policy_revision,
+    }
+}
+
+/// The traces that `choose` takes, in the order of their arrival, so that those that came together are decided together.
+fn due(store: &Store, mut choose: impl FnMut(bool, &storage::PendingTrace) -> bool) -> Vec<Due> {
+    let mut due = Vec::new();
+    store.pending(|decided, trace_id, trace| {
+        if choose(decided.is_some(), trace) {
+            due.push(Due { trace_id: *trace_id, first_arrival: trace.first_arrival, late: decided.cloned() });
+        }
+    });
+    due.sort_unstable_by_key(|due| (due.first_arrival, due.trace_id));
+    due
+}
+
+/// Bytes in segments for a byte in memory: what the tables have so far, else what the shop's and the benchmark's spans take.
+fn stored_share(store: &Store) -> f64 {
+    const AT_FIRST: f64 = 0.3;
+    const MEMORY_BYTES_PER_SPAN: f64 = 160.0;
+    const ENOUGH_ROWS: u64 = 10_000;
+    let status = store.status();
+    let spans = status.tables.iter().find(|table| table.table == storage::schema::Table::Spans);
+    match spans.filter(|spans| spans.rows >= ENOUGH_ROWS) {
+        Some(spans) => spans.bytes as f64 / spans.rows as f64 / MEMORY_BYTES_PER_SPAN,
+        None => AT_FIRST,
+    }
+}

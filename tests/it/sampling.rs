@@ -1,0 +1,161 @@
+//! Sampling on a budget, through the whole server: what is kept, what it weighs, and what a kill changes of it.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use tests::{Server, get, post, put};
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+fn trace_id(number: u64) -> String {
+    // The coin is a hash of the id, so numbers do.
+    format!("{:032x}", u128::from(number) + 1)
+}
+
+fn span(trace: u64, span: u64, failed: bool) -> Value {
+    let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos());
+    let parent = if span == 0 { String::new() } else { format!("{:016x}", 1) };
+    json!({
+        "traceId": trace_id(trace), "spanId": format!("{:016x}", span + 1), "parentSpanId": parent,
+        "name": if span == 0 { "GET /" } else { "query" }, "kind": if span == 0 { 2 } else { 3 },
+        "startTimeUnixNano": now.to_string(), "endTimeUnixNano": (now + 5_000).to_string(),
+        "status": if failed { json!({"code": 2}) } else { json!({}) },
+    })
+}
+
+fn send(server: &Server, spans: Vec<Value>) -> anyhow::Result<()> {
+    let service = json!({"key": "service.name", "value": {"stringValue": "shop"}});
+    let body = json!({"resourceSpans": [{"resource": {"attributes": [service]}, "scopeSpans": [{"spans": spans}]}]});
+    let answer = post(server.otlp_http(), "/v1/traces", &JSON, &serde_json::to_vec(&body)?)?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    Ok(())
+}
+
+/// A budget of far less than what is sent.
+fn on_a_budget(data: &Path) -> tests::ServerBuilder {
+    Server::on(data)
+        .variable("SPANHOUSE_SAMPLING_BUDGET", "100 spans/s")
+        .variable("SPANHOUSE_ASSEMBLY_ROOT_GRACE", "100ms")
+        .variable("SPANHOUSE_ASSEMBLY_LATE_GRACE", "100ms")
+}
+
+/// 1,000 traces of two spans, of which every hundredth failed.
+fn send_a_thousand(server: &Server) -> anyhow::Result<()> {
+    let traces = (0..1_000).flat_map(|trace| [span(trace, 0, trace % 100 == 0), span(trace, 1, false)]);
+    send(server, traces.collect())?;
+    server.wait_until("all are decided", |server| {
+        Ok(server.count("SELECT count(*) FROM traces WHERE keep_reason = 'pending'")? == 0)
+    })
+}
+
+#[test]
+fn a_budget_keeps_the_failed_and_weighs_the_rest() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = on_a_budget(directory.path()).start()?;
+    send_a_thousand(&server)?;
+    ensure!(server.count("SELECT count(*) FROM traces")? == 1_000);
+    let kept = server.count("SELECT count(*) FROM traces WHERE kept")?;
+    ensure!((10..400).contains(&kept), "{kept} traces are kept");
+    ensure!(server.count("SELECT count(*) FROM spans")? == 2 * kept);
+    ensure!(server.count("SELECT count(*) FROM traces WHERE class = 'error' AND kept")? == 10);
+    ensure!(server.count("SELECT count(*) FROM traces WHERE class = 'error' AND error_count = 1")? == 10);
+    // A trace is kept whole, with one weight; a dropped one has a digest, and weighs nothing.
+    ensure!(server.count("SELECT count(*) FROM traces WHERE kept <> (adjusted_count >= 1)")? == 0);
+    let mixed = "SELECT count(*) FROM (SELECT t.trace_id FROM traces t JOIN spans s ON t.trace_id = s.trace_id \
+                 GROUP BY t.trace_id, t.adjusted_count HAVING count(*) <> 2 OR min(s.adjusted_count) <> max(s.adjusted_count) \
+                 OR min(s.adjusted_count) <> t.adjusted_count)";
+    ensure!(server.count(mixed)? == 0);
+    // Chance of 990 coins: five standard deviations.
+    let weight = server.sql("SELECT sum(adjusted_count), sum(adjusted_count * (adjusted_count - 1)) FROM traces")?;
+    let number = |at: usize| weight[0][at].as_f64().context("no number");
+    let (estimate, deviation) = (number(0)?, number(1)?.sqrt());
+    ensure!((estimate - 1_000.0).abs() < 5.0 * deviation, "{estimate} traces are estimated, +- {deviation}");
+    Ok(())
+}
+
+#[test]
+fn a_kill_changes_no_decision_and_late_spans_follow_them() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut server = on_a_budget(directory.path()).start()?;
+    send_a_thousand(&server)?;
+    let decided = "SELECT trace_id, kept, keep_reason, class, adjusted_count, policy_revision FROM traces ORDER BY 1";
+    let before = server.sql(decided)?;
+    server.kill()?;
+    let mut server = server.start_again()?;
+    ensure!(server.sql(decided)? == before);
+
+    let is = |kept: bool| {
+        let of = move |row: &&Vec<Value>| row[1] == json!(kept) && row[3] == json!("normal");
+        let id = before.iter().find(of).and_then(|row| row[0].as_str()).context("no such trace")?;
+        Ok::<u64, anyhow::Error>(u64::from_str_radix(id, 16)? - 1)
+    };
+    let (kept, dropped, failing) = (is(true)?, is(false)?, {
+        let mut rest = before.iter().filter(|row| row[1] == json!(false));
+        let id = rest.next_back().and_then(|row| row[0].as_str()).context("no such trace")?;
+        u64::from_str_radix(id, 16)? - 1
+    });
+    ensure!(dropped != failing);
+    for flushed_before in [false, true] {
+        // Once from the log, once from the tables.
+        if flushed_before {
+            ensure!(post(server.http(), "/api/spanhouse/flush", &JSON, b"{}")?.status == 200);
+            server.kill()?;
+            server = server.start_again()?;
+        }
+        let number = 7 + u64::from(flushed_before);
+        send(&server, vec![span(kept, number, false), span(dropped, number, false)])?;
+        server.wait_until("late spans are decided", |server| {
+            Ok(server.count("SELECT count(*) FROM spans WHERE keep_reason = 'pending'")? == 0)
+        })?;
+        let spans_of =
+            |trace| server.count(&format!("SELECT count(*) FROM spans WHERE trace_id = '{}'", trace_id(trace)));
+        ensure!(spans_of(kept)? == 3 + i64::from(flushed_before));
+        ensure!(spans_of(dropped)? == 0);
+        let weights = format!("SELECT count(DISTINCT adjusted_count) FROM spans WHERE trace_id = '{}'", trace_id(kept));
+        ensure!(server.count(&weights)? == 1);
+    }
+    // A root that failed after all is stored, and stands for nothing.
+    send(&server, vec![span(failing, 0, true)])?;
+    let rescued = format!(
+        "SELECT count(*) FROM spans WHERE trace_id = '{}' AND keep_reason = 'rescued' AND adjusted_count = 0",
+        trace_id(failing)
+    );
+    server.wait_until("the root is rescued", |server| Ok(server.count(&rescued)? == 1))?;
+    Ok(())
+}
+
+#[test]
+fn the_policy_is_read_changed_tried_and_kept() -> anyhow::Result<()> {
+    const PATH: &str = "/api/spanhouse/sampling";
+    let directory = tempfile::tempdir()?;
+    let mut server = Server::on(directory.path()).variable("SPANHOUSE_ASSEMBLY_ROOT_GRACE", "100ms").start()?;
+    ensure!(get(server.http(), PATH)?.json()?["revision"] == 0);
+    send_a_thousand(&server)?;
+    ensure!(server.count("SELECT count(*) FROM traces WHERE keep_reason = 'all' AND adjusted_count = 1")? == 1_000);
+
+    let preview = post(server.http(), &format!("{PATH}/preview"), &JSON, br#"{"budget": "100 spans/s"}"#)?.json()?;
+    ensure!(preview["seen"]["normal"] == 990 && preview["seen"]["error"] == 10, "{preview}");
+    let kept = |class: &str| preview["kept"][class].as_u64().with_context(|| preview.to_string());
+    ensure!(kept("error")? > 0 && kept("normal")? < 400, "{preview}");
+    ensure!(get(server.http(), PATH)?.json()?["revision"] == 0);
+
+    for (body, word) in [
+        (&br#"{"budget": "12 parsecs"}"#[..], "parsecs"),
+        (b"{\"colour\": 1}", "colour"),
+        (b"{\"diversity\": -1}", "diversity"),
+    ] {
+        let answer = put(server.http(), PATH, &JSON, body)?;
+        ensure!(answer.status == 400 && answer.text().contains(word), "{} {}", answer.status, answer.text());
+    }
+    let answer = put(server.http(), PATH, &JSON, br#"{"budget": "100 spans/s"}"#)?.json()?;
+    ensure!(answer["revision"] == 1 && answer["policy"]["budget"] == "100 spans/s", "{answer}");
+    send(&server, (2_000..3_000).map(|trace| span(trace, 0, false)).collect())?;
+    server.wait_until("some are dropped", |server| {
+        Ok(server.count("SELECT count(*) FROM traces WHERE policy_revision = 1 AND NOT kept")? > 500)
+    })?;
+    server.kill()?;
+    let server = server.start_again()?;
+    ensure!(get(server.http(), PATH)?.json()? == answer);
+    Ok(())
+}
