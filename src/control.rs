@@ -127,7 +127,8 @@ impl ServerControl for Control {
     }
 
     fn metrics(&self) -> String {
-        crate::metrics::prometheus(&self.metrics, &self.store.status())
+        let revision = self.pipeline.policy().revision;
+        crate::metrics::prometheus(&self.metrics, &self.store.status(), self.pipeline.counts(), revision)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use collector::Metrics;
+use collector::sampler::Counts;
 use storage::StoreStatus;
 use storage::wal::WalStatus;
 
@@ -53,11 +54,12 @@ impl Page {
     }
 }
 
-pub fn prometheus(metrics: &Metrics, store: &StoreStatus) -> String {
+pub fn prometheus(metrics: &Metrics, store: &StoreStatus, decided: &Counts, policy_revision: i64) -> String {
     let mut page = Page::default();
     receivers(&mut page, metrics);
     books(&mut page, metrics);
     same_ids(&mut page, store);
+    sampling(&mut page, decided, policy_revision);
     memory(&mut page, store);
     wal(&mut page, &store.wal);
     tables(&mut page, store);
@@ -133,6 +135,24 @@ fn same_ids(page: &mut Page, store: &StoreStatus) {
         "Stored spans with the id, but not the content, of an earlier span of their trace; both are kept.",
         store.same_ids.conflicting,
     );
+}
+
+fn sampling(page: &mut Page, decided: &Counts, policy_revision: i64) {
+    page.gauge("spanhouse_sampling_policy_revision", "Revision of the policy in force.", policy_revision);
+    let kept = decided.by_class().map(|(class, kept, _)| (class.word(), kept));
+    page.labelled(("spanhouse_traces_kept_total", "counter", "Traces kept, by class."), "class", kept);
+    let dropped = decided.by_class().map(|(class, _, dropped)| (class.word(), dropped));
+    page.labelled(("spanhouse_traces_dropped_total", "counter", "Traces dropped, by class."), "class", dropped);
+    let late = decided.late_traces().map(|(late, count)| (late.word(), count));
+    let family = (
+        "spanhouse_late_traces_total",
+        "counter",
+        "Times that late spans of a trace were decided, by what became of them.",
+    );
+    page.labelled(family, "late", late);
+    let (offered, kept) = decided.costs();
+    page.counter("spanhouse_sampling_offered_cost_total", "Cost of decided traces, in the budget's unit.", offered);
+    page.counter("spanhouse_sampling_kept_cost_total", "Cost of kept traces, in the budget's unit.", kept);
 }
 
 fn memory(page: &mut Page, store: &StoreStatus) {

@@ -8,7 +8,7 @@ use sampling::{Policy, Score};
 use storage::model::{SpanBatch, UnixNanos};
 use storage::{Appended, Clock, FlushReport, Request, Store};
 
-use crate::sampler::{ActivePolicy, AssemblyConfig, Deciding, Records, Revised};
+use crate::sampler::{ActivePolicy, AssemblyConfig, Counts, Deciding, Records, Revised};
 use crate::{Error, Sink};
 
 /// How often due traces are looked for.
@@ -22,6 +22,7 @@ pub struct Pipeline {
     config: AssemblyConfig,
     policy: Arc<ActivePolicy>,
     deciding: Arc<Mutex<Deciding>>,
+    counts: Arc<Counts>,
     /// One round of decisions at a time, so that no trace is proposed twice.
     round: tokio::sync::Mutex<()>,
 }
@@ -41,6 +42,7 @@ impl Pipeline {
             clock,
             config,
             policy,
+            counts: deciding.counts(),
             deciding: Arc::new(Mutex::new(deciding)),
             round: tokio::sync::Mutex::default(),
         }))
@@ -64,6 +66,11 @@ impl Pipeline {
     pub async fn flush(&self) -> storage::Result<FlushReport> {
         self.decide(Deciding::all).await?;
         self.store.flush().await
+    }
+
+    /// What was decided since the start.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The policy in force.

@@ -58,6 +58,10 @@ fn a_budget_keeps_the_failed_and_weighs_the_rest() -> anyhow::Result<()> {
     let kept = server.count("SELECT count(*) FROM traces WHERE kept")?;
     ensure!((10..400).contains(&kept), "{kept} traces are kept");
     ensure!(server.count("SELECT count(*) FROM spans")? == 2 * kept);
+    let metrics = get(server.http(), "/metrics")?.text();
+    ensure!(metrics.contains("spanhouse_traces_kept_total{class=\"error\"} 10\n"), "{metrics}");
+    ensure!(metrics.contains("spanhouse_sampling_offered_cost_total 2000\n"), "{metrics}");
+    ensure!(metrics.contains(&format!("spanhouse_sampling_kept_cost_total {}\n", 2 * kept)), "{metrics}");
     ensure!(server.count("SELECT count(*) FROM traces WHERE class = 'error' AND kept")? == 10);
     ensure!(server.count("SELECT count(*) FROM traces WHERE class = 'error' AND error_count = 1")? == 10);
     // A trace is kept whole, with one weight; a dropped one has a digest, and weighs nothing.

@@ -10,6 +10,7 @@ use sampling::{Batch, Class, Facts, KeepReason, Policy, Sampler, Score, Verdict}
 use storage::model::{TraceId, UnixNanos};
 use storage::{Decision, Gathered, Remembered, Store};
 
+use super::counts::{Counts, Late};
 use super::facts::Surveyor;
 use super::policy::{ActivePolicy, Revised};
 use super::{AssemblyConfig, Ripeness};
@@ -61,6 +62,7 @@ pub struct Deciding {
     slow: SlowSpans,
     surveyor: Surveyor,
     last_tick: Option<UnixNanos>,
+    counts: Arc<Counts>,
     past: VecDeque<Past>,
     past_facts: usize,
 }
@@ -75,9 +77,14 @@ impl Deciding {
             policy,
             surveyor: Surveyor::default(),
             last_tick: None,
+            counts: Arc::default(),
             past: VecDeque::new(),
             past_facts: 0,
         })
+    }
+
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
     }
 
     /// The decisions that are due at `now`.
@@ -128,13 +135,18 @@ impl Deciding {
         let fresh: Vec<Facts> =
             traces.iter().zip(&facts).filter(|((index, _), _)| is_fresh(*index)).map(|(_, facts)| *facts).collect();
         let verdicts = self.sampler.tick(now_nanos, tick_nanos, &fresh);
+        self.counts.tick(&verdicts, &self.sampler.report());
 
         let mut records = Records::new();
         let (mut record, mut spans_in_record) = (Vec::new(), 0);
         let mut verdicts = verdicts.iter();
         for ((index, spans), facts) in traces.iter().zip(&facts) {
             let decision = match &due[*index].late {
-                Some(first) => late(ids[*index], first, facts),
+                Some(first) => {
+                    let (decision, late) = late(ids[*index], first, facts);
+                    self.counts.late(late);
+                    decision
+                }
                 None => match verdicts.next() {
                     Some(verdict) => self.fresh(ids[*index], verdict, facts),
                     None => continue,
@@ -207,11 +219,11 @@ impl Deciding {
 
 /// Late spans follow the decision of their trace. Where they show that a dropped trace failed, they are stored all the same,
 /// with weight 0: the kept traces of its kind stand for it already, and any other weight would bias sums.
-fn late(trace_id: TraceId, first: &Remembered, facts: &Facts) -> Decision {
+fn late(trace_id: TraceId, first: &Remembered, facts: &Facts) -> (Decision, Late) {
     let rescue = !first.keep
         && *first.keep_reason != *KeepReason::OptedOut.word()
         && facts.class_by_itself(false) == Class::Error;
-    Decision {
+    let decision = Decision {
         trace_id,
         keep: first.keep || rescue,
         adjusted_count: if rescue { Some(0.0) } else { first.adjusted_count },
@@ -220,7 +232,13 @@ fn late(trace_id: TraceId, first: &Remembered, facts: &Facts) -> Decision {
         class: first.class.to_string().into(),
         shape: facts.shape,
         policy_revision: first.policy_revision,
-    }
+    };
+    let late = match (first.keep, rescue) {
+        (true, _) => Late::Kept,
+        (false, true) => Late::Rescued,
+        (false, false) => Late::Dropped,
+    };
+    (decision, late)
 }
 
 /// The traces that `choose` takes, in the order of their arrival, so that those that came together are decided together.

@@ -218,3 +218,145 @@ fn bytes(batches: &[Arc<SpanBatch>], spans: &[SpanRef]) -> f64 {
     };
     spans.iter().map(share).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use sampling::{Head, Policy, Threshold};
+    use storage::model::{SpanBatchBuilder, SpanFields};
+
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    struct Given<'a> {
+        id: u64,
+        parent: u64,
+        service: &'a str,
+        name: &'a str,
+        kind: &'a str,
+        status: &'a str,
+        start: i64,
+        attribute: Option<(&'a str, i64)>,
+        state: Option<&'a str>,
+    }
+
+    const ROOT: Given<'_> = Given {
+        id: 1,
+        parent: 0,
+        service: "web",
+        name: "GET /",
+        kind: "server",
+        status: "unset",
+        start: 10,
+        attribute: None,
+        state: None,
+    };
+    const CALL: Given<'_> = Given { id: 2, parent: 1, name: "call", kind: "client", start: 20, ..ROOT };
+    const SERVED: Given<'_> = Given { id: 3, parent: 2, service: "cart", name: "add", start: 30, ..ROOT };
+
+    fn facts_and_cost(given: &[Given<'_>], cost_per_byte: Option<f64>) -> Facts {
+        let trace_id = TraceId::from_bytes([7; 16]).unwrap();
+        let mut builder = SpanBatchBuilder::default();
+        let resource = builder.resource(|_| {});
+        for span in given {
+            let origin = builder.origin(resource, span.service, None, None);
+            if let Some((key, value)) = span.attribute {
+                builder.attributes().push_int(key, value);
+            }
+            builder.append(&SpanFields {
+                trace_id,
+                span_id: SpanId::from_bytes(span.id.to_be_bytes()).unwrap(),
+                parent_span_id: SpanId::from_bytes(span.parent.to_be_bytes()).ok(),
+                origin,
+                span_name: span.name.into(),
+                kind: span.kind,
+                status_code: span.status,
+                status_message: None,
+                start: UnixNanos(span.start),
+                duration_nanos: span.start * 3,
+                trace_state: span.state,
+                flags: 0,
+            });
+        }
+        let batches = [Arc::new(builder.finish().unwrap())];
+        let spans: Vec<SpanRef> = (0..given.len() as u32).map(|row| SpanRef { batch: 0, row }).collect();
+        let mut surveyor = Surveyor::default();
+        surveyor.begin(&batches);
+        let mut slow = SlowSpans::new(&Policy::default());
+        surveyor.survey(&batches, &trace_id, &spans, cost_per_byte, (&mut slow, 0))
+    }
+
+    fn facts(given: &[Given<'_>]) -> Facts {
+        facts_and_cost(given, None)
+    }
+
+    #[test]
+    fn the_root_names_the_operation_whatever_comes_first() {
+        let facts_of = facts(&[SERVED, CALL, ROOT]);
+        assert_eq!(facts_of.operation, facts(&[ROOT]).operation);
+        assert_ne!(facts_of.operation, facts(&[Given { kind: "consumer", ..ROOT }]).operation);
+        assert_eq!((facts_of.root_duration_nanos, facts_of.cost), (Some(30), 3.0));
+        // Without a root it is the earliest span whose parent is elsewhere, which has no duration to judge.
+        let rootless = facts(&[SERVED, Given { parent: 99, ..CALL }]);
+        assert_eq!(rootless.operation, facts(&[Given { parent: 0, ..CALL }]).operation);
+        assert_eq!(rootless.root_duration_nanos, None);
+        let earlier = Given { parent: 99, start: 5, ..SERVED };
+        assert_eq!(facts(&[earlier, ROOT]).operation, facts_of.operation);
+        // Two that are each other's parent, too.
+        assert_eq!(facts(&[Given { parent: 3, ..CALL }, SERVED]).cost, 2.0);
+    }
+
+    #[test]
+    fn errors_count_by_where_they_are() {
+        let seen = |given: &[Given<'_>]| {
+            let facts = facts(given);
+            (facts.root_failed, facts.entry_failed, facts.inner_error)
+        };
+        let error = |span| Given { status: "error", ..span };
+        assert_eq!(seen(&[ROOT, CALL, SERVED]), (false, false, false));
+        assert_eq!(seen(&[error(ROOT), CALL, SERVED]), (true, true, true));
+        assert_eq!(seen(&[ROOT, CALL, error(SERVED)]), (false, true, true));
+        assert_eq!(seen(&[ROOT, error(CALL), SERVED]), (false, false, true));
+        let status = |key, code| Given { attribute: Some((key, code)), ..SERVED };
+        assert_eq!(seen(&[ROOT, CALL, status("http.response.status_code", 503)]), (false, true, false));
+        assert_eq!(seen(&[ROOT, CALL, status("http.status_code", 404)]), (false, false, false));
+        let called = Given { attribute: Some(("http.status_code", 500)), ..CALL };
+        assert_eq!(seen(&[ROOT, called, SERVED]), (false, false, false));
+    }
+
+    #[test]
+    fn a_wish_to_keep_outweighs_one_to_drop() {
+        let wish = |span, value| Given { attribute: Some(("sampling.priority", value)), ..span };
+        assert_eq!(facts(&[ROOT, CALL]).priority, Priority::Unset);
+        assert_eq!(facts(&[wish(ROOT, 0), CALL]).priority, Priority::Drop);
+        assert_eq!(facts(&[wish(ROOT, 0), wish(CALL, 1)]).priority, Priority::Keep);
+        assert_eq!(facts(&[wish(ROOT, 2), wish(CALL, 0)]).priority, Priority::Keep);
+    }
+
+    #[test]
+    fn shapes_tell_ways_apart_and_not_how_often_they_were_gone() {
+        let shape = |given: &[Given<'_>]| (facts(given).shape, facts(given).coarse_shape);
+        let whole = shape(&[ROOT, CALL, SERVED]);
+        assert_eq!(shape(&[SERVED, CALL, ROOT, Given { id: 4, ..CALL }]), whole);
+        let renamed = shape(&[ROOT, CALL, Given { name: "remove", ..SERVED }]);
+        assert_ne!(renamed.0, whole.0);
+        assert_eq!(renamed.1, whole.1);
+        let many: Vec<Given<'_>> =
+            (0..40).map(|id| Given { id: 100 + id, ..CALL }).chain([ROOT, CALL, SERVED]).collect();
+        assert_eq!(shape(&many), whole);
+    }
+
+    #[test]
+    fn the_roots_trace_state_says_what_the_client_sampled() {
+        let head = |state| facts(&[Given { state, ..ROOT }, Given { state: Some("ot=th:8"), ..CALL }]).head;
+        assert_eq!(head(None), Head::Ratio(1.0));
+        assert_eq!(head(Some("vendor=1,ot=th:0")), Head::Threshold(Threshold::from_probability(1.0)));
+        assert_eq!(head(Some("ot=th:nonsense")), Head::Unknown);
+    }
+
+    #[test]
+    fn bytes_cost_what_their_batch_takes() {
+        let of_bytes = facts_and_cost(&[ROOT, CALL], Some(0.5)).cost;
+        assert!((of_bytes * 2.0 - facts_and_cost(&[ROOT, CALL], Some(1.0)).cost).abs() < 1e-6);
+        assert!(of_bytes > 50.0, "{of_bytes}");
+    }
+}

@@ -3,15 +3,17 @@
 //! - `assembly`: when a trace is ripe. Pure.
 //! - `facts`: what is known of a trace.
 //! - `policy`: the policy in force.
-//! - `deciding`: a tick, from pending traces to decisions.
+//! - `deciding`: a tick, from pending traces to decisions; `counts`: of them.
 //!
 //! The method itself is the crate `sampling`, which knows neither spans nor clocks.
 
 mod assembly;
+mod counts;
 mod deciding;
 mod facts;
 mod policy;
 
 pub use assembly::{AssemblyConfig, Ripeness};
+pub use counts::{Counts, Late};
 pub use deciding::{Deciding, Records};
 pub use policy::{ActivePolicy, Revised};

@@ -1,0 +1,73 @@
+//! What was decided since the start, for `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sampling::{Class, TickReport, Verdict};
+
+/// What became of late spans, by trace and tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// Their trace is kept.
+    Kept,
+    /// Their trace was dropped.
+    Dropped,
+    /// Their trace was dropped, and they show that it failed.
+    Rescued,
+}
+
+impl Late {
+    pub const ALL: [Self; 3] = [Self::Kept, Self::Dropped, Self::Rescued];
+
+    pub fn word(self) -> &'static str {
+        ["kept", "dropped", "rescued"][self as usize]
+    }
+}
+
+/// Counters of the sampler. Costs are in the unit of the budget, rounded.
+#[derive(Debug, Default)]
+pub struct Counts {
+    kept: [AtomicU64; Class::ALL.len()],
+    dropped: [AtomicU64; Class::ALL.len()],
+    late: [AtomicU64; Late::ALL.len()],
+    offered_cost: AtomicU64,
+    kept_cost: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, value: u64) {
+    counter.fetch_add(value, Ordering::Relaxed);
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Counts {
+    pub(super) fn tick(&self, verdicts: &[Verdict], report: &TickReport) {
+        for verdict in verdicts {
+            let counters = if verdict.keep { &self.kept } else { &self.dropped };
+            add(&counters[verdict.class.index()], 1);
+        }
+        // A cast of what is no number gives 0.
+        add(&self.offered_cost, report.offered.round() as u64);
+        add(&self.kept_cost, report.used.round() as u64);
+    }
+
+    pub(super) fn late(&self, late: Late) {
+        add(&self.late[late as usize], 1);
+    }
+
+    /// Traces by class: kept, and dropped.
+    pub fn by_class(&self) -> impl Iterator<Item = (Class, u64, u64)> {
+        let counters = self.kept.iter().zip(&self.dropped);
+        Class::ALL.into_iter().zip(counters).map(|(class, (kept, dropped))| (class, read(kept), read(dropped)))
+    }
+
+    pub fn late_traces(&self) -> impl Iterator<Item = (Late, u64)> {
+        Late::ALL.into_iter().zip(self.late.iter().map(read))
+    }
+
+    /// Of all that was decided, and of what is kept of it.
+    pub fn costs(&self) -> (u64, u64) {
+        (read(&self.offered_cost), read(&self.kept_cost))
+    }
+}
