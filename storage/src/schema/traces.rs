@@ -42,7 +42,8 @@ static STORED: LazyLock<SchemaRef> = LazyLock::new(|| {
         field(HEAD_COUNT, DataType::Float64, true),
         field(CLASS, DataType::Utf8View, true),
         field(SHAPE, DataType::Int64, true),
-        field(POLICY_REVISION, DataType::Int64, false),
+        // Missing in segments of tables from before there were budgets, as are the three above.
+        field(POLICY_REVISION, DataType::Int64, true),
     ]))
 });
 
