@@ -193,7 +193,7 @@ pub fn span_batch(spans: &[TestSpan]) -> RecordBatch {
     }
     let rows = SpanRows::underived(builder.finish().expect("few spans")).record_batch().expect("columns");
     let mut columns = rows.columns().to_vec();
-    columns.truncate(columns.len() - 11);
+    columns.truncate(columns.len() - 13);
     let root = |of: fn(&TestSpan) -> &str| -> ArrayRef {
         Arc::new(StringViewArray::from_iter(spans.iter().map(|span| {
             let mut same = spans.iter().filter(|other| other.trace == span.trace);
@@ -214,6 +214,8 @@ pub fn span_batch(spans: &[TestSpan]) -> RecordBatch {
         root(|span| &span.service),
         root(|span| &span.name),
         Arc::new(Int64Array::from_iter_values(spans.iter().map(|span| span.duration))),
+        Arc::new(Int64Array::from_iter(spans.iter().map(|span| span.parent.is_none().then_some(span.duration)))),
+        Arc::new(Int64Array::new_null(spans.len())),
         Arc::new(Float64Array::from_iter_values(spans.iter().map(|_| 1.0))),
         Arc::new(StringViewArray::from_iter_values(spans.iter().map(keep_reason))),
         Arc::new(Int64Array::from_iter_values(spans.iter().map(|_| 1))),

@@ -1,13 +1,27 @@
 //! Derived columns: what a span is within its trace, computed once, when its trace is decided.
 //!
-//! - `tree`: parents, depths, entries and self times of one trace. Pure and without recursion.
+//! - `tree`: parents, depths, entries, paths, self and critical times of one trace, without recursion.
+//! - `children`: who hangs on whom. `operation`: what is read once a template rather than once a span.
+//! - `critical`: how a span's part of the critical path is handed on to its children.
+//! - `path`: the numbers of call paths.
 //! - `twice`, `content`: spans that came twice are left out.
 //! - `digest`: the row of `traces` for each of many traces.
 //!
 //! Pure: spans in, rows out. Also used for pending traces whenever a query asks for them.
+//!
+//! # What is known of a trace's parts
+//!
+//! Critical times of a trace add up to its root's duration, or to the durations of its roots. Spans whose parent is missing,
+//! and those below them, have none where a root is known: whether the root waited for them is not. Where no root is known,
+//! each of them begins a path of its own, so that services behind a caller that does not report have critical times, too.
+//! Late spans are derived by themselves: those decided before them are not at hand, and count as missing.
 
+mod children;
 mod content;
+mod critical;
 mod digest;
+mod operation;
+mod path;
 mod tree;
 mod twice;
 
@@ -19,6 +33,7 @@ use crate::Result;
 use crate::model::{SpanBatch, TraceId};
 use crate::rows::{SpanRef, SpanRow, SpanRows, TraceFacts};
 
+pub use path::PathId;
 use tree::Tree;
 pub use tree::{SpanShape, TraceShape};
 pub use twice::SameIds;
@@ -87,7 +102,7 @@ pub struct Derived {
 
 /// Computes the rows of `traces`, whose spans lie in `batches`.
 pub fn derive(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>) -> Result<Derived> {
-    let mut tree = Tree::default();
+    let mut tree = Tree::over(&batches);
     let mut digests = digest::Digests::default();
     let mut roots = Vec::with_capacity(traces.len());
     let count = traces.iter().filter(|trace| trace.verdict.keep).map(|trace| trace.spans.len()).sum();
@@ -95,7 +110,7 @@ pub fn derive(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>) -> Result<D
     let mut facts = Vec::with_capacity(traces.len());
     let mut same_ids = SameIds::default();
     for mut trace in traces {
-        let shape = tree.shape_of(&batches, &mut trace.spans);
+        let shape = tree.shape_of(&mut trace.spans);
         same_ids += shape.same_ids;
         let own = shape.root.map(|root| tree::root_names(&batches, trace.spans[root]));
         let root = own.or_else(|| trace.late.clone().flatten());
@@ -112,13 +127,21 @@ pub fn derive(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>) -> Result<D
             trace: facts.len() as u32,
             parent: shape.parent.map_or(SpanRow::NOWHERE, |parent| first + parent as u32),
             depth: shape.depth.unwrap_or(-1),
+            path: shape.path,
             self_ns: shape.self_ns,
+            critical_ns: critical_ns(shape, root.is_some()),
             is_root: shape.is_root,
             is_entry: shape.is_entry,
         }));
         facts.push(TraceFacts { trace_id: trace.trace_id, root, verdict: trace.verdict, complete: shape.complete });
     }
     Ok(Derived { spans: SpanRows { batches, rows, traces: facts }, traces: digests.finish()?, roots, same_ids })
+}
+
+/// What a row says of the critical path.
+fn critical_ns(shape: &SpanShape, root_is_known: bool) -> i64 {
+    let hangs_on_root = shape.depth.is_some();
+    shape.critical_ns.filter(|_| hangs_on_root || !root_is_known).unwrap_or(SpanRow::UNKNOWN)
 }
 
 #[cfg(test)]

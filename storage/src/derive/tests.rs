@@ -1,5 +1,7 @@
 //! Shapes of small traces, written as spans with single-digit ids.
 
+mod critical;
+mod path;
 mod twice;
 
 use proptest::prelude::*;
@@ -42,7 +44,7 @@ fn spans(rows: std::ops::Range<usize>) -> Vec<SpanRef> {
 }
 
 fn shape(rows: &[Row]) -> TraceShape {
-    Tree::default().shape_of(&batch(rows), &mut spans(0..rows.len()))
+    Tree::over(&batch(rows)).shape_of(&mut spans(0..rows.len()))
 }
 
 #[track_caller]

@@ -1,10 +1,15 @@
-//! The shape of one trace: who is whose child, how deep, and where the time went that no child covers.
+//! The shape of one trace: who is whose child, how deep, by which path, and where the time went.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::RootNames;
+use super::children::Children;
+use super::critical::{Share, Window};
+use super::operation::{Operation, Operations, Role};
+use super::path::{Above, PathId};
 use super::twice::{self, SameIds};
 use crate::model::{SpanBatch, SpanId, UnixNanos};
 use crate::rows::SpanRef;
@@ -18,8 +23,13 @@ pub struct SpanShape {
     pub is_entry: bool,
     /// Steps from a root; `None` where a parent is missing on the way, or in a cycle.
     pub depth: Option<i32>,
+    /// `None` in a cycle, and below one.
+    pub path: Option<PathId>,
     /// Nanoseconds of the span that no child covers.
     pub self_ns: i64,
+    /// How many of them lie on the critical path that ends with the span's root, or with the topmost span above it where a
+    /// parent is missing; `None` in a cycle, and below one.
+    pub critical_ns: Option<i64>,
 }
 
 /// A whole trace.
@@ -34,14 +44,6 @@ pub struct TraceShape {
     pub same_ids: SameIds,
 }
 
-/// What of a span's kind says who called it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Calls,
-    Receives,
-    Neither,
-}
-
 /// What a shape follows from, read once a span.
 #[derive(Debug, Clone, Copy)]
 struct Node<'b> {
@@ -49,31 +51,23 @@ struct Node<'b> {
     parent_span_id: Option<SpanId>,
     start: UnixNanos,
     duration_nanos: i64,
-    service_name: &'b [u8],
-    role: Role,
+    operation: Operation<'b>,
 }
 
 impl<'b> Node<'b> {
-    fn of(batches: &'b [Arc<SpanBatch>], span: SpanRef) -> Self {
-        let batch = &batches[span.batch as usize];
-        let head = &batch.heads()[span.row as usize];
-        let template = &batch.templates()[head.template as usize];
+    fn of(batches: &'b [Arc<SpanBatch>], operations: &mut Operations<'b>, span: SpanRef) -> Self {
+        let head = &batches[span.batch as usize].heads()[span.row as usize];
         Self {
             span_id: head.span_id,
             parent_span_id: head.parent_span_id(),
             start: head.start,
             duration_nanos: head.duration_nanos,
-            service_name: batch.texts().bytes(batch.service_name(template)),
-            role: match batch.texts().bytes(template.kind) {
-                b"server" | b"consumer" => Role::Receives,
-                b"client" | b"producer" => Role::Calls,
-                _ => Role::Neither,
-            },
+            operation: operations.of(span, head.template),
         }
     }
 
-    fn end(&self) -> UnixNanos {
-        self.start.plus(self.duration_nanos)
+    fn window(&self) -> Window {
+        Window { from: self.start, to: self.start.plus(self.duration_nanos) }
     }
 }
 
@@ -90,66 +84,120 @@ pub(super) fn root_names(batches: &[Arc<SpanBatch>], root: SpanRef) -> RootNames
 /// Up to this many spans are looked through for a parent; among more it is looked up.
 const FEW: usize = 12;
 
-/// Computes shapes; what it needs on the way is allocated once for many traces.
-#[derive(Debug, Default)]
-pub(super) struct Tree {
+/// A span that is reached from above, and what it has from there.
+#[derive(Debug, Clone, Copy)]
+struct Visit {
+    index: usize,
+    depth: Option<i32>,
+    above: Above,
+    window: Window,
+}
+
+/// Computes shapes of traces whose spans lie in `batches`; what it needs on the way is allocated once for many traces.
+#[derive(Debug)]
+pub(super) struct Tree<'b> {
+    batches: &'b [Arc<SpanBatch>],
+    operations: Operations<'b>,
     by_id: HashMap<SpanId, usize>,
     parents: Vec<Option<usize>>,
     children: Children,
-    depths: Vec<Option<i32>>,
-    stack: Vec<usize>,
-    intervals: Vec<(i64, i64)>,
+    stack: Vec<Visit>,
 }
 
-impl Tree {
+impl<'b> Tree<'b> {
+    pub(super) fn over(batches: &'b [Arc<SpanBatch>]) -> Self {
+        Self {
+            batches,
+            operations: Operations::new(batches),
+            by_id: HashMap::new(),
+            parents: Vec::new(),
+            children: Children::default(),
+            stack: Vec::new(),
+        }
+    }
+
     /// The shape of the trace with these spans, of which those that came twice are left out. Time and memory are linear in
     /// them but for sorting siblings; any parent ids end, cycles included.
-    pub(super) fn shape_of(&mut self, batches: &[Arc<SpanBatch>], spans: &mut Vec<SpanRef>) -> TraceShape {
-        let nodes_of =
-            |spans: &[SpanRef]| -> Vec<Node<'_>> { spans.iter().map(|span| Node::of(batches, *span)).collect() };
-        let mut nodes = nodes_of(spans);
+    pub(super) fn shape_of(&mut self, spans: &mut Vec<SpanRef>) -> TraceShape {
+        let mut nodes = self.nodes(spans);
         let mut same_ids = SameIds::default();
         if self.find_ids(&nodes) {
-            same_ids = twice::leave_out(batches, spans);
-            nodes = nodes_of(spans);
+            same_ids = twice::leave_out(self.batches, spans);
+            nodes = self.nodes(spans);
             self.find_ids(&nodes);
         }
-        let count = nodes.len();
         let (root, missing_parent) = self.find_parents(&nodes);
         self.children.fill(&self.parents);
+        let mut shapes: Vec<SpanShape> = (0..nodes.len()).map(|index| self.alone(&nodes, index)).collect();
+        let reached = self.walk(&nodes, &mut shapes);
+        let complete = root.is_some() && !missing_parent && reached == nodes.len();
+        TraceShape { spans: shapes, root, complete, same_ids }
+    }
 
-        let Self { parents, children, depths, stack, intervals, .. } = self;
-        depths.clear();
-        depths.resize(count, None);
-        stack.clear();
-        stack.extend((0..count).filter(|&index| nodes[index].parent_span_id.is_none()));
-        for &index in &*stack {
-            depths[index] = Some(0);
-        }
-        let mut reached = stack.len();
-        while let Some(index) = stack.pop() {
-            let depth = depths[index].map(|depth| depth.saturating_add(1));
-            for &child in children.of(index) {
-                // A parent's number comes to each child once, so each is visited once.
-                depths[child] = depth;
-                stack.push(child);
-                reached += 1;
+    fn nodes(&mut self, spans: &[SpanRef]) -> Vec<Node<'b>> {
+        spans.iter().map(|span| Node::of(self.batches, &mut self.operations, *span)).collect()
+    }
+
+    /// What a span is by itself, its parent and its children, which are put in the order of their ends, the last one first.
+    fn alone(&mut self, nodes: &[Node<'_>], index: usize) -> SpanShape {
+        let (node, parent) = (&nodes[index], self.parents[index]);
+        let children = self.children.of_mut(index);
+        let mut self_ns = node.duration_nanos;
+        if !children.is_empty() {
+            if children.len() > 1 {
+                // Equal ends: the longest one, and then whatever does not depend on the order of arrival.
+                children.sort_unstable_by_key(|&child| {
+                    let child = &nodes[child];
+                    (Reverse(child.window().to), child.start, child.span_id)
+                });
             }
+            let mut share = Share::new(node.window());
+            for &child in &*children {
+                share.take(nodes[child].window());
+            }
+            self_ns = share.own_nanos();
         }
+        SpanShape {
+            parent,
+            is_root: node.parent_span_id.is_none(),
+            is_entry: is_entry(node, parent.map(|parent| &nodes[parent])),
+            depth: None,
+            path: None,
+            self_ns,
+            critical_ns: None,
+        }
+    }
 
-        let shapes = (0..count).map(|index| SpanShape {
-            parent: parents[index],
-            is_root: nodes[index].parent_span_id.is_none(),
-            is_entry: is_entry(&nodes, index, parents[index]),
-            depth: depths[index],
-            self_ns: self_time(&nodes, index, children.of(index), intervals),
-        });
-        TraceShape {
-            spans: shapes.collect(),
-            root,
-            complete: root.is_some() && !missing_parent && reached == count,
-            same_ids,
+    /// Fills in what follows from above, from all roots and all spans without their parent on; returns how many spans that
+    /// reaches. The others are in cycles, or below them.
+    fn walk(&mut self, nodes: &[Node<'_>], shapes: &mut [SpanShape]) -> usize {
+        let Self { parents, children, stack, .. } = self;
+        let tops = nodes.iter().enumerate().filter(|(index, _)| parents[*index].is_none());
+        stack.clear();
+        stack.extend(tops.map(|(index, node)| {
+            let is_root = node.parent_span_id.is_none();
+            let above = if is_root { Above::Nothing } else { Above::Unknown };
+            Visit { index, depth: is_root.then_some(0), above, window: node.window() }
+        }));
+        let mut reached = 0;
+        while let Some(Visit { index, depth, above, window }) = stack.pop() {
+            reached += 1;
+            let path = PathId::of(above, nodes[index].operation.step);
+            let depth_below = depth.map(|depth| depth.saturating_add(1));
+            let mut share = Share::new(window);
+            // A parent's number comes to each child once, so each is visited once.
+            stack.extend(children.of(index).iter().map(|&child| Visit {
+                index: child,
+                depth: depth_below,
+                above: Above::Parent(path),
+                window: share.take(nodes[child].window()),
+            }));
+            let shape = &mut shapes[index];
+            shape.depth = depth;
+            shape.path = Some(path);
+            shape.critical_ns = Some(share.own_nanos());
         }
+        reached
     }
 
     /// Fills `by_id` where spans are many; returns whether two have the same id.
@@ -197,79 +245,17 @@ impl Tree {
     }
 }
 
-/// Children of every span, in one allocation: no vector a span.
-#[derive(Debug, Default)]
-struct Children {
-    starts: Vec<usize>,
-    next: Vec<usize>,
-    rows: Vec<usize>,
-}
-
-impl Children {
-    fn fill(&mut self, parents: &[Option<usize>]) {
-        let Self { starts, next, rows } = self;
-        starts.clear();
-        starts.resize(parents.len() + 1, 0);
-        for &parent in parents.iter().flatten() {
-            starts[parent + 1] += 1;
-        }
-        for index in 0..parents.len() {
-            starts[index + 1] += starts[index];
-        }
-        next.clone_from(starts);
-        rows.clear();
-        rows.resize(starts[parents.len()], 0);
-        for (index, parent) in parents.iter().enumerate() {
-            if let Some(parent) = *parent {
-                rows[next[parent]] = index;
-                next[parent] += 1;
-            }
-        }
-    }
-
-    fn of(&self, index: usize) -> &[usize] {
-        &self.rows[self.starts[index]..self.starts[index + 1]]
-    }
-}
-
 /// Where a trace enters a service: at the root, under a parent of another service, or in a server or consumer span that
 /// its own service called.
-fn is_entry(nodes: &[Node<'_>], index: usize, parent: Option<usize>) -> bool {
-    let node = &nodes[index];
-    let receives = node.role == Role::Receives;
+fn is_entry(node: &Node<'_>, parent: Option<&Node<'_>>) -> bool {
+    let receives = node.operation.role == Role::Receives;
     match parent {
         _ if node.parent_span_id.is_none() => true,
         // The parent is elsewhere or lost; the kind is what is known.
         None => receives,
         Some(parent) => {
-            let parent = &nodes[parent];
-            parent.service_name != node.service_name || (receives && parent.role == Role::Calls)
+            parent.operation.service_name != node.operation.service_name
+                || (receives && parent.operation.role == Role::Calls)
         }
     }
-}
-
-/// The span's duration less the union of its children, cut to the span.
-fn self_time(nodes: &[Node<'_>], index: usize, children: &[usize], intervals: &mut Vec<(i64, i64)>) -> i64 {
-    let node = &nodes[index];
-    if children.is_empty() {
-        return node.duration_nanos;
-    }
-    let (start, end) = (node.start, node.end());
-    intervals.clear();
-    intervals.extend(children.iter().filter_map(|&child| {
-        let from = nodes[child].start.max(start).since(start);
-        let to = nodes[child].end().min(end).since(start);
-        (from < to).then_some((from, to))
-    }));
-    intervals.sort_unstable();
-    let mut covered = 0_i64;
-    let mut covered_to = 0_i64;
-    for &(from, to) in intervals.iter() {
-        let from = from.max(covered_to);
-        if to > from {
-            covered = covered.saturating_add(to - from);
-            covered_to = to;
-        }
-    }
-    node.duration_nanos.saturating_sub(covered)
 }

@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::error::ArrowError;
 
 use super::{SpanRow, SpanRows, attributes};
+use crate::derive::PathId;
 use crate::model::{SpanBatch, Template, TextId};
 use crate::schema::spans as schema;
 
@@ -78,6 +79,10 @@ fn column(spans: &SpanRows, name: &str, rows: &[u32]) -> Result<ArrayRef, ArrowE
         schema::ROOT_SERVICE => words(rows.iter().map(|at| facts(at).root.as_ref().map(|root| &*root.service))),
         schema::ROOT_NAME => words(rows.iter().map(|at| facts(at).root.as_ref().map(|root| &*root.name))),
         schema::SELF_NS => Arc::new(Int64Array::from_iter_values(rows.iter().map(|at| row(at).self_ns))),
+        schema::CRITICAL_NS => Arc::new(Int64Array::from_iter(
+            rows.iter().map(|at| row(at).critical_ns).map(|nanos| (nanos != SpanRow::UNKNOWN).then_some(nanos)),
+        )),
+        schema::PATH_ID => Arc::new(Int64Array::from_iter(rows.iter().map(|at| row(at).path.map(PathId::signed)))),
         schema::ADJUSTED_COUNT => {
             Arc::new(Float64Array::from_iter(rows.iter().map(|at| facts(at).verdict.adjusted_count)))
         }

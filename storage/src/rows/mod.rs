@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 
-use crate::derive::{RootNames, Verdict};
+use crate::derive::{PathId, RootNames, Verdict};
 use crate::model::{Entry, Head, SpanBatch, Template, TextId, TraceId, TypedKey, ValueId, ValueType};
 use crate::schema::spans as schema;
 
@@ -41,13 +41,18 @@ pub struct SpanRow {
     pub parent: u32,
     /// Steps from a root; -1 where a parent is missing on the way, or in a cycle.
     pub depth: i32,
+    /// `None` in a cycle.
+    pub path: Option<PathId>,
     pub self_ns: i64,
+    /// Of these, those on the critical path; [`SpanRow::UNKNOWN`] where that is not known.
+    pub critical_ns: i64,
     pub is_root: bool,
     pub is_entry: bool,
 }
 
 impl SpanRow {
     pub const NOWHERE: u32 = u32::MAX;
+    pub const UNKNOWN: i64 = -1;
 }
 
 /// What the rows of a trace have in common.
@@ -75,7 +80,9 @@ impl SpanRows {
             trace: at as u32,
             parent: SpanRow::NOWHERE,
             depth: -1,
+            path: None,
             self_ns: head.duration_nanos,
+            critical_ns: SpanRow::UNKNOWN,
             is_root: head.parent_span_id().is_none(),
             is_entry: false,
         };

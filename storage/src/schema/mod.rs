@@ -10,7 +10,7 @@ pub mod traces;
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 
 /// Version of the tables' layout, kept in each segment's metadata.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// A stored table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -32,6 +32,8 @@ pub const PARENT_SERVICE: &str = "parent_service";
 pub const ROOT_SERVICE: &str = "root_service";
 pub const ROOT_NAME: &str = "root_name";
 pub const SELF_NS: &str = "self_ns";
+pub const CRITICAL_NS: &str = "critical_ns";
+pub const PATH_ID: &str = "path_id";
 pub const ADJUSTED_COUNT: &str = "adjusted_count";
 pub const KEEP_REASON: &str = "keep_reason";
 pub const POLICY_REVISION: &str = "policy_revision";
@@ -102,6 +104,8 @@ static STORED: LazyLock<SchemaRef> = LazyLock::new(|| {
         field(ROOT_SERVICE, text(), true),
         field(ROOT_NAME, text(), true),
         field(SELF_NS, DataType::Int64, false),
+        field(CRITICAL_NS, DataType::Int64, true),
+        field(PATH_ID, DataType::Int64, true),
         field(ADJUSTED_COUNT, DataType::Float64, true),
         field(KEEP_REASON, text(), false),
         field(POLICY_REVISION, DataType::Int64, false),
@@ -143,6 +147,14 @@ pub const COLUMNS: &[Column] = &[
     Column { name: ROOT_SERVICE, description: "service_name of the trace's root" },
     Column { name: ROOT_NAME, description: "span_name of the trace's root" },
     Column { name: SELF_NS, description: "nanoseconds of the span that none of its children covers" },
+    Column {
+        name: CRITICAL_NS,
+        description: "nanoseconds of self_ns on the trace's critical path: what its root waited for; NULL where unknown",
+    },
+    Column {
+        name: PATH_ID,
+        description: "hash of the chain of service, span name and kind from the root to the span; NULL in a cycle",
+    },
     Column { name: ADJUSTED_COUNT, description: "how many spans of the real stream the row stands for" },
     Column { name: KEEP_REASON, description: "why the trace was kept; pending while it is undecided" },
     Column { name: POLICY_REVISION, description: "revision of the sampling policy that decided" },
