@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
 use chrono::DateTime;
-use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, LogicalFileView, StructType, Transaction};
+use deltalake_core::kernel::{Action, Add, LogicalFileView, StructField, Transaction};
 use deltalake_core::logstore::LogStoreRef;
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
@@ -18,14 +16,13 @@ use object_store::path::Path;
 use serde_json::{Value, json};
 
 use super::SyncedStore;
+use super::columns::{self, DATE};
 use crate::model::UnixNanos;
 use crate::schema::{Table, spans};
 use crate::segment::ColumnRanges;
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
-/// Name of the partition column: the UTC date of `start_time`.
-const DATE: &str = "date";
 /// A checkpoint spares readers that many log entries.
 const CHECKPOINT_INTERVAL: u64 = 100;
 /// Longer than any engine's longest query.
@@ -55,7 +52,7 @@ pub struct DeltaCatalog {
 }
 
 impl DeltaCatalog {
-    /// Opens the table below `tables`, or creates it.
+    /// Opens the table below `tables`, or creates it. A table of an earlier version gets the columns that it lacks.
     pub async fn open_or_create(table: Table, tables: &FilePath, collector: String) -> Result<Self> {
         let failed = |doing| move |source| catalog_error(table, doing, source);
         let directory = tables.join(table.name());
@@ -64,13 +61,17 @@ impl DeltaCatalog {
         let mut opened = builder(table, &directory)?;
         if has_log(&directory) {
             opened.load().await.map_err(failed("open the table"))?;
+            let missing = missing_columns(table, &opened)?;
+            if !missing.is_empty() {
+                opened = opened.add_columns().with_fields(missing).await.map_err(failed("add columns to the table"))?;
+            }
         } else {
             opened = create(table, opened.log_store()).await.map_err(failed("create the table"))?;
         }
         Self::from_table(table, opened, collector).await
     }
 
-    /// Opens the table for reading; `None` if there is none yet.
+    /// Opens the table for reading; `None` if there is none yet. Columns that it lacks show NULL.
     pub async fn open_existing(table: Table, tables: &FilePath, collector: String) -> Result<Option<Self>> {
         let directory = tables.join(table.name());
         if !has_log(&directory) {
@@ -78,6 +79,7 @@ impl DeltaCatalog {
         }
         let mut opened = builder(table, &directory)?;
         opened.load().await.map_err(|source| catalog_error(table, "open the table", source))?;
+        missing_columns(table, &opened)?;
         Self::from_table(table, opened, collector).await.map(Some)
     }
 
@@ -216,14 +218,10 @@ fn builder(table: Table, directory: &FilePath) -> Result<DeltaTable> {
 }
 
 async fn create(table: Table, log_store: LogStoreRef) -> Result<DeltaTable, deltalake_core::DeltaTableError> {
-    let arrow = table.schema();
-    let date = Arc::new(Field::new(DATE, DataType::Date32, true));
-    let fields: Vec<_> = arrow.fields().iter().cloned().chain([date]).collect();
-    let schema: StructType = (&Schema::new(fields)).try_into_kernel()?;
     CreateBuilder::new()
         .with_log_store(log_store)
         .with_table_name(table.name())
-        .with_columns(schema.fields().cloned())
+        .with_columns(columns::of(table)?.fields().cloned())
         .with_partition_columns([DATE])
         .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
         .with_configuration_property(
@@ -231,6 +229,18 @@ async fn create(table: Table, log_store: LogStoreRef) -> Result<DeltaTable, delt
             Some(ColumnRanges::columns(table).join(",")),
         )
         .await
+}
+
+/// What the stored table lacks of this version's columns.
+fn missing_columns(table: Table, opened: &DeltaTable) -> Result<Vec<StructField>> {
+    let doing = "compare the table's columns";
+    let known = columns::of(table).map_err(|source| catalog_error(table, doing, source))?;
+    let snapshot = opened.snapshot().map_err(|source| catalog_error(table, doing, source))?;
+    columns::missing(&known, &snapshot.schema()).map_err(|mismatch| Error::Catalog {
+        table: table.name(),
+        doing,
+        source: Box::new(mismatch),
+    })
 }
 
 fn add_action(table: Table, new: &NewSegment) -> Add {

@@ -1,11 +1,13 @@
 //! Which segments are live: one Delta Lake table each for `spans` and `traces`.
 //!
 //! - `synced_store`: an object store on a local disk whose writes survive a power cut.
+//! - `columns`: tables of other versions get what they lack, or are refused.
 //! - `delta`: opens a table, commits flush epochs to it, keeps its log short.
 //!
 //! Used narrowly: Spanhouse writes and scans the Parquet itself; of the crate it uses the log. Other engines read the
 //! same tables, and only Spanhouse writes them.
 
+mod columns;
 mod delta;
 mod synced_store;
 

@@ -107,3 +107,62 @@ async fn statistics_give_the_range_of_starts_and_the_date() {
     assert!(earliest <= start && start.plus(5_000_000_123) <= latest);
     assert!(start.since(earliest) < 1_000 && latest.since(start.plus(5_000_000_123)) < 1_000);
 }
+
+/// The table as a version without `lacking` created it, with one segment.
+async fn create_without(directory: &FilePath, lacking: &[&str]) {
+    let table = directory.join("spans");
+    std::fs::create_dir_all(&table).unwrap();
+    let fields = columns::of(Table::Spans).unwrap();
+    let fields: Vec<_> = fields.fields().filter(|field| !lacking.contains(&field.name().as_str())).cloned().collect();
+    let created = CreateBuilder::new()
+        .with_log_store(builder(Table::Spans, &table).unwrap().log_store())
+        .with_columns(fields)
+        .with_partition_columns([DATE])
+        .await
+        .unwrap();
+    let mut catalog = DeltaCatalog::from_table(Table::Spans, created, "collector-1".to_owned()).await.unwrap();
+    catalog.commit(1, &[segment(1)]).await.unwrap();
+}
+
+fn has_column(catalog: &DeltaCatalog, name: &str) -> bool {
+    catalog.state.schema().field(name).is_some()
+}
+
+#[tokio::test]
+async fn a_table_of_an_earlier_version_gets_its_new_columns_once_and_keeps_its_segments() {
+    let directory = tempfile::tempdir().unwrap();
+    create_without(directory.path(), &[spans::CRITICAL_NS, spans::PATH_ID]).await;
+
+    let read = DeltaCatalog::open_existing(Table::Spans, directory.path(), "collector-1".to_owned()).await;
+    let read = read.unwrap().unwrap();
+    assert_eq!((read.version(), has_column(&read, spans::PATH_ID)), (1, false), "reading writes nothing");
+
+    let mut catalog = open(directory.path()).await;
+    assert_eq!((catalog.version(), catalog.committed_epoch(), catalog.segments().len()), (2, 1, 1));
+    assert!(has_column(&catalog, spans::CRITICAL_NS) && has_column(&catalog, spans::PATH_ID));
+    catalog.commit(2, &[segment(2)]).await.unwrap();
+
+    let again = open(directory.path()).await;
+    assert_eq!((again.version(), again.committed_epoch(), again.segments().len()), (3, 2, 2));
+}
+
+#[tokio::test]
+async fn a_table_without_a_column_that_every_row_needs_is_refused_by_name_and_stays_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    create_without(directory.path(), &[spans::SELF_NS, spans::PATH_ID]).await;
+    let collector = || "collector-1".to_owned();
+    let written = DeltaCatalog::open_or_create(Table::Spans, directory.path(), collector()).await.err();
+    let read = DeltaCatalog::open_existing(Table::Spans, directory.path(), collector()).await.err();
+    for error in [written, read] {
+        let error = error.unwrap();
+        assert_eq!(error.to_string(), "table spans: compare the table's columns");
+        assert_eq!(
+            std::error::Error::source(&error).unwrap().to_string(),
+            "column self_ns is missing, so another version of spanhouse wrote this table; use that version, or another \
+             data directory"
+        );
+    }
+    let log = std::fs::read_dir(directory.path().join("spans/_delta_log")).unwrap();
+    let entries = log.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "json"));
+    assert_eq!(entries.count(), 2);
+}
