@@ -63,11 +63,13 @@ impl Purse {
         granted
     }
 
-    /// What the hard cap lets through beyond the tick's budget. `large_cost` is the p99.9 of a trace's cost.
+    /// What the hard cap lets through beyond the tick's budget; below 0 what it still owes. `large_cost` is the p99.9 of a
+    /// trace's cost.
     pub fn cap_room(&mut self, allowance: &Allowance, policy: &Policy, large_cost: f64) -> f64 {
         let full = (policy.cap.seconds * allowance.per_second).max(policy.cap.large_traces * large_cost);
         let refilled = self.cap.unwrap_or(full) + full * allowance.seconds / policy.cap.refill_seconds;
-        let room = refilled.clamp(0.0, full);
+        // More debt than a full bucket is forgotten, or one enormous trace would stop all others for days.
+        let room = refilled.clamp(-full, full);
         self.cap = Some(room);
         room
     }
@@ -76,7 +78,7 @@ impl Purse {
         let per_second = allowance.per_second;
         self.credit = (self.credit + allowance.flat - used)
             .clamp(CREDIT_MIN_SECONDS * per_second, CREDIT_MAX_SECONDS * per_second);
-        self.cap = self.cap.map(|room| (room - (used - allowance.tick).max(0.0)).max(0.0));
+        self.cap = self.cap.map(|room| room - (used - allowance.tick).max(0.0));
         self.pace.spend(offered, used);
     }
 
@@ -97,5 +99,39 @@ impl Purse {
         };
         let (wishes, cap) = (bucket()?, bucket()?);
         Ok(Self { credit, wishes, cap, pace: Pace::read(input)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bucket of a budget of 1000 a second, after ticks of 100 ms that used this much.
+    fn room_after(large_cost: f64, used: &[f64]) -> f64 {
+        let policy = Policy { budget: Some("1000 spans/s".parse().unwrap()), ..Policy::default() };
+        let mut purse = Purse::default();
+        let allowance = |purse: &mut Purse| {
+            let open = purse.open(1, 0.1, policy.budget.as_ref().unwrap(), &policy);
+            Allowance { tick: 100.0, ..open }
+        };
+        for used in used {
+            let allowance = allowance(&mut purse);
+            purse.cap_room(&allowance, &policy, large_cost);
+            purse.close(&allowance, 1e6, *used);
+        }
+        let allowance = allowance(&mut purse);
+        purse.cap_room(&allowance, &policy, large_cost)
+    }
+
+    #[test]
+    fn the_caps_bucket_goes_into_debt() {
+        // A quarter of a second, or four large traces; a tick of 100 ms brings a hundredth back.
+        assert_eq!(room_after(1.0, &[]), 250.0);
+        assert_eq!(room_after(100.0, &[]), 400.0);
+        assert_eq!(room_after(1.0, &[200.0]), 250.0 - 100.0 + 2.5);
+        assert_eq!(room_after(1.0, &[500.0]), -150.0 + 2.5);
+        assert_eq!(room_after(1.0, &[500.0, 100.0]), -150.0 + 5.0);
+        // A full one of debt at most.
+        assert_eq!(room_after(1.0, &[1e15]), -250.0);
     }
 }

@@ -1,6 +1,9 @@
-//! Seeded traces: operations as frequent as Zipf says, with sizes, failures and shapes.
+//! Seeded traces: operations as frequent as Zipf says, with sizes, failures and shapes. The same on every machine.
+
+use std::f64::consts::LOG2_E;
 
 use crate::class::Facts;
+use crate::math::{exp2, pow};
 use crate::policy::Policy;
 use crate::sampler::{Sampler, Verdict};
 use crate::threshold::Randomness;
@@ -48,19 +51,41 @@ pub fn facts(operation: u64, randomness: f64) -> Facts {
 
 /// A trace of one of 40 operations.
 pub fn trace(random: &mut Random) -> Facts {
-    let operation = (40.0f64.powf(random.unit()) * 1.0) as u64;
+    let operation = pow(40.0, random.unit()) as u64;
     let shape = (random.unit() * random.unit() * 6.0) as u64;
     let failed = random.unit() < 0.01;
-    let duration = (1e6 * (operation as f64) * (1.5 * (random.unit() + random.unit() + random.unit())).exp()) as u64;
+    let spread = 1.5 * (random.unit() + random.unit() + random.unit());
+    let duration = (1e6 * operation as f64 * exp2(LOG2_E * spread)) as u64;
     Facts {
         shape: operation << 8 | shape,
         root_duration_nanos: Some(duration),
         root_failed: failed,
         inner_error: failed || random.unit() < 0.1,
-        cost: 2.0 + (random.unit() * 5.0).exp2() + shape as f64,
+        cost: 2.0 + exp2(random.unit() * 5.0) + shape as f64,
         randomness: Randomness::new(random.bits()),
         ..facts(operation, 0.0)
     }
+}
+
+/// One whose cost is spread evenly by its logarithm, from 1 to 1024.
+pub fn uneven(random: &mut Random) -> Facts {
+    Facts { cost: exp2(random.unit() * 10.0).round(), ..trace(random) }
+}
+
+/// How many came in a time in which `mean` are expected.
+pub fn arrivals(random: &mut Random, mean: f64) -> usize {
+    // Knuth's product, in pieces that do not underflow.
+    let (mut left, mut number) = (mean, 0);
+    while left > 0.0 {
+        let end = exp2(-LOG2_E * left.min(50.0));
+        let mut product = random.unit();
+        while product > end {
+            number += 1;
+            product *= random.unit();
+        }
+        left -= 50.0;
+    }
+    number
 }
 
 /// A few seconds in ticks of 250 ms, `rate` traces a second; calls `each` with what was decided.
