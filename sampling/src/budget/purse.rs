@@ -78,7 +78,8 @@ impl Purse {
         let per_second = allowance.per_second;
         self.credit = (self.credit + allowance.flat - used)
             .clamp(CREDIT_MIN_SECONDS * per_second, CREDIT_MAX_SECONDS * per_second);
-        self.cap = self.cap.map(|room| room - (used - allowance.tick).max(0.0));
+        // By time alone chance would empty it: what it takes beyond an allowance in one tick it leaves in another.
+        self.cap = self.cap.map(|room| room + allowance.tick - used);
         self.pace.spend(offered, used);
     }
 
@@ -124,13 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn the_caps_bucket_goes_into_debt() {
+    fn the_caps_bucket_goes_into_debt_and_is_filled_by_what_ticks_leave() {
         // A quarter of a second, or four large traces; a tick of 100 ms brings a hundredth back.
         assert_eq!(room_after(1.0, &[]), 250.0);
         assert_eq!(room_after(100.0, &[]), 400.0);
         assert_eq!(room_after(1.0, &[200.0]), 250.0 - 100.0 + 2.5);
         assert_eq!(room_after(1.0, &[500.0]), -150.0 + 2.5);
         assert_eq!(room_after(1.0, &[500.0, 100.0]), -150.0 + 5.0);
+        // What a tick leaves fills it, to the brim.
+        assert_eq!(room_after(1.0, &[200.0, 40.0]), 250.0 - 100.0 + 60.0 + 5.0);
+        assert_eq!(room_after(1.0, &[200.0, 0.0, 0.0]), 250.0);
         // A full one of debt at most.
         assert_eq!(room_after(1.0, &[1e15]), -250.0);
     }

@@ -30,7 +30,8 @@ fn the_budget_holds_in_every_second_of_a_burst() {
         let mean = used.iter().sum::<f64>() / 60.0;
         let ten = used.windows(10).map(|window| window.iter().sum::<f64>() / 10.0).fold(0.0, f64::max);
         println!("seed {seed}: mean {mean:.0}, peak second {peak:.0}, peak of ten {ten:.0} of 1000");
-        assert!(peak <= 1_250.0 && ten <= 1_050.0 && (980.0..=1_005.0).contains(&mean), "seed {seed}: {used:?}");
+        // The budget, a full bucket of the cap, and what time adds to it.
+        assert!(peak <= 1_275.0 && ten <= 1_050.0 && (980.0..=1_005.0).contains(&mean), "seed {seed}: {used:?}");
     }
 }
 

@@ -1,0 +1,34 @@
+//! Ticks of few traces: nothing is lost to chance, and traces larger than a tick are kept as often as they should be.
+
+use super::world::*;
+use crate::class::Facts;
+
+/// The used share of the budget, over `seconds` of `ticks` a second in which `rate` traces a second arrive.
+fn used(seed: u64, per_second: u64, ticks: u64, rate: f64, seconds: u64, trace: fn(&mut Random) -> Facts) -> f64 {
+    let mut sampler = sampler(&format!("{per_second} spans/s"));
+    let mut random = Random(seed);
+    let (mut used, mut offered) = (0.0, 0.0);
+    for tick in 1..=seconds * ticks {
+        let number = arrivals(&mut random, rate / ticks as f64);
+        let ripe: Vec<Facts> = (0..number).map(|_| trace(&mut random)).collect();
+        sampler.tick(START + tick * SECOND / ticks, SECOND / ticks, &ripe);
+        used += sampler.report().used;
+        offered += sampler.report().offered;
+    }
+    let share = used / (per_second * seconds) as f64;
+    let times = offered / (per_second * seconds) as f64;
+    println!("seed {seed}: {ticks} ticks/s, {rate} traces/s, offered {times:.2} of the budget, used {share:.4}");
+    share
+}
+
+/// Of each seed.
+fn check(all: impl Iterator<Item = f64>, low: f64, high: f64) {
+    let all: Vec<f64> = all.collect();
+    assert!(all.iter().all(|used| (low..=high).contains(used)), "used of the budget, not {low} to {high}: {all:.4?}");
+}
+
+#[test]
+fn chance_leaves_nothing_unused() {
+    let seeds = || [1, 4, 10, 20].into_iter().flat_map(|ticks| (0..3).map(move |seed| (ticks, seed)));
+    check(seeds().map(|(ticks, seed)| used(seed, 1_000, ticks, 800.0, 120, trace)), 0.99, 1.005);
+}
