@@ -80,7 +80,7 @@ pub struct Rates {
 pub struct Cap {
     /// Of the budget.
     pub seconds: f64,
-    /// At least so many large traces (the p99.9 of cost) always fit.
+    /// At least so many large traces (the p99.9 of cost) always fit, and the budget of so many is saved by empty ticks.
     pub large_traces: f64,
     pub refill_seconds: f64,
 }

@@ -232,9 +232,12 @@ impl Sampler {
     }
 
     fn close(&mut self, allowance: Option<Allowance>, verdicts: &[Verdict], prices: Prices, cap_factor: f64) {
-        let (mut offered, mut used) = (0.0, 0.0);
+        let (mut offered, mut opted_out, mut used) = (0.0, 0.0, 0.0);
         for (work, verdict) in self.work.iter().zip(verdicts) {
             offered += work.cost;
+            if work.reason == KeepReason::OptedOut {
+                opted_out += work.cost;
+            }
             if verdict.keep {
                 used += work.cost;
             }
@@ -245,7 +248,7 @@ impl Sampler {
             }
         }
         if let Some(allowance) = &allowance {
-            self.purse.close(allowance, offered, used);
+            self.purse.close(allowance, offered - opted_out, used);
         }
         self.report = TickReport {
             tau_must: prices.must,

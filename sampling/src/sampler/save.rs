@@ -12,7 +12,7 @@ use crate::rate::Decayed;
 use crate::sketch::Recent;
 
 const KIND: [u8; 4] = *b"SHss";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 pub(super) fn write(policy: &Policy, seen: &Seen, purse: &Purse) -> Vec<u8> {
     let mut out = Writer::of(KIND, VERSION);

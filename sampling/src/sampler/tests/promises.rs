@@ -36,6 +36,17 @@ fn the_budget_holds_in_every_second_of_a_burst() {
 }
 
 #[test]
+fn after_a_pause_a_second_has_hardly_more() {
+    for seed in 0..5 {
+        let used = used_by_second(seed, "1000 spans/s", |second| if second % 40 < 35 { 0 } else { 8_000 }, 160);
+        let peak = used.iter().copied().fold(0.0, f64::max);
+        println!("seed {seed}: peak second {peak:.0} of 1000");
+        // A full bucket of the cap, what time adds to it, and a tenth from credit. What was saved is in the bucket.
+        assert!(peak <= 1_375.0, "seed {seed}: {peak}");
+    }
+}
+
+#[test]
 fn what_fits_is_kept() {
     let used = used_by_second(3, "100000 spans/s", |_| 800, 5);
     let mut random = Random(3);
