@@ -5,6 +5,11 @@
 //! the price is exact. Power allocation over strata: Bankier 1988; Poisson sampling with permanent random numbers: Brewer
 //! et al. 1972.
 
+/// The part of a tick's budget that is given to each price beyond what it should have. Sums of the same costs in another
+/// order differ in their last bits; a budget that lacks such a bit would take a digit of every threshold, which are rounded
+/// up.
+pub(crate) const SPARE: f64 = 1.0 / (1u64 << 40) as f64;
+
 /// What a trace asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Demand {

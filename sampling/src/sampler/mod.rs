@@ -205,7 +205,11 @@ impl Sampler {
             solve::tiers(allowance.tick, self.policy.must_keep_share, granted + must, rest);
         // A wish larger than all of it must not make the others impossible.
         let must_budget = (must_budget - granted).max(0.1 * must_budget);
-        Prices { must: solve::price(&mut self.must, must_budget), rest: solve::price(&mut self.rest, rest_budget) }
+        let spare = solve::SPARE * allowance.tick;
+        Prices {
+            must: solve::price(&mut self.must, must_budget + spare),
+            rest: solve::price(&mut self.rest, rest_budget + spare),
+        }
     }
 
     fn decide(&self, ripe: &[Facts], prices: &Prices, verdicts: &mut Vec<Verdict>) {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::world::*;
 use crate::class::{Class, Facts};
-use crate::sampler::Sampler;
+use crate::sampler::{Sampler, Verdict};
 use crate::threshold::Threshold;
 
 /// Cost kept per second, of `seconds` that pass `rate`.
@@ -110,6 +110,26 @@ fn the_same_calls_give_the_same_verdicts() {
         all
     };
     assert_eq!(decide(), decide());
+}
+
+#[test]
+fn verdicts_are_pinned() {
+    // Other bits on another machine, in another profile, or after a change that should not decide otherwise, would have
+    // collectors disagree. A change that should may write the new ones here.
+    let mut bytes = Vec::new();
+    let mut add = |verdicts: &[Verdict]| {
+        for verdict in verdicts {
+            bytes.extend(verdict.threshold.bits().to_le_bytes());
+            bytes.extend([u8::from(verdict.keep), verdict.class as u8, verdict.keep_reason as u8]);
+            bytes.extend(verdict.p_tail.to_le_bytes());
+            bytes.extend(verdict.adjusted_count.unwrap().to_le_bytes());
+        }
+    };
+    for (budget, rate) in [("500 spans/s", 400), ("40 spans/s", 400), ("8 spans/s", 4), ("200 MB/day", 800)] {
+        run(&mut sampler(budget), &mut Random(5), START, 60, rate, |_, _, verdicts| add(verdicts));
+    }
+    assert_eq!(bytes.len(), 27 * 60 * (400 + 400 + 4 + 800));
+    assert_eq!(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)), "53df760da0a73b6a");
 }
 
 proptest! {

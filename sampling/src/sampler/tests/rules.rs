@@ -41,6 +41,39 @@ fn equal_traces_share_the_budget_equally() {
     assert_eq!(sampler.report().cap_factor, 1.0);
 }
 
+/// Ten operations of thirty traces, a tenth of them failed, that cost tenths: sums that differ with their order.
+fn in_tenths() -> Vec<Facts> {
+    let cost = |n: u64| f64::from(1 + n as u32 % 7) * 1.1 + 0.1;
+    (0..300).map(|n| Facts { cost: cost(n), root_failed: n % 10 == 3, ..facts(1 + n % 10, n as f64 / 300.0) }).collect()
+}
+
+#[test]
+fn what_fits_exactly_is_kept_whatever_the_last_bit_says() {
+    // The order of sums changes with that of the traces, and so do their last bits.
+    for turn in 0..300 {
+        let mut ripe = in_tenths();
+        ripe.rotate_left(turn);
+        let all: f64 = in_tenths().iter().map(|facts| facts.cost).sum();
+        let mut sampler = sampler(&format!("{all} spans/s"));
+        let verdicts = sampler.tick(START, SECOND, &ripe);
+        let report = sampler.report();
+        assert_eq!((report.tau_must, report.tau_rest), (f64::INFINITY, f64::INFINITY), "{turn}: {report:?}");
+        assert!(verdicts.iter().all(|verdict| verdict.threshold == Threshold::ALWAYS), "{turn}");
+    }
+}
+
+#[test]
+fn the_last_bit_of_a_budget_takes_no_digit() {
+    let ripe: Vec<Facts> = (0..100).map(|n| facts(1, (f64::from(n) + 0.5) / 100.0)).collect();
+    for budget in [125.0f64, 250.0, 500.0] {
+        for bits in 0..4 {
+            let lacking = f64::from_bits(budget.to_bits() - bits);
+            let verdict = sampler(&format!("{lacking} spans/s")).tick(START, SECOND, &ripe)[0];
+            assert_eq!(verdict.adjusted_count, Some(1_000.0 / budget), "{lacking}: {:x}", verdict.threshold.bits());
+        }
+    }
+}
+
 #[test]
 fn a_failed_operation_has_at_most_its_tier_when_all_fails() {
     let mut ripe: Vec<Facts> = (0..1_000).map(|n| facts(1, (f64::from(n) + 0.5) / 1_000.0)).collect();
