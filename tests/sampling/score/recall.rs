@@ -1,0 +1,63 @@
+//! How much of what matters is kept.
+
+use super::{Figures, Judge, figures};
+use crate::outcome::Outcome;
+
+#[derive(Default)]
+struct Share {
+    of: u64,
+    kept: u64,
+}
+
+impl Share {
+    fn add(&mut self, applies: bool, kept: bool) {
+        self.of += u64::from(applies);
+        self.kept += u64::from(applies && kept);
+    }
+
+    fn percent(&self) -> f64 {
+        if self.of == 0 { 100.0 } else { 100.0 * self.kept as f64 / self.of as f64 }
+    }
+}
+
+/// A rescued trace counts where its root or its failing span is what was looked for; `_whole` leaves rescued ones out.
+pub fn recall(judge: &Judge, outcome: &Outcome) -> Figures {
+    let [mut failed, mut failed_elsewhere, mut failed_whole, mut slow, mut slow_whole, mut any_error] =
+        std::array::from_fn(|_| Share::default());
+    let [mut rare, mut rare_operations, mut first] = std::array::from_fn(|_| Share::default());
+    let mut covered = vec![(false, false); judge.truth.shapes];
+    for at in judge.judged() {
+        let (trace, known) = (&judge.world.traces[at], &judge.truth.traces[at]);
+        let kept = outcome.kept[at];
+        let found = kept || outcome.rescued[at];
+        failed.add(trace.failed, found);
+        failed_elsewhere.add(trace.failed && !known.of_incident, found);
+        failed_whole.add(trace.failed, kept);
+        slow.add(known.slow, found);
+        slow_whole.add(known.slow, kept);
+        any_error.add(trace.any_error, kept);
+        rare.add(known.rare, kept);
+        rare_operations.add(known.rare_operation, kept);
+        first.add(known.first_of_shape, kept);
+        let shape = &mut covered[known.shape as usize];
+        *shape = (true, shape.1 || kept);
+    }
+    let mut shapes = Share::default();
+    covered.into_iter().for_each(|(seen, kept)| shapes.add(seen, kept));
+    figures([
+        ("failed_recall_percent", failed.percent()),
+        ("failed_recall_without_incident_percent", failed_elsewhere.percent()),
+        ("failed_recall_whole_percent", failed_whole.percent()),
+        ("slow_recall_percent", slow.percent()),
+        ("slow_recall_whole_percent", slow_whole.percent()),
+        ("shapes_covered_percent", shapes.percent()),
+        ("first_of_new_shape_percent", first.percent()),
+        ("rare_recall_percent", rare_operations.percent()),
+        ("rare_shapes_recall_percent", rare.percent()),
+        ("any_error_recall_percent", any_error.percent()),
+        ("shapes", shapes.of as f64),
+        ("rare_traces", rare_operations.of as f64),
+        ("traces_of_rare_shapes", rare.of as f64),
+        ("failed_traces", failed.of as f64),
+    ])
+}
