@@ -9,10 +9,11 @@ WEB := ui/web
 CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run release test check fmt web web-check browser python bench-commits bench-ingest bench-steps fuzz
+.PHONY: help run release test check fmt web web-check browser python bench-commits bench-ingest bench-sampling \
+	bench-sampling-quick bench-steps fuzz
 
 help: ## Show what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 
 run: web ## Build everything and start the demo on http://127.0.0.1:7317
 	@echo "==> building spanhouse: about ten minutes the first time on two cores, seconds later on"
@@ -59,6 +60,12 @@ bench-steps: ## What each step of ingest costs a span (CORPUS=FILE)
 
 bench-ingest: release ## What ingest costs (SPANS=1000000 RUNS=3 ENCODING=identity TRANSPORT=http, and more)
 	$(CARGO) run --release --package bench
+
+bench-sampling: ## What sampling keeps, against others (SEEDS=5 BUDGETS=1,5,10 OURS=1 POLICY='{"diversity":0.2}', and more)
+	$(CARGO) run --release --package bench-sampling
+
+bench-sampling-quick: ## The sampler's goals on one shorter stream; fails when one is missed
+	QUICK=1 $(CARGO) run --package bench-sampling
 
 fuzz: ## Fuzz what reads foreign bytes (TARGET=otlp_protobuf SECONDS=600); needs cargo-fuzz
 	RUSTC_BOOTSTRAP=1 cargo run --locked --manifest-path fuzz/Cargo.toml --bin seeds
