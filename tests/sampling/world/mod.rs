@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn is_what_it_says() {
-        let world = generate(&Settings { seconds: 60, cooldown_seconds: 0, ..Settings::full(1) });
+        let world = generate(&Settings { warmup_seconds: 60, seconds: 60, cooldown_seconds: 0, ..Settings::full(1) });
         let n = world.traces.len() as f64;
         let part = |of: &dyn Fn(&Trace) -> bool| world.traces.iter().filter(|trace| of(trace)).count() as f64 / n;
         assert!((n / 120_000.0 - 1.0).abs() < 0.02, "{n}");
