@@ -15,6 +15,8 @@ pub struct Known {
     pub judged: bool,
     /// Number of the shape of all its spans.
     pub shape: u32,
+    /// Its root comes, sooner or later: what is lost on the way makes no path of its own.
+    pub whole: bool,
     /// At or above the p99 of its operation's root durations in the judged part.
     pub slow: bool,
     /// Its shape is, or its operation.
@@ -57,7 +59,8 @@ impl Truth {
             truth.traces.push(Known {
                 judged,
                 shape,
-                first_of_shape: first_of_shape && judged,
+                first_of_shape: first_of_shape && judged && trace.root_millis.is_some(),
+                whole: trace.root_millis.is_some(),
                 of_incident: trace.operation == INCIDENT_OPERATION,
                 ..Known::default()
             });
@@ -71,7 +74,7 @@ impl Truth {
         let mut of_shape = vec![0_u32; self.shapes];
         let mut of_operation = vec![0_u32; world.plan.operations.len()];
         for (known, trace) in self.traces.iter().zip(&world.traces).filter(|(known, _)| known.judged) {
-            of_shape[known.shape as usize] += 1;
+            of_shape[known.shape as usize] += u32::from(known.whole);
             of_operation[usize::from(trace.operation)] += 1;
         }
         let p99: Vec<u32> = by_operation
@@ -87,7 +90,7 @@ impl Truth {
             let operation = usize::from(trace.operation);
             known.slow = trace.root_millis.is_some() && trace.duration_micros >= p99[operation];
             known.rare_operation = of_operation[operation] <= most;
-            known.rare = of_shape[known.shape as usize] <= most;
+            known.rare = known.whole && of_shape[known.shape as usize] <= most;
         }
     }
 }

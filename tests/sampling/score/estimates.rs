@@ -7,7 +7,8 @@ use super::{Figures, Judge, figures, quantile, weighted_quantile};
 
 const MIN_TRACES: usize = 50;
 const MIN_FAILED: usize = 10;
-const MIN_FOR_QUANTILES: usize = 200;
+/// Ten are above the p99.
+const MIN_FOR_QUANTILES: usize = 1_000;
 const MIN_N_EFF: f64 = 30.0;
 const Z: f64 = 1.96;
 

@@ -40,7 +40,7 @@ pub fn recall(judge: &Judge, outcome: &Outcome) -> Figures {
         rare_operations.add(known.rare_operation, kept);
         first.add(known.first_of_shape, kept);
         let shape = &mut covered[known.shape as usize];
-        *shape = (true, shape.1 || kept);
+        *shape = (shape.0 || known.whole, shape.1 || kept);
     }
     let mut shapes = Share::default();
     covered.into_iter().for_each(|(seen, kept)| shapes.add(seen, kept));
