@@ -22,7 +22,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     let mut sampler = Sampler::new(policy.clone())?;
     let mut cache = DecisionCache::new(Limits::default());
     let mut late = timeline.late.iter().peekable();
-    let (mut asked, mut followed, mut decide_nanos) = (0_u64, 0_u64, 0_u64);
+    let (mut asked, mut followed, mut uncharged, mut decide_nanos) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut follow = |cache: &DecisionCache, out: &mut Outcome, until: u32| {
         while let Some(span) = late.next_if(|span| span.arrival_millis <= until) {
             let trace = span.trace as usize;
@@ -31,6 +31,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
             };
             asked += 1;
             let decided = cache.get(id, nanos(span.arrival_millis));
+            uncharged += u64::from(*kept);
             followed += u64::from(match decided {
                 Some(Decided::Kept(_)) => *kept,
                 Some(Decided::Dropped) => !*kept,
@@ -61,6 +62,9 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
         }
     }
     follow(&cache, &mut out, u32::MAX);
+    let kept_spans =
+        world.traces.iter().zip(&out.kept).filter(|(_, kept)| **kept).map(|(trace, _)| u64::from(trace.spans));
+    let kept_spans = kept_spans.sum::<u64>().max(1) as f64;
     let mut beyond = timeline.beyond_grace_millis.clone();
     beyond.sort_unstable();
     let beyond = |q: f64| f64::from(beyond.get((q * beyond.len() as f64) as usize).copied().unwrap_or(0)) / 1e3;
@@ -68,6 +72,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     out.figures = vec![
         ("late_spans_that_follow_percent", 100.0 * followed as f64 / asked.max(1) as f64),
         ("late_spans_percent_of_all", 100.0 * asked as f64 / world.span_count().max(1) as f64),
+        ("late_spans_percent_of_kept", 100.0 * uncharged as f64 / kept_spans),
         ("decision_beyond_grace_p50_seconds", beyond(0.5)),
         ("decision_beyond_grace_p99_seconds", beyond(0.99)),
         ("decide_ns_per_trace", decide_nanos as f64 / traces),
