@@ -23,6 +23,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     let mut cache = DecisionCache::new(Limits::default());
     let mut late = timeline.late.iter().peekable();
     let (mut asked, mut followed, mut uncharged, mut decide_nanos) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let mut cut = 0_u64;
     let mut follow = |cache: &DecisionCache, out: &mut Outcome, until: u32| {
         while let Some(span) = late.next_if(|span| span.arrival_millis <= until) {
             let trace = span.trace as usize;
@@ -49,6 +50,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
         let began = Instant::now();
         let verdicts = sampler.tick(now, length, ripe);
         decide_nanos += began.elapsed().as_nanos() as u64;
+        cut += u64::from(sampler.report().cap_factor < 1.0);
         for (verdict, trace) in verdicts.iter().zip(&timeline.traces[tick.first..]) {
             let trace = *trace as usize;
             out.classes[trace] = verdict.class as u8;
@@ -75,6 +77,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
         ("late_spans_percent_of_kept", 100.0 * uncharged as f64 / kept_spans),
         ("decision_beyond_grace_p50_seconds", beyond(0.5)),
         ("decision_beyond_grace_p99_seconds", beyond(0.99)),
+        ("ticks_cut_by_hard_cap_percent", 100.0 * cut as f64 / timeline.ticks.len().max(1) as f64),
         ("decide_ns_per_trace", decide_nanos as f64 / traces),
         ("classify_ns_per_span", timeline.classify_nanos as f64 / timeline.classified_spans.max(1) as f64),
         ("facts_bytes_per_pending_trace", size_of::<Facts>() as f64),
@@ -84,9 +87,10 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     Ok(out)
 }
 
-/// How far the sums of weights are from the truth, over many throws of the coins, in standard errors of their mean.
+/// How far the sums of weights are from the truth, over many throws of the coins: in standard errors of their mean, and in
+/// percent of the truth.
 /// `rows` are what is summed: a value for each trace in the order of decisions.
-pub fn bias(timeline: &Timeline, policy: &Policy, rows: &[Vec<f64>], seeds: u64) -> anyhow::Result<Vec<f64>> {
+pub fn bias(timeline: &Timeline, policy: &Policy, rows: &[Vec<f64>], seeds: u64) -> anyhow::Result<Vec<(f64, f64)>> {
     let mut sums = vec![(0.0, 0.0); rows.len()];
     let mut facts = timeline.facts.clone();
     for seed in 0..seeds {
@@ -114,10 +118,12 @@ pub fn bias(timeline: &Timeline, policy: &Policy, rows: &[Vec<f64>], seeds: u64)
     let n = seeds as f64;
     Ok(sums
         .iter()
-        .map(|(sum, squares)| {
+        .zip(rows)
+        .map(|((sum, squares), row)| {
             let mean = sum / n;
             let variance = (squares / n - mean * mean).max(0.0) / (n - 1.0).max(1.0);
-            if variance > 0.0 { mean / variance.sqrt() } else { 0.0 }
+            let z = if variance > 0.0 { mean / variance.sqrt() } else { 0.0 };
+            (z, 100.0 * mean / row.iter().sum::<f64>())
         })
         .collect())
 }
