@@ -94,17 +94,17 @@ fn receivers(page: &mut Page, metrics: &Metrics) {
         "Bytes of bodies that are being received, decoded or made durable.",
         metrics.in_flight_bytes(),
     );
-    page.gauge("spanhouse_open_connections", "Connections of OTLP clients.", metrics.open_connections());
-    page.counter("spanhouse_connections_total", "Connections accepted.", count(&metrics.connections));
+    page.gauge("spanhouse_open_connections", "Connections of OTLP clients.", metrics.connections.open());
+    page.counter("spanhouse_connections_total", "Connections accepted.", count(&metrics.connections.accepted));
     page.counter(
         "spanhouse_broken_connections_total",
         "Connections closed for what came over them.",
-        count(&metrics.broken_connections),
+        count(&metrics.connections.broken),
     );
     page.counter(
         "spanhouse_accept_failures_total",
         "Connections that could not be accepted, as when out of file descriptors.",
-        count(&metrics.accept_failures),
+        count(&metrics.connections.accept_failures),
     );
 }
 

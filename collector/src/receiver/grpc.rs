@@ -56,7 +56,7 @@ async fn serve(
     parts: &http::request::Parts,
     body: &mut BodyReader,
 ) -> Result<Vec<u8>> {
-    head::check(receiver, connection, parts)?;
+    head::check(&receiver.config.receiver, connection, parts)?;
     let path = parts.uri.path();
     if path != PATH {
         receiver.hint(Hint::WrongPath);
@@ -83,7 +83,7 @@ async fn serve(
 }
 
 /// The only message of a unary call, still compressed if its flag says so.
-async fn read_message(body: &mut BodyReader, limit_bytes: usize, reserved: &mut Reserved) -> Result<(bool, Bytes)> {
+pub async fn read_message(body: &mut BodyReader, limit_bytes: usize, reserved: &mut Reserved) -> Result<(bool, Bytes)> {
     let mut pieces = Pieces::default();
     let mut header = None;
     while let Some(piece) = body.next().await? {
@@ -142,7 +142,7 @@ fn timeout(text: &str) -> Option<Duration> {
     })
 }
 
-fn respond(message: &[u8]) -> Response<AnswerBody> {
+pub fn respond(message: &[u8]) -> Response<AnswerBody> {
     let mut data = vec![0];
     // The response limit keeps messages far below 4 GiB.
     data.extend((message.len() as u32).to_be_bytes());
@@ -154,15 +154,19 @@ fn respond(message: &[u8]) -> Response<AnswerBody> {
     response
 }
 
-/// Headers and trailers in one, as gRPC has it for errors.
 pub fn refuse(receiver: &Receiver, error: &Error) -> Response<AnswerBody> {
     let refusal = Refusal::from(error);
     receiver.count_refusal(error, &refusal);
+    refused(error, &refusal)
+}
+
+/// Headers and trailers in one, as gRPC has it for errors.
+pub fn refused(error: &Error, refusal: &Refusal) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::default());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert("grpc-status", (refusal.code as u32).into());
-    let details = STANDARD_NO_PAD.encode(rpc::status_protobuf(&refusal));
+    let details = STANDARD_NO_PAD.encode(rpc::status_protobuf(refusal));
     for (name, value) in [("grpc-message", percent_encoded(&refusal.message)), ("grpc-status-details-bin", details)] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);

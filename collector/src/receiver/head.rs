@@ -1,4 +1,4 @@
-//! What both transports ask of a request's head.
+//! What every server asks of a request's head.
 
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HOST};
@@ -6,12 +6,13 @@ use http::request::Parts;
 use storage::Encoding;
 
 use super::connection::Connection;
-use super::{Receiver, host};
+use super::host;
+use crate::config::ReceiverConfig;
 use crate::{Error, Result};
 
 /// Size, host name, and whether requests are taken at all.
-pub fn check(receiver: &Receiver, connection: &Connection, head: &Parts) -> Result<()> {
-    let max_head_bytes = receiver.config.receiver.max_head_bytes;
+pub fn check(config: &ReceiverConfig, connection: &Connection, head: &Parts) -> Result<()> {
+    let max_head_bytes = config.max_head_bytes;
     let fields = head.headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
     let head_bytes = fields.fold(head.uri.path().len(), usize::saturating_add);
     if head_bytes > max_head_bytes {
@@ -23,7 +24,7 @@ pub fn check(receiver: &Receiver, connection: &Connection, head: &Parts) -> Resu
     };
     // HTTP/1.0 knows no Host, and no browser speaks it.
     if let Some(name) = name
-        && !host::is_allowed(name, connection.local_address(), &receiver.config.receiver.host_names)
+        && !host::is_allowed(name, connection.local_address(), &config.host_names)
     {
         return Err(Error::ForeignHost(name.to_owned()));
     }

@@ -51,7 +51,7 @@ pub async fn handle(
 
 /// What is asked of every request here, whatever its method.
 fn check(receiver: &Receiver, connection: &Connection, parts: &http::request::Parts) -> Result<()> {
-    head::check(receiver, connection, parts)?;
+    head::check(&receiver.config.receiver, connection, parts)?;
     check_path(receiver, parts.uri.path())
 }
 

@@ -11,23 +11,18 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Receiver;
 use super::metrics::add;
 use super::places::Places;
-use super::protocol::{self, Transport};
+use super::protocol::{self, Service};
 
 /// A pause after a failed accept, so that running out of descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until `shutdown`, then drains.
-pub async fn serve(
-    receiver: Arc<Receiver>,
-    transport: Transport,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()> + Send,
-) {
+pub async fn serve<S: Service>(service: S, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+    let service = Arc::new(service);
     let (drain, draining) = watch::channel(false);
-    let places = Arc::new(Places::new(receiver.config.receiver.max_connections));
+    let places = Arc::new(Places::new(service.config().max_connections, service.shares_of_open_files()));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut is_failing = false;
@@ -40,15 +35,14 @@ pub async fn serve(
         match accepted {
             Ok((stream, place)) => {
                 is_failing = false;
-                let work =
-                    protocol::run(Arc::clone(&receiver), transport, stream, Arc::clone(&places), draining.clone());
+                let work = protocol::run(Arc::clone(&service), stream, Arc::clone(&places), draining.clone());
                 connections.spawn(async move {
                     work.await;
                     drop(place);
                 });
             }
             Err(error) => {
-                add(&receiver.metrics.accept_failures, 1);
+                add(&service.connections().accept_failures, 1);
                 // Once for a run of failures: out of descriptors, each try is one.
                 if !std::mem::replace(&mut is_failing, true) {
                     tracing::warn!(%error, "connections cannot be accepted");
@@ -60,8 +54,7 @@ pub async fn serve(
     // New clients are refused by the system from here on, and try again elsewhere or later.
     drop(listener);
     let _ = drain.send(true);
-    let drained =
-        timeout(receiver.config.receiver.drain_timeout, async { while connections.join_next().await.is_some() {} });
+    let drained = timeout(service.config().drain_timeout, async { while connections.join_next().await.is_some() {} });
     if drained.await.is_err() {
         tracing::warn!(connections = connections.len(), "connections did not end within the drain time");
         connections.shutdown().await;

@@ -67,12 +67,7 @@ pub struct Metrics {
     /// Bytes of acknowledged requests as they came, and inflated.
     pub body_bytes: AtomicU64,
     pub inflated_bytes: AtomicU64,
-    pub connections: AtomicU64,
-    /// Connections closed for what came over them: other protocols, stalled heads.
-    pub broken_connections: AtomicU64,
-    /// Connections that could not be accepted, as when the process is out of file descriptors.
-    pub accept_failures: AtomicU64,
-    open_connections: AtomicU64,
+    pub connections: ConnectionCounts,
     pub(super) moves: Moves,
     in_flight: Budget,
     rejected: [AtomicU64; Reason::ALL.len()],
@@ -83,17 +78,41 @@ pub struct Metrics {
     hints: [HintCounter; Hint::ALL.len()],
 }
 
-/// Counts a connection as open until dropped.
-#[derive(Debug)]
-pub(super) struct OpenConnection<'m>(&'m Metrics);
+/// What became of the connections of a service's listeners.
+#[derive(Debug, Default)]
+pub struct ConnectionCounts {
+    pub accepted: AtomicU64,
+    /// Closed for what came over them: other protocols, stalled heads.
+    pub broken: AtomicU64,
+    /// Could not be accepted, as when the process is out of file descriptors.
+    pub accept_failures: AtomicU64,
+    open: AtomicU64,
+}
 
-impl Drop for OpenConnection<'_> {
-    fn drop(&mut self) {
-        self.0.open_connections.fetch_sub(1, Ordering::Relaxed);
+impl ConnectionCounts {
+    /// Open now.
+    pub fn open(&self) -> u64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn accept(&self) -> OpenConnection<'_> {
+        add(&self.accepted, 1);
+        add(&self.open, 1);
+        OpenConnection(self)
     }
 }
 
-pub(super) fn add(counter: &AtomicU64, count: u64) {
+/// Counts a connection as open until dropped.
+#[derive(Debug)]
+pub(super) struct OpenConnection<'m>(&'m ConnectionCounts);
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
 }
 
@@ -106,10 +125,7 @@ impl Metrics {
             rejected_spans: AtomicU64::new(0),
             body_bytes: AtomicU64::new(0),
             inflated_bytes: AtomicU64::new(0),
-            connections: AtomicU64::new(0),
-            broken_connections: AtomicU64::new(0),
-            accept_failures: AtomicU64::new(0),
-            open_connections: AtomicU64::new(0),
+            connections: ConnectionCounts::default(),
             moves: Moves::default(),
             in_flight,
             rejected: Default::default(),
@@ -149,11 +165,6 @@ impl Metrics {
         self.refused_by_answer().map(|(_, count)| count).fold(0, u64::saturating_add)
     }
 
-    /// Connections open now, over both transports.
-    pub fn open_connections(&self) -> u64 {
-        self.open_connections.load(Ordering::Relaxed)
-    }
-
     /// Bytes of bodies being received, decoded or made durable.
     pub fn in_flight_bytes(&self) -> usize {
         self.in_flight.used_bytes()
@@ -174,12 +185,6 @@ impl Metrics {
             last_at: UnixNanos(counter.last_at.load(Ordering::Relaxed)),
         });
         seen.filter(|seen| seen.count > 0).collect()
-    }
-
-    pub(super) fn open_connection(&self) -> OpenConnection<'_> {
-        add(&self.connections, 1);
-        add(&self.open_connections, 1);
-        OpenConnection(self)
     }
 
     pub(super) fn arrived(&self, at: UnixNanos) {

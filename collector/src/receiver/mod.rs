@@ -1,7 +1,7 @@
-//! The OTLP servers.
+//! The OTLP servers, and what servers of other protocols share with them.
 //!
 //! - `listener`, `places`: accepting within a bound, and draining.
-//! - `protocol`: one connection, HTTP/1.1 or cleartext HTTP/2 on both ports; `connection`, `watched`, `frames`: what tells
+//! - `protocol`: one connection, HTTP/1.1 or cleartext HTTP/2 on every port, for a `Service`; `connection`, `watched`, `frames`: what tells
 //!   that it stalls, floods or idles.
 //! - `grpc`, `http`: the two transports, from a request's head to its answer; `head`: what both ask of the head;
 //!   `cors`: web pages.
@@ -14,24 +14,24 @@
 //! Success is answered only after the sink's. Decoding that takes long leaves the async threads. What a client sends is
 //! held only within the budget, and nobody waits for the budget.
 
-mod answer;
-mod body;
+pub(crate) mod answer;
+pub(crate) mod body;
 mod books;
-mod connection;
+pub(crate) mod connection;
 pub(crate) mod cors;
 mod frames;
-mod grpc;
-mod head;
+pub(crate) mod grpc;
+pub(crate) mod head;
 mod host;
 mod http;
-mod in_flight;
+pub(crate) mod in_flight;
 mod intake;
-mod listener;
-mod metrics;
+pub(crate) mod listener;
+pub(crate) mod metrics;
 mod places;
-mod protocol;
-mod rpc;
-mod status;
+pub(crate) mod protocol;
+pub(crate) mod rpc;
+pub(crate) mod status;
 mod told;
 mod watched;
 
@@ -42,19 +42,60 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use ::http::{Request, Response};
+use hyper::body::Incoming;
 use storage::{Clock, SystemClock};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 pub use books::Books;
-pub use metrics::{Hint, HintSeen, Metrics};
+pub use metrics::{ConnectionCounts, Hint, HintSeen, Metrics};
 pub use status::Answer;
 
+use crate::config::ReceiverConfig;
 use crate::{Config, Error, Result, Sink};
+use answer::AnswerBody;
+use connection::Connection;
 use in_flight::Budget;
-use protocol::Transport;
+use protocol::Service;
 use status::Refusal;
 use told::Told;
+
+/// Which server a listener is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    Grpc,
+    Http,
+}
+
+/// One of the two listeners.
+struct Port {
+    receiver: Arc<Receiver>,
+    transport: Transport,
+}
+
+impl Service for Port {
+    fn config(&self) -> &ReceiverConfig {
+        &self.receiver.config.receiver
+    }
+
+    fn connections(&self) -> &ConnectionCounts {
+        &self.receiver.metrics.connections
+    }
+
+    /// There are two listeners, and as many files again stay for the WAL, segments, queries and small listeners.
+    fn shares_of_open_files(&self) -> u64 {
+        4
+    }
+
+    async fn answer(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response<AnswerBody> {
+        let receiver = Arc::clone(&self.receiver);
+        match self.transport {
+            Transport::Grpc => grpc::handle(receiver, connection, request).await,
+            Transport::Http => http::handle(receiver, connection, request).await,
+        }
+    }
+}
 
 /// What both servers share: limits, budgets, counters, and the sink.
 pub struct Receiver {
@@ -104,12 +145,12 @@ impl Receiver {
     /// Serves OTLP/gRPC until `shutdown` resolves; returns once requests in flight are answered or the drain time is
     /// over.
     pub async fn serve_grpc(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        listener::serve(self, Transport::Grpc, listener, shutdown).await;
+        listener::serve(Port { receiver: self, transport: Transport::Grpc }, listener, shutdown).await;
     }
 
     /// Serves OTLP/HTTP likewise.
     pub async fn serve_http(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
-        listener::serve(self, Transport::Http, listener, shutdown).await;
+        listener::serve(Port { receiver: self, transport: Transport::Http }, listener, shutdown).await;
     }
 
     fn hint(&self, hint: Hint) {

@@ -6,9 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// There are two listeners, and as many files again stay for the WAL, segments and queries.
-const SHARES_OF_OPEN_FILES: u64 = 4;
-
 #[derive(Debug)]
 pub struct Places {
     free: Arc<Semaphore>,
@@ -16,8 +13,9 @@ pub struct Places {
 }
 
 impl Places {
-    pub fn new(max_connections: usize) -> Self {
-        let count = within(max_connections, getrlimit(Resource::Nofile).current);
+    /// At most one of `shares` of the files that the process may open.
+    pub fn new(max_connections: usize, shares: u64) -> Self {
+        let count = within(max_connections, getrlimit(Resource::Nofile).current, shares);
         if count < max_connections {
             tracing::warn!(max_connections, count, "connections are limited by the files that the process may open");
         }
@@ -42,8 +40,8 @@ impl Places {
 }
 
 /// `None` for `open_files` is no limit.
-fn within(max_connections: usize, open_files: Option<u64>) -> usize {
-    let share = open_files.map_or(u64::MAX, |files| files / SHARES_OF_OPEN_FILES);
+fn within(max_connections: usize, open_files: Option<u64>, shares: u64) -> usize {
+    let share = open_files.map_or(u64::MAX, |files| files / shares.max(1));
     max_connections.min(usize::try_from(share).unwrap_or(usize::MAX)).max(1)
 }
 
@@ -53,10 +51,10 @@ mod tests {
 
     #[test]
     fn connections_leave_files_for_the_rest() {
-        assert_eq!(within(4_096, None), 4_096);
-        assert_eq!(within(4_096, Some(1_048_576)), 4_096);
-        assert_eq!(within(4_096, Some(1_024)), 256);
-        assert_eq!(within(10, Some(1_024)), 10);
-        assert_eq!(within(4_096, Some(0)), 1);
+        assert_eq!(within(4_096, None, 4), 4_096);
+        assert_eq!(within(4_096, Some(1_048_576), 4), 4_096);
+        assert_eq!(within(4_096, Some(1_024), 4), 256);
+        assert_eq!(within(10, Some(1_024), 4), 10);
+        assert_eq!(within(4_096, Some(0), 4), 1);
     }
 }

@@ -18,16 +18,26 @@ use tokio::time::timeout;
 use super::answer::AnswerBody;
 use super::connection::Connection;
 use super::frames::Frames;
-use super::metrics::add;
+use super::metrics::{ConnectionCounts, add};
 use super::places::Places;
 use super::watched::{Verdict, Watch, Watched};
-use super::{Receiver, grpc, http as otlp_http};
+use crate::config::ReceiverConfig;
 
-/// Which server a listener is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    Grpc,
-    Http,
+/// What a listener is for.
+pub trait Service: Send + Sync + 'static {
+    fn config(&self) -> &ReceiverConfig;
+
+    fn connections(&self) -> &ConnectionCounts;
+
+    /// The part of the files that the process may open, as one of so many.
+    fn shares_of_open_files(&self) -> u64;
+
+    /// Answers a request. Dropped when the client resets it or goes away.
+    fn answer(
+        &self,
+        connection: Arc<Connection>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<AnswerBody>> + Send;
 }
 
 /// How long and how much an early answer waits for the client to see it instead of a reset.
@@ -38,19 +48,13 @@ const MAX_STREAMS: u32 = 256;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
-pub async fn run(
-    receiver: Arc<Receiver>,
-    transport: Transport,
-    stream: TcpStream,
-    places: Arc<Places>,
-    draining: watch::Receiver<bool>,
-) {
+pub async fn run<S: Service>(service: Arc<S>, stream: TcpStream, places: Arc<Places>, draining: watch::Receiver<bool>) {
     let Ok(local_address) = stream.local_addr() else { return };
-    let _open = receiver.metrics.open_connection();
+    let _open = service.connections().accept();
     // Answers are small and final: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let connection = Connection::new(local_address, draining.clone());
-    let mut watch = Watch::new(Arc::clone(&connection), &receiver.config.receiver, places, draining);
+    let mut watch = Watch::new(Arc::clone(&connection), service.config(), places, draining);
     let version = tokio::select! {
         version = sniff(&stream, &connection) => version,
         verdict = watch.next() => match verdict {
@@ -59,13 +63,13 @@ pub async fn run(
         },
     };
     let outcome = match version {
-        Ok(Some(Version::Http1)) => run_http1(&receiver, transport, stream, &connection, watch).await,
-        Ok(Some(Version::Http2)) => run_http2(&receiver, transport, stream, &connection, watch).await,
+        Ok(Some(Version::Http1)) => run_http1(&service, stream, &connection, watch).await,
+        Ok(Some(Version::Http2)) => run_http2(&service, stream, &connection, watch).await,
         Ok(None) => Ok(()),
         Err(Broken) => Err(Broken),
     };
     if let Err(Broken) = outcome {
-        add(&receiver.metrics.broken_connections, 1);
+        add(&service.connections().broken, 1);
     }
 }
 
@@ -94,35 +98,29 @@ async fn sniff(stream: &TcpStream, connection: &Connection) -> Result<Option<Ver
     }
 }
 
-async fn respond(
-    receiver: Arc<Receiver>,
-    transport: Transport,
+async fn respond<S: Service>(
+    service: Arc<S>,
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let open = connection.open_request();
-    let mut response = match transport {
-        Transport::Grpc => grpc::handle(receiver, Arc::clone(&connection), request).await,
-        Transport::Http => otlp_http::handle(receiver, Arc::clone(&connection), request).await,
-    };
+    let mut response = service.answer(Arc::clone(&connection), request).await;
     drop(open);
     response.body_mut().hold(connection.unsent_answer());
     Ok(response)
 }
 
-async fn run_http1(
-    receiver: &Arc<Receiver>,
-    transport: Transport,
+async fn run_http1<S: Service>(
+    service: &Arc<S>,
     stream: TcpStream,
     connection: &Arc<Connection>,
     mut watch: Watch<'_>,
 ) -> Result<(), Broken> {
-    let config = &receiver.config.receiver;
-    let service =
-        service_fn(|request| Box::pin(respond(Arc::clone(receiver), transport, Arc::clone(connection), request)));
+    let config = service.config();
+    let answering = service_fn(|request| Box::pin(respond(Arc::clone(service), Arc::clone(connection), request)));
     let io = TokioIo::new(Watched::new(stream, Arc::clone(connection), None));
     let mut serving =
-        http1::Builder::new().max_header_size(config.max_head_bytes).half_close(true).serve_connection(io, service);
+        http1::Builder::new().max_header_size(config.max_head_bytes).half_close(true).serve_connection(io, answering);
     let outcome = loop {
         let verdict = tokio::select! {
             outcome = std::future::poll_fn(|context| serving.poll_without_shutdown(context)) => break outcome,
@@ -157,16 +155,15 @@ async fn linger(stream: &mut TcpStream) {
     let _ = timeout(LINGER, discard).await;
 }
 
-async fn run_http2(
-    receiver: &Arc<Receiver>,
-    transport: Transport,
+async fn run_http2<S: Service>(
+    service: &Arc<S>,
     stream: TcpStream,
     connection: &Arc<Connection>,
     mut watch: Watch<'_>,
 ) -> Result<(), Broken> {
-    let config = &receiver.config.receiver;
-    let (shared, watched) = (Arc::clone(receiver), Arc::clone(connection));
-    let service = service_fn(move |request| respond(Arc::clone(&shared), transport, Arc::clone(&watched), request));
+    let config = service.config();
+    let (shared, watched) = (Arc::clone(service), Arc::clone(connection));
+    let answering = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&watched), request));
     let io = TokioIo::new(Watched::new(stream, Arc::clone(connection), Some(Frames::new())));
     let mut serving = pin!(
         http2::Builder::new(TokioExecutor::new())
@@ -177,7 +174,7 @@ async fn run_http2(
             .max_header_list_size(u32::try_from(config.max_head_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(config.idle_timeout / 4)
             .keep_alive_timeout(config.head_timeout)
-            .serve_connection(io, service)
+            .serve_connection(io, answering)
     );
     loop {
         let verdict = tokio::select! {

@@ -107,5 +107,5 @@ async fn each_reason_cause_and_refusal_is_counted_apart() {
     assert_eq!(warned, [(Cause::ParentId, 3)]);
     let refused: Vec<_> = server.metrics.refused_by_answer().filter(|(_, count)| *count > 0).collect();
     assert_eq!(refused, [(Answer::Bad, 3)]);
-    until("no connection is open", || server.metrics.open_connections() == 0).await;
+    until("no connection is open", || server.metrics.connections.open() == 0).await;
 }

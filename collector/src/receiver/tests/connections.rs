@@ -85,7 +85,7 @@ async fn otlp_912_a_client_that_leaves_in_its_body_leaves_nothing() {
         let mut stream = TcpStream::connect(server.http).await.unwrap();
         stream.write_all(format!("{HEAD}content-length: 60000\r\n\r\n{{\"resou").as_bytes()).await.unwrap();
     }
-    while server.metrics.in_flight_bytes() > 0 || server.metrics.connections.load(Relaxed) < 20 {
+    while server.metrics.in_flight_bytes() > 0 || server.metrics.connections.accepted.load(Relaxed) < 20 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(server.sink.request_count(), 0);
@@ -182,7 +182,7 @@ async fn otlp_1408_other_protocols_are_closed_and_counted() {
             assert!(begin.elapsed() < Duration::from_secs(8));
         }
     }
-    assert_eq!(server.metrics.broken_connections.load(Relaxed), 4);
+    assert_eq!(server.metrics.connections.broken.load(Relaxed), 4);
     serves(&server).await;
 }
 
@@ -208,5 +208,5 @@ async fn otlp_1402_an_old_connection_is_ended_and_no_answer_lost() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    assert!(server.metrics.connections.load(Relaxed) > 3);
+    assert!(server.metrics.connections.accepted.load(Relaxed) > 3);
 }

@@ -52,14 +52,14 @@ async fn connections_without_a_place_wait_and_idle_ones_make_room() {
     for _ in 0..3 {
         idle.push(connect(server.http).await);
     }
-    until("all places are taken", || server.metrics.open_connections() == 4).await;
+    until("all places are taken", || server.metrics.connections.open() == 4).await;
     let mut waiting = connect(server.http).await;
     assert_eq!(ask(&mut waiting, NEVER).await, None);
     assert_eq!(ask(&mut busy, AT_ONCE).await.as_deref(), OK, "who has a place keeps it");
     let begin = Instant::now();
     assert_eq!(answer(&mut waiting, AT_ONCE).await.as_deref(), OK);
     assert!(begin.elapsed() < Duration::from_secs(4));
-    assert!(server.metrics.open_connections() <= 4);
+    assert!(server.metrics.connections.open() <= 4);
     // The other listener has places of its own.
     assert_eq!(super::client::send(&server, Way::Grpc, &request(vec![span(1)])).await.word, Word::Ok);
 }
@@ -75,9 +75,9 @@ fn connections_leave_files_to_the_rest_of_the_process() {
         for _ in 0..150 {
             crowd.push(connect(server.http).await);
         }
-        until("a quarter of the files are connections", || server.metrics.open_connections() == 100).await;
+        until("a quarter of the files are connections", || server.metrics.connections.open() == 100).await;
         assert!(File::open("/dev/null").is_ok());
-        assert_eq!(server.metrics.accept_failures.load(Relaxed), 0);
+        assert_eq!(server.metrics.connections.accept_failures.load(Relaxed), 0);
         assert_eq!(ask(&mut first, AT_ONCE).await.as_deref(), OK);
         let mut late = connect(server.http).await;
         assert_eq!(ask(&mut late, NEVER).await, None);
@@ -102,7 +102,7 @@ fn otlp_1407_out_of_descriptors_it_accepts_again_once_some_are_free() {
         let mut second = connect(server.http).await;
         assert_eq!(ask(&mut second, NEVER).await, None);
         assert_eq!(ask(&mut first, AT_ONCE).await.as_deref(), OK);
-        let failures = server.metrics.accept_failures.load(Relaxed);
+        let failures = server.metrics.connections.accept_failures.load(Relaxed);
         assert!((1..20).contains(&failures), "{failures} tries: it neither gave up nor spun");
         drop(files);
         assert_eq!(answer(&mut second, AT_ONCE).await.as_deref(), OK);
@@ -117,7 +117,7 @@ async fn idlers(server: &Server) -> (TcpStream, TcpStream, Http2) {
     let mut http2 = Http2::connect(server.grpc, &[]).await;
     let body = frame(DATA, END_STREAM, 1, &super::client::frame(0, b""));
     assert!(http2.send(&[frame(HEADERS, END_HEADERS, 1, &call_head()), body].concat()).await);
-    until("all of them are open", || server.metrics.open_connections() == 3).await;
+    until("all of them are open", || server.metrics.connections.open() == 3).await;
     until("all were answered", || server.metrics.requests.load(Relaxed) == 2).await;
     (silent, http1, http2)
 }
@@ -135,7 +135,7 @@ async fn are_ended((mut silent, mut http1, mut http2): (TcpStream, TcpStream, Ht
 async fn idle_connections_are_ended() {
     let server = Server::with(|config| config.receiver.idle_timeout = Duration::from_millis(500)).await;
     are_ended(idlers(&server).await).await;
-    assert_eq!(server.metrics.broken_connections.load(Relaxed), 0);
+    assert_eq!(server.metrics.connections.broken.load(Relaxed), 0);
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn an_end_that_the_client_does_not_confirm_comes_all_the_same() {
     deaf.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     deaf.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
     timeout(AT_ONCE, deaf.read_to_end(&mut Vec::new())).await.unwrap().unwrap();
-    until("it is counted", || server.metrics.broken_connections.load(Relaxed) == 1).await;
+    until("it is counted", || server.metrics.connections.broken.load(Relaxed) == 1).await;
 }
 
 /// Good requests until told to stop, with a connection for all of them or for each; how many, and the slowest.
@@ -191,7 +191,7 @@ async fn idle(server: &Server) -> Vec<TcpStream> {
     for number in 0..count {
         idle.push(connect(if number % 2 == 0 { server.grpc } else { server.http }).await);
     }
-    until("the idle ones stay", || server.metrics.open_connections() >= count).await;
+    until("the idle ones stay", || server.metrics.connections.open() >= count).await;
     idle
 }
 
@@ -248,7 +248,7 @@ fn bad_clients_by_the_thousand_cost_honest_ones_nothing() {
             let mut bytes = Vec::new();
             for _ in 0..3 {
                 let held = hostile(&server).await;
-                until("stalled ones are ended", || server.metrics.open_connections() <= idle.len() as u64 + 4).await;
+                until("stalled ones are ended", || server.metrics.connections.open() <= idle.len() as u64 + 4).await;
                 bytes.push(resident_bytes());
                 drop(held);
             }
@@ -268,6 +268,6 @@ fn bad_clients_by_the_thousand_cost_honest_ones_nothing() {
         println!("{sent} good requests, the slowest {slowest:?}; {idle_bytes} bytes idle, then {grown_bytes} more");
         assert!(grown_bytes < 48 << 20, "{grown_bytes} bytes more");
         drop(idle);
-        until("all connections are given back", || server.metrics.open_connections() <= 3).await;
+        until("all connections are given back", || server.metrics.connections.open() <= 3).await;
     });
 }

@@ -85,7 +85,7 @@ async fn otlp_704_a_panic_is_internal_and_the_connection_lives() {
         server.set_mood(Mood::Stores);
         assert_eq!(call.send_with(&client, &server).await.word, Word::Ok);
     }
-    assert_eq!(server.metrics.connections.load(std::sync::atomic::Ordering::Relaxed), 3);
+    assert_eq!(server.metrics.connections.accepted.load(std::sync::atomic::Ordering::Relaxed), 3);
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn otlp_1406_answers_that_nobody_lets_out_are_given_up() {
     let begin = Instant::now();
     assert!(bad.end(SOON).await.is_some(), "the connection goes on");
     assert!(begin.elapsed() < Duration::from_secs(5));
-    assert_eq!(server.metrics.broken_connections.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(server.metrics.connections.broken.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn otlp_702_what_is_no_http_is_answered_without_a_body() {
         check(&answer, status);
     }
     assert_eq!(server.metrics.refused_requests(), 0);
-    assert_eq!(server.metrics.broken_connections.load(std::sync::atomic::Ordering::Relaxed), 12);
+    assert_eq!(server.metrics.connections.broken.load(std::sync::atomic::Ordering::Relaxed), 12);
 }
 
 #[tokio::test]

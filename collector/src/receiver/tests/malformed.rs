@@ -157,7 +157,7 @@ async fn check(way: Way, calls: Vec<(&'static str, Call, Word)>) {
         let good = Call::new(way, &encode(way, &request(vec![span(number as u64)])));
         assert_eq!(good.send_with(&client, &server).await.word, Word::Ok, "{way:?}, after {name}");
     }
-    assert_eq!(server.metrics.connections.load(Relaxed), 1, "{way:?}: the connection goes on");
+    assert_eq!(server.metrics.connections.accepted.load(Relaxed), 1, "{way:?}: the connection goes on");
     assert_eq!(server.metrics.refused_requests(), count as u64);
     assert_eq!(server.metrics.books().received, count as u64);
     assert_eq!(server.metrics.in_flight_bytes(), 0);

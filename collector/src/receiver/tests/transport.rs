@@ -37,7 +37,7 @@ async fn otlp_104_protobuf_and_json_in_turn_on_one_connection() {
             assert_eq!(reply.headers["content-type"], expected);
         }
     }
-    let connections = server.metrics.connections.load(std::sync::atomic::Ordering::Relaxed);
+    let connections = server.metrics.connections.accepted.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(connections, 2);
 }
 
