@@ -1,4 +1,4 @@
-//! The room's error: kinds by what the client does next. `receiver::status` turns them into OTLP answers.
+//! The room's error: kinds by what the client does next. `receiver::status` turns them into answers.
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,8 +19,12 @@ pub enum Error {
     #[error("{0}")]
     NotServed(String),
 
-    #[error("method {0} is not allowed; use POST")]
-    MethodNotAllowed(String),
+    #[error("method {method} is not allowed; use {allowed}")]
+    MethodNotAllowed { method: String, allowed: &'static str },
+
+    /// A poll for a sampling strategy names no service, or several. The words are Jaeger's.
+    #[error("'service' parameter must be provided once")]
+    ServiceParameter,
 
     /// The gRPC call breaks the framing that gRPC defines.
     #[error("{0}")]

@@ -3,6 +3,7 @@
 //! - `config`: limits and the receivers' settings.
 //! - `otlp`: a request's bytes to spans; pure, bounded, the same rows for protobuf and JSON.
 //! - `receiver`: the two servers, and the one place where errors become OTLP answers.
+//! - `remote`: what SDKs are told of head sampling, over two servers of its own.
 //! - `sampler`: when a trace is decided, and what becomes of it.
 //! - `pipeline`: from a decoded request to the store, and from pending to decided.
 //! - `sink`: where a receiver hands a decoded request; its answer is the client's answer.
@@ -16,6 +17,7 @@ pub mod otlp;
 #[cfg(feature = "store")]
 pub mod pipeline;
 pub mod receiver;
+pub mod remote;
 #[cfg(feature = "store")]
 pub mod sampler;
 mod sink;

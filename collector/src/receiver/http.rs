@@ -63,7 +63,7 @@ async fn serve(
 ) -> Result<Response<AnswerBody>> {
     check(receiver, connection, parts)?;
     if parts.method != Method::POST {
-        return Err(Error::MethodNotAllowed(parts.method.to_string()));
+        return Err(Error::MethodNotAllowed { method: parts.method.to_string(), allowed: "POST" });
     }
     let formats = content_type(&parts.headers).and_then(|found| Ok((found, content_encoding(&parts.headers)?)));
     let (content_type, encoding) = formats.inspect_err(|_| receiver.hint(Hint::BadEncoding))?;

@@ -5,7 +5,7 @@ use super::status::Refusal;
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -22,7 +22,7 @@ fn put_number(out: &mut Vec<u8>, field: u8, value: u64) {
 }
 
 /// Text, bytes or a message, unless it is the default.
-fn put_bytes(out: &mut Vec<u8>, field: u8, value: &[u8]) {
+pub fn put_bytes(out: &mut Vec<u8>, field: u8, value: &[u8]) {
     if !value.is_empty() {
         out.push(field << 3 | 2);
         put_varint(out, value.len() as u64);

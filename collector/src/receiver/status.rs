@@ -86,6 +86,7 @@ impl From<&Error> for Refusal {
         use Answer::*;
         let (answer, code, http_status) = match error {
             Error::Malformed { .. } => (Bad, Code::InvalidArgument, StatusCode::BAD_REQUEST),
+            Error::ServiceParameter => (Bad, Code::InvalidArgument, StatusCode::BAD_REQUEST),
             Error::BodyBroken(_) => (Bad, Code::Cancelled, StatusCode::BAD_REQUEST),
             Error::TooLarge { .. } => (TooLarge, Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE),
             Error::HeadTooLarge(_) => (TooLarge, Code::ResourceExhausted, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
@@ -94,7 +95,7 @@ impl From<&Error> for Refusal {
                 (Unsupported, Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE)
             }
             Error::NotServed(_) | Error::MessageCount(_) => (NotServed, Code::Unimplemented, StatusCode::NOT_FOUND),
-            Error::MethodNotAllowed(_) => (NotServed, Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
+            Error::MethodNotAllowed { .. } => (NotServed, Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
             Error::Framing(_) => (Bad, Code::Internal, StatusCode::BAD_REQUEST),
             Error::ForeignHost(_) => (Forbidden, Code::PermissionDenied, StatusCode::FORBIDDEN),
             Error::BodyTimeout => (Timeout, Code::DeadlineExceeded, StatusCode::REQUEST_TIMEOUT),

@@ -1,0 +1,151 @@
+//! Head sampling: the Jaeger remote sampling protocol, by which SDKs ask how much of their traces to sample.
+//!
+//! - `strategy`: an answer as a value.
+//! - `rates`: what every operation costs, as the sampler publishes it; `head`: from there to probabilities; pure.
+//! - `source`: where strategies come from.
+//! - `ledger`: what was served to whom and when, so that spans can be weighed; pure.
+//! - `http`, `grpc`: the two transports; `wire`: their messages. Connections, limits, host check and drain are the
+//!   receiver's.
+//! - `metrics`: polls counted.
+//!
+//! A strategy is in the ledger before it is served, and what finds no place there is not served. Whatever goes wrong, the
+//! answer is to keep everything, or the SDK keeps what it has.
+
+mod grpc;
+pub mod head;
+mod http;
+pub mod ledger;
+mod metrics;
+pub mod rates;
+mod source;
+mod strategy;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::http::{Request, Response};
+use hyper::body::Incoming;
+use storage::Clock;
+use tokio::net::TcpListener;
+
+pub use head::HeadConfig;
+pub use ledger::{Head, Ledger, LedgerConfig, Served};
+pub use metrics::{Metrics, Outcome};
+pub use rates::{OperationRate, RateTable, SharedRates};
+pub use source::{ByRates, KeepAll, Strategies};
+pub use strategy::Strategy;
+
+use crate::config::ReceiverConfig;
+use crate::receiver::ConnectionCounts;
+use crate::receiver::answer::AnswerBody;
+use crate::receiver::connection::Connection;
+use crate::receiver::in_flight::Budget;
+use crate::receiver::listener;
+use crate::receiver::protocol::Service;
+
+/// A request is the name of a service.
+const MAX_REQUEST_BYTES: usize = 8 * 1_024;
+/// Requests that are being received.
+const IN_FLIGHT_BYTES: usize = 4 << 20;
+
+/// Which server a listener is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Http,
+    Grpc,
+}
+
+impl Transport {
+    pub const ALL: [Transport; 2] = [Transport::Http, Transport::Grpc];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Transport::Http => "http",
+            Transport::Grpc => "grpc",
+        }
+    }
+}
+
+/// What both servers share.
+pub struct Remote {
+    connections: ReceiverConfig,
+    strategies: Arc<dyn Strategies>,
+    ledger: Arc<Mutex<Ledger>>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    in_flight: Budget,
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Remote").field("strategies", &self.strategies).finish_non_exhaustive()
+    }
+}
+
+impl Remote {
+    /// `ledger` is the one that spans are weighed by.
+    pub fn new(
+        connections: ReceiverConfig,
+        strategies: Arc<dyn Strategies>,
+        ledger: Arc<Mutex<Ledger>>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let metrics = Arc::default();
+        Arc::new(Self { connections, strategies, ledger, clock, metrics, in_flight: Budget::new(IN_FLIGHT_BYTES) })
+    }
+
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Serves polls over HTTP until `shutdown` resolves; returns once those in flight are answered.
+    pub async fn serve_http(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+        listener::serve(Port { remote: self, transport: Transport::Http }, listener, shutdown).await;
+    }
+
+    /// Serves polls over gRPC likewise.
+    pub async fn serve_grpc(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) {
+        listener::serve(Port { remote: self, transport: Transport::Grpc }, listener, shutdown).await;
+    }
+
+    /// What a service that polls now is told; remembered already.
+    fn serve(&self, service: &str) -> Served {
+        let wanted = self.strategies.of(service);
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).serve(service, wanted, self.clock.now())
+    }
+}
+
+/// One of the two listeners.
+struct Port {
+    remote: Arc<Remote>,
+    transport: Transport,
+}
+
+impl Service for Port {
+    fn config(&self) -> &ReceiverConfig {
+        &self.remote.connections
+    }
+
+    fn connections(&self) -> &ConnectionCounts {
+        &self.remote.metrics.connections
+    }
+
+    /// Few and idle beside those that bring spans.
+    fn shares_of_open_files(&self) -> u64 {
+        32
+    }
+
+    async fn answer(&self, connection: Arc<Connection>, request: Request<Incoming>) -> Response<AnswerBody> {
+        let (outcome, response) = match self.transport {
+            Transport::Http => http::handle(&self.remote, &connection, request).await,
+            Transport::Grpc => grpc::handle(&self.remote, &connection, request).await,
+        };
+        self.remote.metrics.polled(self.transport, outcome);
+        response
+    }
+}
