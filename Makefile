@@ -5,11 +5,12 @@
 CACHE ?= $(HOME)/.cache/spanhouse
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 VENV := $(CACHE)/venv
+NODE := $(CACHE)/node
 WEB := ui/web
 CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run release test check fmt web web-check browser python bench-commits bench-ingest bench-sampling \
+.PHONY: help run release test check fmt web web-check browser node python bench-commits bench-ingest bench-sampling \
 	bench-sampling-quick bench-steps fuzz
 
 help: ## Show what can be made
@@ -24,9 +25,9 @@ run: web ## Build everything and start the demo on http://127.0.0.1:7317
 release: web ## Build the fastest binary
 	$(CARGO) build --release --package spanhouse
 
-test: browser python web web-check ## Run every test
+test: browser node python web web-check ## Run every test
 	$(CARGO) build --workspace
-	VENV=$(VENV) tests/setup/with-tools.sh $(CARGO) test --workspace
+	VENV=$(VENV) NODE=$(NODE) tests/setup/with-tools.sh $(CARGO) test --workspace
 
 check: web ## Formatting and lints, as CI has them
 	cargo fmt --all --check
@@ -73,6 +74,9 @@ fuzz: ## Fuzz what reads foreign bytes (TARGET=otlp_protobuf SECONDS=600); needs
 
 browser:
 	@tests/setup/browser.sh
+
+node:
+	@tests/setup/node.sh $(NODE)
 
 python:
 	@tests/setup/python.sh $(VENV)

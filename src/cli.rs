@@ -63,10 +63,10 @@ pub struct ServerArgs {
     /// Postgres wire; not in this version, so always off
     #[arg(long, value_name = "ADDR")]
     pub postgres: Option<Address>,
-    /// Jaeger remote sampling over HTTP; not in this version, so always off
+    /// Jaeger remote sampling over HTTP: what SDKs ask how much to sample [default: 127.0.0.1:5778]
     #[arg(long, value_name = "ADDR")]
     pub sampling_http: Option<Address>,
-    /// Jaeger remote sampling over gRPC; not in this version, so always off
+    /// Jaeger remote sampling over gRPC [default: 127.0.0.1:5779]
     #[arg(long, value_name = "ADDR")]
     pub sampling_grpc: Option<Address>,
     /// Listen beyond loopback although anyone who reaches the port may read and write

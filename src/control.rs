@@ -21,6 +21,7 @@ pub struct Control {
     pub store: Store,
     pub pipeline: Arc<Pipeline>,
     pub metrics: Arc<Metrics>,
+    pub polls: Arc<collector::remote::Metrics>,
     pub clock: Arc<dyn Clock>,
     pub started_at: UnixNanos,
     pub data_dir: String,
@@ -128,7 +129,7 @@ impl ServerControl for Control {
 
     fn metrics(&self) -> String {
         let revision = self.pipeline.policy().revision;
-        crate::metrics::prometheus(&self.metrics, &self.store.status(), self.pipeline.counts(), revision)
+        crate::metrics::prometheus(&self.metrics, &self.polls, &self.store.status(), self.pipeline.counts(), revision)
     }
 }
 

@@ -13,13 +13,21 @@ use crate::config::Server;
 pub const OTLP_GRPC: &str = "otlp-grpc";
 pub const OTLP_HTTP: &str = "otlp-http";
 pub const HTTP: &str = "http";
+pub const SAMPLING_HTTP: &str = "sampling-http";
+pub const SAMPLING_GRPC: &str = "sampling-grpc";
 
 /// What this version does not listen on yet, although the flag is there.
-pub const LATER: [&str; 3] = ["postgres", "sampling-http", "sampling-grpc"];
+pub const LATER: [&str; 1] = ["postgres"];
 
 /// Refuses addresses that others can reach, unless that was asked for by name.
 pub fn check(server: &Server) -> anyhow::Result<()> {
-    let all = [(OTLP_GRPC, server.otlp_grpc), (OTLP_HTTP, server.otlp_http), (HTTP, server.http)];
+    let all = [
+        (OTLP_GRPC, server.otlp_grpc),
+        (OTLP_HTTP, server.otlp_http),
+        (HTTP, server.http),
+        (SAMPLING_HTTP, server.sampling_http),
+        (SAMPLING_GRPC, server.sampling_grpc),
+    ];
     for (name, address) in all {
         if let Address::At(address) = address
             && !address.ip().is_loopback()

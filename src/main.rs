@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod control;
 mod flush;
+mod head_sampling;
 mod import;
 mod listeners;
 mod metrics;

@@ -3,8 +3,8 @@
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use collector::Metrics;
 use collector::sampler::Counts;
+use collector::{Metrics, remote};
 use storage::StoreStatus;
 use storage::wal::WalStatus;
 
@@ -28,6 +28,10 @@ impl Page {
         let _ = writeln!(self.0, "{name} {value}");
     }
 
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let _ = writeln!(self.0, "{name}{{{labels}}} {value}");
+    }
+
     /// One sample for each value of `label`.
     fn labelled<V: Display>(
         &mut self,
@@ -37,7 +41,7 @@ impl Page {
     ) {
         self.family(name, kind, help);
         for (of, value) in samples {
-            let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
+            self.sample(name, &format!("{label}=\"{of}\""), value);
         }
     }
 
@@ -54,12 +58,19 @@ impl Page {
     }
 }
 
-pub fn prometheus(metrics: &Metrics, store: &StoreStatus, decided: &Counts, policy_revision: i64) -> String {
+pub fn prometheus(
+    metrics: &Metrics,
+    remote: &remote::Metrics,
+    store: &StoreStatus,
+    decided: &Counts,
+    policy_revision: i64,
+) -> String {
     let mut page = Page::default();
     receivers(&mut page, metrics);
     books(&mut page, metrics);
     same_ids(&mut page, store);
     sampling(&mut page, decided, policy_revision);
+    polls(&mut page, remote);
     memory(&mut page, store);
     wal(&mut page, &store.wal);
     tables(&mut page, store);
@@ -121,6 +132,16 @@ fn books(page: &mut Page, metrics: &Metrics) {
     ];
     let family = ("spanhouse_span_places", "gauge", "Where decoded spans are, since the start.");
     page.labelled(family, "place", places.into_iter());
+}
+
+/// What SDKs asked of head sampling.
+fn polls(page: &mut Page, metrics: &remote::Metrics) {
+    page.family("spanhouse_sampling_polls_total", "counter", "Polls for a sampling strategy, by transport and result.");
+    for (transport, outcome, count) in metrics.polls() {
+        let labels = format!("transport=\"{}\",result=\"{}\"", transport.name(), outcome.name());
+        page.sample("spanhouse_sampling_polls_total", &labels, count);
+    }
+    page.gauge("spanhouse_sampling_open_connections", "Connections of polling clients.", metrics.connections.open());
 }
 
 /// What of the stored spans another span of the trace had the id of.

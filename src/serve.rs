@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 use crate::config::Config;
 use crate::control::Control;
+use crate::head_sampling::HeadSampling;
 use crate::listeners::{self, HTTP, OTLP_GRPC, OTLP_HTTP};
 use crate::policy::PolicyFile;
 
@@ -81,11 +82,15 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
         Arc::clone(&pipeline) as _,
     )?;
 
-    let addresses = vec![(OTLP_GRPC, grpc_address), (OTLP_HTTP, otlp_http_address), (HTTP, http_address)];
+    let sampling = HeadSampling::bind(&config.server, Arc::clone(&clock)).await?;
+
+    let mut addresses = vec![(OTLP_GRPC, grpc_address), (OTLP_HTTP, otlp_http_address), (HTTP, http_address)];
+    addresses.extend(sampling.addresses());
     let control = Arc::new(Control {
         store: store.clone(),
         pipeline: Arc::clone(&pipeline),
         metrics: receiver.metrics(),
+        polls: sampling.metrics(),
         clock: Arc::clone(&clock),
         started_at,
         data_dir: shown(&data),
@@ -110,6 +115,7 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
         let receiver = Arc::clone(&receiver);
         receivers.push(tokio::spawn(receiver.serve_http(listener, stopped(stopping.clone()))));
     }
+    receivers.extend(sampling.serve(|| stopped(stopping.clone())));
     let deciding = tokio::spawn(Arc::clone(&pipeline).run());
     ready.store(true, Ordering::Relaxed);
     listeners::announce(&addresses);

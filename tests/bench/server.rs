@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::http::Connection;
 use crate::proc::Usage;
 
-const LISTENERS: [&str; 3] = ["--otlp-grpc", "--otlp-http", "--http"];
+const LISTENERS: [&str; 5] = ["--otlp-grpc", "--otlp-http", "--http", "--sampling-http", "--sampling-grpc"];
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A drain writes all that is in memory.
 const STOP_TIMEOUT: Duration = Duration::from_secs(300);

@@ -26,3 +26,12 @@ pub fn python() -> Option<PathBuf> {
     }
     found
 }
+
+/// The folder with the packages of `tests/package.json` for Node, likewise.
+pub fn node_modules() -> Option<PathBuf> {
+    let found = std::env::var_os("SPANHOUSE_TEST_NODE_MODULES").map(PathBuf::from);
+    if found.is_none() {
+        eprintln!("skipped: SPANHOUSE_TEST_NODE_MODULES is not set; `make test` sets up the Node packages");
+    }
+    found
+}

@@ -61,7 +61,7 @@ impl ServerBuilder {
     pub fn start(self) -> anyhow::Result<Server> {
         let mut command = spanhouse(&[self.command, "--data"]);
         command.arg(&self.data);
-        for flag in ["--otlp-grpc", "--otlp-http", "--http"] {
+        for flag in ["--otlp-grpc", "--otlp-http", "--http", "--sampling-http", "--sampling-grpc"] {
             command.args([flag, "127.0.0.1:0"]);
         }
         let mut child = command
@@ -80,7 +80,8 @@ impl ServerBuilder {
         });
         let mut addresses = BTreeMap::new();
         let mut lines = BufReader::new(stdout).lines();
-        while addresses.len() < 3 {
+        // One line a listener, also of those that are off.
+        for _ in 0..6 {
             let Some(Ok(line)) = lines.next() else {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -126,6 +127,14 @@ impl Server {
 
     pub fn otlp_grpc(&self) -> SocketAddr {
         self.address("otlp-grpc")
+    }
+
+    pub fn sampling_http(&self) -> SocketAddr {
+        self.address("sampling-http")
+    }
+
+    pub fn sampling_grpc(&self) -> SocketAddr {
+        self.address("sampling-grpc")
     }
 
     pub fn pid(&self) -> u32 {

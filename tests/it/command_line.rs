@@ -33,8 +33,10 @@ fn a_data_directory_has_one_server_and_the_lock_says_which() -> anyhow::Result<(
 fn addresses_beyond_loopback_need_a_word() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let data = directory.path().display().to_string();
-    let refused = stderr(&["serve", "--data", &data, "--http", "0.0.0.0:0"])?;
-    ensure!(refused.contains("--allow-remote") && refused.contains("0.0.0.0:0"), "{refused}");
+    for flag in ["--http", "--sampling-http", "--sampling-grpc"] {
+        let refused = stderr(&["serve", "--data", &data, flag, "0.0.0.0:0"])?;
+        ensure!(refused.contains("--allow-remote") && refused.contains(&format!("{flag} 0.0.0.0:0")), "{refused}");
+    }
     let server = Server::on(directory.path()).argument("--allow-remote").start()?;
     ensure!(tests::get(server.http(), "/healthz")?.status == 200);
     Ok(())
@@ -54,11 +56,31 @@ fn every_address_flag_is_taken_and_listeners_to_come_say_that_they_are_off() -> 
         .collect::<Result<_, _>>()?;
     child.kill()?;
     child.wait()?;
-    for name in ["otlp-grpc", "otlp-http", "http"] {
+    for name in ["otlp-grpc", "otlp-http", "http", "sampling-http", "sampling-grpc"] {
         ensure!(lines.iter().any(|line| line.starts_with(&format!("{name} listening on 127.0.0.1:"))), "{lines:?}");
     }
-    for name in ["postgres", "sampling-http", "sampling-grpc"] {
-        ensure!(lines.iter().any(|line| line.starts_with(&format!("{name} off"))), "{lines:?}");
+    ensure!(lines.iter().any(|line| line.starts_with("postgres off")), "{lines:?}");
+    Ok(())
+}
+
+#[test]
+fn listeners_that_are_off_say_so() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut command = spanhouse(&["serve", "--data"]);
+    command.arg(directory.path());
+    for flag in ["--otlp-grpc", "--otlp-http", "--http", "--postgres", "--sampling-http", "--sampling-grpc"] {
+        command.args([flag, "off"]);
+    }
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn()?;
+    let lines: Vec<String> = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().context("stdout")?))
+        .take(6)
+        .collect::<Result<_, _>>()?;
+    child.kill()?;
+    child.wait()?;
+    for (name, line) in
+        ["otlp-grpc", "otlp-http", "http", "sampling-http", "sampling-grpc", "postgres"].iter().zip(&lines)
+    {
+        ensure!(line.starts_with(&format!("{name} off")), "{lines:?}");
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod engines;
 mod exporters;
 mod otlp;
 mod real_traces;
+mod remote_sampling;
 mod repair;
 mod replay;
 mod sampling;

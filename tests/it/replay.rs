@@ -107,6 +107,7 @@ fn otlp_907_the_ingest_ports_are_closed_until_the_log_is_read() -> anyhow::Resul
     let data = directory.path().display().to_string();
     let mut child = spanhouse(&["serve", "--data", &data])
         .args(["--otlp-grpc", &addresses[0], "--otlp-http", &addresses[1], "--http", &addresses[2]])
+        .args(["--sampling-http", "off", "--sampling-grpc", "off"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()?;

@@ -6,6 +6,9 @@ venv=$VENV
 if [ -x "$venv/bin/python" ]; then
   export SPANHOUSE_TEST_PYTHON="$venv/bin/python"
 fi
+if [ -d "$NODE/node_modules" ]; then
+  export SPANHOUSE_TEST_NODE_MODULES="$NODE/node_modules"
+fi
 if browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome); then
   export SPANHOUSE_TEST_BROWSER="$browser"
 fi
