@@ -12,6 +12,7 @@
 //! from one poll to the next, and one below a tenth waits: every change makes spans whose probability is unclear, for as long
 //! as some instances have polled and others have not.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,9 +91,8 @@ pub fn strategy(rates: Option<&ServiceRates>, held: &[Arc<Strategy>], config: &H
         .flat_map(|service| service.operations().iter().map(move |rate| (&rate.operation, target_of(service, rate))));
     let known: Vec<_> = known.map(|(name, target)| own_step(name, target)).collect();
     // Those that are gone from the rates rise step by step, too.
-    let gone = last.operations().iter().filter(|(name, _)| {
-        !rates.is_some_and(|service| service.operations().iter().any(|rate| rate.operation == *name))
-    });
+    let met: HashSet<_> = known.iter().map(|(name, _)| Arc::clone(name)).collect();
+    let gone = last.operations().iter().filter(|(name, _)| !met.contains(name));
     let gone: Vec<_> = gone.map(|(name, _)| own_step(name, default_target)).collect();
     let default_probability = stepped(default_target, &Strategy::default_probability);
     Strategy::new(default_probability, known.into_iter().chain(gone))

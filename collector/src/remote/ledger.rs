@@ -191,9 +191,9 @@ impl Ledger {
     /// The strategies that an instance which polls now may have, the last served last.
     pub fn held(&self, service: &str, now: UnixNanos) -> Vec<Arc<Strategy>> {
         let Some(history) = self.services.get(service) else { return Vec::new() };
-        let since = now.plus(-nanos(self.config.poll_interval));
+        let since = now.plus(-nanos(self.config.poll_interval)).plus(-nanos(self.config.clock_slack));
         let newest = history.served.len().saturating_sub(1);
-        let held = history.served.iter().enumerate().filter(|(index, served)| *index == newest || served.last > since);
+        let held = history.served.iter().enumerate().filter(|(index, served)| *index == newest || served.last >= since);
         held.map(|(_, served)| Arc::clone(&served.strategy)).collect()
     }
 
@@ -331,7 +331,7 @@ mod tests {
             ledger.held("cart", at(second)).iter().map(|strategy| strategy.default_probability()).collect()
         };
         assert_eq!(held(85), [0.5, 0.25, 0.125]);
-        assert_eq!(held(105), [0.25, 0.125]);
+        assert_eq!(held(110), [0.25, 0.125]);
         assert_eq!(held(1_000), [0.125]);
         assert!(ledger.held("other", at(85)).is_empty());
     }

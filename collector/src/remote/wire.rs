@@ -12,6 +12,7 @@ use crate::{Error, Result};
 
 const FIXED64: u8 = 1;
 const LENGTH: u8 = 2;
+const MAX_FIELD: u64 = (1 << 29) - 1;
 
 /// `SamplingStrategyResponse`. The type is 0 and so absent, which means probabilistic.
 pub fn response_protobuf(strategy: &Strategy) -> Vec<u8> {
@@ -87,8 +88,9 @@ pub fn parameters_protobuf(message: &[u8]) -> Result<String> {
     while !rest.is_empty() {
         let offset = message.len().saturating_sub(rest.len());
         let broken = |detail: &str| Error::Malformed { place: format!("byte {offset}"), detail: detail.to_owned() };
-        let (field, value) = take_field(&mut rest).ok_or_else(|| broken("a field that does not end"))?;
-        if let (1, Some(value)) = (field, value) {
+        let field = take_field(&mut rest).ok_or_else(|| broken("no field, or one that does not end"))?;
+        if let (1, value) = field {
+            let value = value.ok_or_else(|| broken("the service's name is no text"))?;
             service = std::str::from_utf8(value).map_err(|_| broken("the service's name is no UTF-8"))?;
         }
     }
@@ -98,6 +100,7 @@ pub fn parameters_protobuf(message: &[u8]) -> Result<String> {
 /// A field's number, and its bytes if it has a length; `None` if it does not end, or is of no type that is in use.
 fn take_field<'m>(rest: &mut &'m [u8]) -> Option<(u64, Option<&'m [u8]>)> {
     let key = take_varint(rest)?;
+    let number = Some(key >> 3).filter(|number| (1..=MAX_FIELD).contains(number))?;
     let value = match key & 7 {
         0 => take_varint(rest).map(|_| None)?,
         1 => take(rest, 8).map(|_| None)?,
@@ -108,7 +111,7 @@ fn take_field<'m>(rest: &mut &'m [u8]) -> Option<(u64, Option<&'m [u8]>)> {
         5 => take(rest, 4).map(|_| None)?,
         _ => return None,
     };
-    Some((key >> 3, value))
+    Some((number, value))
 }
 
 fn take<'m>(rest: &mut &'m [u8], length: usize) -> Option<&'m [u8]> {
@@ -121,6 +124,10 @@ fn take_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let [byte] = take(rest, 1)? else { return None };
+        // Of the tenth byte one bit is left.
+        if shift == 63 && *byte > 1 {
+            return None;
+        }
         value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return Some(value);
@@ -131,6 +138,7 @@ fn take_varint(rest: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
     use prost::Message;
 
     use super::super::tests::messages::{SamplingStrategyParameters, SamplingStrategyResponse};
@@ -175,6 +183,28 @@ mod tests {
         }
         for json in ["{}", r#"{"serviceName":null}"#] {
             assert_eq!(parameters_json(json.as_bytes()).unwrap(), "");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_as_prost_reads_it_or_refused(message in prop::collection::vec(0u8..40, 0..24)) {
+            let ours = parameters_protobuf(&message);
+            let theirs = SamplingStrategyParameters::decode(&message[..]);
+            // Groups, which nobody sends any more, are the one thing that prost passes over.
+            match (ours, theirs) {
+                (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours, theirs.service_name),
+                (Ok(ours), Err(theirs)) => prop_assert!(false, "{ours:?} instead of {theirs}"),
+                (Err(_), _) => {}
+            }
+        }
+
+        #[test]
+        fn any_name_comes_through(service in ".*") {
+            let message = SamplingStrategyParameters { service_name: service.clone() }.encode_to_vec();
+            prop_assert_eq!(parameters_protobuf(&message).unwrap(), service.clone());
+            let json = serde_json::json!({"serviceName": service}).to_string();
+            prop_assert_eq!(parameters_json(json.as_bytes()).unwrap(), service);
         }
     }
 

@@ -81,7 +81,7 @@ async fn a_load_is_thinned_at_once_and_let_back_in_step_by_step() {
     let server = Server::start().await;
     let mut told = Vec::new();
     for (seconds, spans_per_second) in
-        [(0, 100.0), (60, 10_000.0), (60, 40_000.0), (60, 100.0), (10, 100.0), (10, 100.0), (45, 100.0)]
+        [(0, 100.0), (60, 10_000.0), (60, 40_000.0), (60, 100.0), (10, 100.0), (10, 100.0), (50, 100.0)]
     {
         server.pass_seconds(seconds);
         server.publish(spans_per_second);
