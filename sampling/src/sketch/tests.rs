@@ -39,6 +39,32 @@ fn a_range_that_is_too_wide_halves_the_scale() {
     assert_eq!(of(&[1, u64::MAX], 2).bucket_counts().collect::<Vec<_>>(), [1, 1]);
 }
 
+/// `base^index`, by the definition.
+fn bound(scale: i32, index: i32) -> f64 {
+    (f64::from(index) * (-f64::from(scale)).exp2()).exp2()
+}
+
+#[test]
+fn bucket_counts_begin_at_the_offset_with_nothing_left_out() {
+    let histogram = of(&[4, 5, 5, 9], 640);
+    // Indices 63, 74, 74 and 101: 2^(101/32) = 8.92.
+    let counts: Vec<u64> = histogram.bucket_counts().collect();
+    assert_eq!((histogram.offset(), histogram.scale(), counts.len()), (63, 5, 39));
+    assert_eq!((counts[0], counts[11], counts[38], counts.iter().sum::<u64>()), (1, 2, 1, 4));
+}
+
+#[test]
+fn counters_widen_and_lose_nothing() {
+    let mut histogram = of(&[7, 1_000], 640);
+    let index = of(&[7], 640).offset();
+    for n in [254, 1, 0xff00, 0xffff_0000, u64::MAX] {
+        let before = histogram.buckets().next().unwrap().1;
+        histogram.record_n(7, n);
+        let found: Vec<(i32, u64)> = histogram.buckets().collect();
+        assert_eq!((found.len(), found[0], found[1].1), (2, (index, before.saturating_add(n)), 1));
+    }
+}
+
 #[test]
 fn a_wide_sketch_of_an_hour_is_small() {
     let mut histogram = Histogram::new(640);
@@ -108,6 +134,17 @@ fn names_beyond_the_limit_are_never_slow() {
 }
 
 proptest! {
+    #[test]
+    fn a_value_is_within_the_bounds_of_its_bucket(value in 1..1_u64 << 52, wide in any::<u64>(), max in 2..400_u32) {
+        for histogram in [of(&[value], 640), of(&[value, wide.max(1)], max)] {
+            let inside = |(index, _): (i32, u64)| {
+                let (low, high) = (bound(histogram.scale(), index), bound(histogram.scale(), index + 1));
+                value as f64 > low * (1.0 - 1e-12) && value as f64 <= high * (1.0 + 1e-12)
+            };
+            prop_assert!(histogram.buckets().any(inside), "{value}: {histogram:?}");
+        }
+    }
+
     #[test]
     fn quantiles_are_within_their_error(mut values in vec(durations(), 1..300), q in 0.0..=1.0f64) {
         let histogram = of(&values, 4096);

@@ -58,3 +58,41 @@ fn a_tick_of_those_who_opted_out_is_empty() {
     assert_eq!(budget(&[Facts { priority: Priority::Drop, ..facts(1, 0.5) }]), budget(&[]));
     assert!(budget(&[]) > 30.0, "{}", budget(&[]));
 }
+
+/// The mean probability of class normal in ticks of this length, over a minute of 200 traces a second.
+fn mean_probability(ticks: u64) -> f64 {
+    let mut sampler = sampler("400 spans/s");
+    let (mut sum, mut number) = (0.0, 0);
+    for tick in 1..=60 * ticks {
+        let mut random = Random(tick);
+        let ripe: Vec<Facts> = (0..200 / ticks).map(|_| facts(1 + random.bits() % 5, random.unit())).collect();
+        let verdicts = sampler.tick(START + tick * SECOND / ticks, SECOND / ticks, &ripe);
+        sum += verdicts.iter().map(|verdict| verdict.p_tail).sum::<f64>();
+        number += verdicts.len();
+    }
+    sum / number as f64
+}
+
+#[test]
+fn the_length_of_ticks_changes_no_probability() {
+    // 400 of 2000 spans.
+    for ticks in [1, 4, 20, 50] {
+        let p = mean_probability(ticks);
+        println!("{ticks} ticks a second: p {p:.4}");
+        assert!((p / 0.2 - 1.0).abs() < 0.05, "{ticks} ticks a second: {p}");
+    }
+}
+
+#[test]
+fn a_late_tick_has_the_budget_of_its_length_up_to_ten_seconds() {
+    let ripe: Vec<Facts> = (0..10_000).map(|n| facts(1, f64::from(n) / 10_000.0)).collect();
+    for (seconds, budget) in [(1, 100.0), (5, 500.0), (10, 1_000.0), (60, 1_000.0)] {
+        let mut sampler = sampler("100 spans/s");
+        sampler.tick(START, seconds * SECOND, &ripe);
+        assert_eq!(sampler.report().budget, budget, "{seconds} s");
+    }
+    // A clock that stands still has the shortest of ticks.
+    let mut sampler = sampler("100000 spans/s");
+    sampler.tick(START, 0, &ripe);
+    assert_eq!(sampler.report().budget, 100.0);
+}
