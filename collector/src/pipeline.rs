@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sampling::{Policy, Score};
-use storage::model::{SpanBatch, UnixNanos};
+use storage::model::SpanBatch;
 use storage::{Appended, Clock, FlushReport, Request, Store};
 
 use crate::sampler::{ActivePolicy, AssemblyConfig, Counts, Deciding, Records, Revised};
@@ -93,13 +93,13 @@ impl Pipeline {
 
     async fn decide(
         &self,
-        choose: fn(&mut Deciding, &Store, &AssemblyConfig, UnixNanos) -> Records,
+        choose: fn(&mut Deciding, &Store, &AssemblyConfig, &dyn Clock) -> Records,
     ) -> Result<(), storage::Error> {
         let _one_round = self.round.lock().await;
         let (deciding, store, config) = (Arc::clone(&self.deciding), self.store.clone(), self.config.clone());
-        let now = self.clock.now();
+        let clock = Arc::clone(&self.clock);
         // Looking through the pending traces takes time that requests must not wait for.
-        let records = tokio::task::spawn_blocking(move || choose(&mut lock(&deciding), &store, &config, now));
+        let records = tokio::task::spawn_blocking(move || choose(&mut lock(&deciding), &store, &config, &*clock));
         for record in records.await.map_err(|_| storage::Error::Closed)? {
             self.store.decide(record).await?;
         }

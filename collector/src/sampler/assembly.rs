@@ -22,6 +22,8 @@ pub struct AssemblyConfig {
 /// Used shares of the memory between which waits shrink.
 const PRESSED: f64 = 0.7;
 const FULL: f64 = 0.95;
+/// Times of different threads differ by less.
+const MOMENT_NANOS: i64 = 500_000_000;
 /// A trace without a root is given this long whatever the pressure.
 const LEAST_AGE: Duration = Duration::from_secs(2);
 
@@ -88,9 +90,9 @@ impl Ripeness {
 
     pub fn is_ripe(&self, config: &AssemblyConfig, now: UnixNanos) -> bool {
         let waited = |since: UnixNanos, grace: Duration| {
-            // A clock that was set back must not hold a trace for ever.
+            // A clock that was set back must not hold a trace for ever; a moment is no setting back.
             let nanos = now.since(since);
-            nanos < 0 || u128::from(nanos.unsigned_abs()) >= grace.as_nanos()
+            nanos < -MOMENT_NANOS || nanos >= 0 && u128::from(nanos.unsigned_abs()) >= grace.as_nanos()
         };
         self.span_count >= config.max_spans
             || waited(self.first_arrival, config.max_age)
@@ -121,6 +123,8 @@ mod tests {
         check(Ripeness { late: true, ..trace }, 100, false);
         check(Ripeness { late: true, ..trace }, 101, true);
         check(trace, 99, true);
+        let moment_ago = UnixNanos(100 * SECOND - 1_000_000);
+        assert!(!trace.is_ripe(&AssemblyConfig::default(), moment_ago), "it came while others were looked at");
     }
 
     #[test]

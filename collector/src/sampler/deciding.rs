@@ -8,7 +8,7 @@ use sampling::budget::CostUnit;
 use sampling::sketch::SlowSpans;
 use sampling::{Batch, Class, Facts, KeepReason, Policy, Sampler, Score, Verdict};
 use storage::model::{TraceId, UnixNanos};
-use storage::{Decision, Gathered, Remembered, Store};
+use storage::{Clock, Decision, Gathered, Remembered, Store};
 
 use super::counts::{Counts, Late};
 use super::facts::Surveyor;
@@ -87,11 +87,17 @@ impl Deciding {
         Arc::clone(&self.counts)
     }
 
-    /// The decisions that are due at `now`.
-    pub fn due(&mut self, store: &Store, config: &AssemblyConfig, now: UnixNanos) -> Records {
+    /// The decisions that are due.
+    pub fn due(&mut self, store: &Store, config: &AssemblyConfig, clock: &dyn Clock) -> Records {
         let pressure = store.memory_pressure();
         let waits = config.under_pressure(pressure);
-        let due = due(store, |late, trace| Ripeness::of(trace, late).is_ripe(&waits, now));
+        // Under the lock, so that no trace came after it.
+        let mut moment = None;
+        let due = due(store, |late, trace| {
+            let now = *moment.get_or_insert_with(|| clock.now());
+            Ripeness::of(trace, late).is_ripe(&waits, now)
+        });
+        let now = moment.unwrap_or_else(|| clock.now());
         let fresh = due.iter().filter(|due| due.late.is_none()).count();
         let longest = i64::try_from(LONGEST_TICK.as_nanos()).unwrap_or(i64::MAX);
         let since = self.last_tick.map_or(i64::MAX, |last| now.since(last));
@@ -103,9 +109,9 @@ impl Deciding {
     }
 
     /// Decisions for all that is pending, ripe or not.
-    pub fn all(&mut self, store: &Store, config: &AssemblyConfig, now: UnixNanos) -> Records {
+    pub fn all(&mut self, store: &Store, config: &AssemblyConfig, clock: &dyn Clock) -> Records {
         let due = due(store, |_, _| true);
-        self.decide(store, due, config.spans_per_record, now)
+        self.decide(store, due, config.spans_per_record, clock.now())
     }
 
     /// What another policy would have done with recent traces.
