@@ -288,10 +288,18 @@ pub struct TestSource {
 impl TestSource {
     /// `memory` stays in memory, each of `segments` becomes a segment. No trace should be in two of them.
     pub async fn new(memory: &[TestSpan], segments: &[Vec<TestSpan>]) -> Arc<Self> {
+        Self::with_segments_lacking(&[], memory, segments).await
+    }
+
+    /// The segments are as a version wrote them that did not know the columns `lacking` of `spans`.
+    pub async fn with_segments_lacking(lacking: &[&str], memory: &[TestSpan], segments: &[Vec<TestSpan>]) -> Arc<Self> {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let mut snapshot = Snapshot { spans: in_memory(span_batch(memory)), traces: in_memory(trace_batch(memory)) };
         for (number, spans) in segments.iter().enumerate() {
             let batch = span_batch(spans);
+            let fields = batch.schema_ref().fields().iter().enumerate();
+            let known = fields.filter(|(_, field)| !lacking.contains(&field.name().as_str())).map(|(index, _)| index);
+            let batch = batch.project(&known.collect::<Vec<_>>()).expect("columns");
             snapshot.spans.segments.push(write(&store, Table::Spans, number, &batch, spans).await);
             snapshot.traces.segments.push(write(&store, Table::Traces, number, &trace_batch(spans), spans).await);
         }
@@ -324,7 +332,7 @@ async fn write(
         .set_column_bloom_filter_max_ndv(id, batch.num_rows().max(1) as u64)
         .build();
     let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, table.schema(), Some(properties)).expect("a writer");
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).expect("a writer");
     writer.write(batch).expect("written");
     writer.close().expect("closed");
     let location = Path::from(format!("tables/{}/{number}.parquet", table.name()));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use storage::SnapshotSource;
-use storage::schema::Table;
+use storage::schema::{Table, spans};
 
 use crate::testing::{TestSource, TestSpan, Value, ask, span_id, trace_id};
 use crate::{Config, Engine, Error};
@@ -32,6 +32,22 @@ async fn segments_read_back_with_the_schema_of_their_table() {
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
         assert_eq!(reader.schema().fields(), table.schema().fields(), "{}", table.name());
         assert_eq!(reader.build().unwrap().next().unwrap().unwrap().num_rows(), 1);
+    }
+}
+
+#[tokio::test]
+async fn columns_that_a_segment_was_written_without_are_null_in_it() {
+    let lacking = [spans::CRITICAL_NS, spans::PATH_ID];
+    let (old, new) = (TestSpan::new(1, 1, None).name("old"), TestSpan::new(2, 2, None).name("new"));
+    let source = TestSource::with_segments_lacking(&lacking, &[new], &[vec![old]]).await;
+    let engine = Engine::new(Config { threads: 2, ..Config::default() }, source).unwrap();
+    for (sql, expected) in [
+        ("SELECT span_name, critical_ns FROM spans ORDER BY span_name", &["new|1000000", "old|NULL"][..]),
+        ("SELECT span_name FROM spans WHERE critical_ns IS NULL", &["old"]),
+        ("SELECT span_name FROM spans WHERE critical_ns > 5 AND duration_ns > 5", &["new"]),
+        ("SELECT sum(critical_ns), count(critical_ns), count(path_id), count(*) FROM spans", &["1000000|1|0|2"]),
+    ] {
+        assert_eq!(ask(&engine, sql).await.unwrap(), expected, "{sql}");
     }
 }
 
