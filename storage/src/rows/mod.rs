@@ -181,3 +181,13 @@ impl SpanRows {
             + batch.links(span.row as usize).iter().map(|link| of_entries(batch.link_attributes(link))).sum::<usize>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_takes_48_bytes() {
+        assert_eq!(size_of::<SpanRow>(), 48);
+    }
+}

@@ -61,6 +61,10 @@ pub(super) fn properties(table: Table, rows: usize) -> WriterProperties {
         }
     }
     if table == Table::Spans {
+        // A fifth are zero, which a compressor takes better whole than among differences: 2.9 bytes a span, packed 3.2.
+        properties = properties
+            .set_column_dictionary_enabled(id(spans::CRITICAL_NS), false)
+            .set_column_encoding(id(spans::CRITICAL_NS), Encoding::PLAIN);
         // Random bytes: a dictionary and a compressor only add to them.
         for random in [spans::SPAN_ID, spans::PARENT_SPAN_ID] {
             properties = properties
