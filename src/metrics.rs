@@ -141,6 +141,16 @@ fn polls(page: &mut Page, metrics: &remote::Metrics) {
         let labels = format!("transport=\"{}\",result=\"{}\"", transport.name(), outcome.name());
         page.sample("spanhouse_sampling_polls_total", &labels, count);
     }
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let services = count(&metrics.ledger_services);
+    page.gauge("spanhouse_sampling_ledger_services", "Services whose strategies are remembered.", services);
+    let probabilities = count(&metrics.ledger_probabilities);
+    page.gauge("spanhouse_sampling_ledger_probabilities", "Probabilities that are remembered.", probabilities);
+    page.counter(
+        "spanhouse_sampling_ledger_refused_total",
+        "Polls whose strategy could not be remembered, so that the last one, or keeping everything, was served.",
+        count(&metrics.ledger_refused),
+    );
     page.gauge("spanhouse_sampling_open_connections", "Connections of polling clients.", metrics.connections.open());
 }
 

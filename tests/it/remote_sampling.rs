@@ -47,7 +47,7 @@ fn opentelemetry_for_node_keeps_everything_once_it_was_told() -> anyhow::Result<
     let (status, log) = server.stop()?;
     node.kill()?;
     node.wait()?;
-    ensure!(told, "{seen:?}");
+    ensure!(told, "{} answers, the last {:?}", seen.len(), seen.last());
     ensure!(status.success(), "{log}");
     ensure!(stopping.elapsed() < Duration::from_secs(8), "{:?}", stopping.elapsed());
     Ok(())
@@ -84,6 +84,8 @@ fn a_poll_without_a_service_is_told_what_is_wrong() -> anyhow::Result<()> {
         ensure!(reply.status == 400 && reply.text() == "'service' parameter must be provided once", "{}", reply.text());
     }
     ensure!(get(server.sampling_http(), "/api/sampling?service=cart")?.status == 200);
+    let page = get(server.http(), "/metrics")?.text();
+    ensure!(page.contains("\nspanhouse_sampling_ledger_services 1\n"), "{page}");
     ensure!((polls(&server, "http", "refused")?, polls(&server, "http", "served")?) == (3, 1));
     Ok(())
 }

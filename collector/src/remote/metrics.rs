@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Transport;
+use super::{Ledger, Transport};
 use crate::receiver::ConnectionCounts;
 use crate::receiver::metrics::add;
 
@@ -31,6 +31,11 @@ impl Outcome {
 pub struct Metrics {
     /// Of both listeners.
     pub connections: ConnectionCounts,
+    /// Services and probabilities that the ledger remembers.
+    pub ledger_services: AtomicU64,
+    pub ledger_probabilities: AtomicU64,
+    /// Polls whose strategy found no place in it, so that another was served.
+    pub ledger_refused: AtomicU64,
     polls: [[AtomicU64; Outcome::ALL.len()]; Transport::ALL.len()],
 }
 
@@ -47,6 +52,12 @@ impl Metrics {
         if let Some(counter) = self.counter(transport, outcome) {
             add(counter, 1);
         }
+    }
+
+    pub(super) fn remembered(&self, ledger: &Ledger) {
+        self.ledger_services.store(ledger.services() as u64, Ordering::Relaxed);
+        self.ledger_probabilities.store(ledger.probabilities() as u64, Ordering::Relaxed);
+        self.ledger_refused.store(ledger.refused(), Ordering::Relaxed);
     }
 
     fn counter(&self, transport: Transport, outcome: Outcome) -> Option<&AtomicU64> {

@@ -116,7 +116,10 @@ impl Remote {
     /// What a service that polls now is told; remembered already.
     fn serve(&self, service: &str) -> Served {
         let wanted = self.strategies.of(service);
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).serve(service, wanted, self.clock.now())
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = ledger.serve(service, wanted, self.clock.now());
+        self.metrics.remembered(&ledger);
+        served
     }
 }
 

@@ -1,5 +1,7 @@
 //! The answers, and what is remembered of them.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
@@ -99,6 +101,8 @@ async fn what_was_told_is_remembered() {
     assert_eq!(server.head("GET /cart"), Head::Unserved);
     server.publish(10_000.0);
     get(&server, "/sampling?service=cart").await;
+    let remembered = [&server.metrics.ledger_services, &server.metrics.ledger_probabilities];
+    assert_eq!(remembered.map(|count| count.load(Ordering::Relaxed)), [1, 2]);
     server.pass_seconds(30);
     assert_eq!((server.head("GET /cart"), server.head("POST /cart")), (Head::Known(0.2), Head::Known(1.0)));
     server.publish(20_000.0);
