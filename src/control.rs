@@ -28,7 +28,8 @@ pub struct Control {
     pub durability: Durability,
     pub addresses: Vec<(&'static str, Option<SocketAddr>)>,
     pub ready: Arc<AtomicBool>,
-    pub policy_file: PolicyFile,
+    /// Locked from one change of the policy to its file, so that the file has the last one.
+    pub policy_file: tokio::sync::Mutex<PolicyFile>,
 }
 
 #[async_trait]
@@ -103,8 +104,9 @@ impl ServerControl for Control {
     }
 
     async fn set_sampling(&self, policy: serde_json::Value) -> Result<ui::SamplingPolicy, ControlError> {
+        let file = self.policy_file.lock().await;
         let revised = self.pipeline.set_policy(policy_of(policy)?).map_err(refused)?;
-        let written = tokio::task::block_in_place(|| self.policy_file.write(&revised));
+        let written = tokio::task::block_in_place(|| file.write(&revised));
         // It is in force all the same; the next start would not know it.
         written.map_err(|error| ControlError::Internal(format!("{error:#}")))?;
         tracing::info!(revision = revised.revision, "another sampling policy is in force");

@@ -97,7 +97,7 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
         durability: config.wal.durability,
         addresses: addresses.clone(),
         ready: Arc::clone(&ready),
-        policy_file,
+        policy_file: policy_file.into(),
     });
     let engine = Arc::new(query::Engine::new(config.query(), Arc::new(store.clone()))?);
     let mut host_names = config.server.host_names.clone();

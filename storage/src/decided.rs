@@ -56,7 +56,7 @@ impl DecidedTraces {
             self.older = std::mem::take(&mut self.newer);
             self.roots.clear();
         }
-        let before = self.older.get(&trace_id).map(|known| Arc::clone(&known.verdict));
+        let before = self.older.get(&trace_id).cloned();
         match self.newer.entry(trace_id) {
             Entry::Occupied(mut known) => {
                 if root.is_some() {
@@ -65,9 +65,10 @@ impl DecidedTraces {
             }
             Entry::Vacant(vacant) => {
                 let last = self.last.take().filter(|last| **last == verdict);
-                let verdict = before.or(last).unwrap_or_else(|| Arc::new(verdict));
+                let (root_before, first) = before.map(|known| (known.root, known.verdict)).unzip();
+                let verdict = first.or(last).unwrap_or_else(|| Arc::new(verdict));
                 self.last = Some(Arc::clone(&verdict));
-                vacant.insert(DecidedTrace { root, verdict });
+                vacant.insert(DecidedTrace { root: root.or(root_before.flatten()), verdict });
             }
         }
     }
@@ -142,11 +143,13 @@ mod tests {
     #[test]
     fn the_first_decision_stays_even_in_another_generation() {
         let mut decided = DecidedTraces::new(4);
-        decided.insert(id(1), None, kept(2.0));
+        let root = RootNames { service: "a".into(), name: "b".into() };
+        decided.insert(id(1), Some(root.clone()), kept(2.0));
         for number in [2, 3, 1] {
             decided.insert(id(number), None, kept(3.0));
         }
         let weight = |number| decided.get(&id(number)).unwrap().verdict.adjusted_count;
         assert_eq!((weight(1), weight(3)), (Some(2.0), Some(3.0)));
+        assert_eq!(decided.get(&id(1)).unwrap().root, Some(root));
     }
 }

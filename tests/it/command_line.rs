@@ -42,13 +42,13 @@ fn addresses_beyond_loopback_need_a_word() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[test]
-fn every_address_flag_is_taken_and_listeners_to_come_say_that_they_are_off() -> anyhow::Result<()> {
+/// What a server says of its six listeners when each flag has this address.
+fn listener_lines(address: &str) -> anyhow::Result<Vec<String>> {
     let directory = tempfile::tempdir()?;
     let mut command = spanhouse(&["serve", "--data"]);
     command.arg(directory.path());
     for flag in ["--otlp-grpc", "--otlp-http", "--http", "--postgres", "--sampling-http", "--sampling-grpc"] {
-        command.args([flag, "127.0.0.1:0"]);
+        command.args([flag, address]);
     }
     let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn()?;
     let lines: Vec<String> = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().context("stdout")?))
@@ -56,6 +56,12 @@ fn every_address_flag_is_taken_and_listeners_to_come_say_that_they_are_off() -> 
         .collect::<Result<_, _>>()?;
     child.kill()?;
     child.wait()?;
+    Ok(lines)
+}
+
+#[test]
+fn every_address_flag_is_taken_and_listeners_to_come_say_that_they_are_off() -> anyhow::Result<()> {
+    let lines = listener_lines("127.0.0.1:0")?;
     for name in ["otlp-grpc", "otlp-http", "http", "sampling-http", "sampling-grpc"] {
         ensure!(lines.iter().any(|line| line.starts_with(&format!("{name} listening on 127.0.0.1:"))), "{lines:?}");
     }
@@ -65,18 +71,7 @@ fn every_address_flag_is_taken_and_listeners_to_come_say_that_they_are_off() -> 
 
 #[test]
 fn listeners_that_are_off_say_so() -> anyhow::Result<()> {
-    let directory = tempfile::tempdir()?;
-    let mut command = spanhouse(&["serve", "--data"]);
-    command.arg(directory.path());
-    for flag in ["--otlp-grpc", "--otlp-http", "--http", "--postgres", "--sampling-http", "--sampling-grpc"] {
-        command.args([flag, "off"]);
-    }
-    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn()?;
-    let lines: Vec<String> = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().context("stdout")?))
-        .take(6)
-        .collect::<Result<_, _>>()?;
-    child.kill()?;
-    child.wait()?;
+    let lines = listener_lines("off")?;
     for (name, line) in
         ["otlp-grpc", "otlp-http", "http", "sampling-http", "sampling-grpc", "postgres"].iter().zip(&lines)
     {

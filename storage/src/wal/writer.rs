@@ -290,6 +290,8 @@ struct Writer {
 
 impl Writer {
     fn open(disk: Arc<dyn Disk>, config: WalConfig, replayed: &ReplayReport) -> io::Result<Self> {
+        // Whole blocks are written, and must not make a file longer than it was preallocated.
+        let config = WalConfig { file_bytes: config.file_bytes.next_multiple_of(BLOCK_BYTES as u64), ..config };
         let mut spares = Vec::new();
         let mut generation = 0;
         for name in disk.list()? {
