@@ -4,6 +4,7 @@
 //! - `guard`, `bind`: which SQL may run, and the values of its parameters.
 //! - `table`: DataFusion over a storage snapshot.
 //! - `semantics`: ids as hex, and `attributes['key']` with the types that clients gave.
+//! - `estimate`: what the real stream had, from sampled spans and their weights.
 //! - `answer`: streams of batches with their statistics; `present`: batches as people read them.
 //! - `trace`, `span`, `search`, `services`, `attributes`, `schema`: one question each.
 //!
@@ -16,6 +17,7 @@ mod bind;
 mod config;
 mod engine;
 mod error;
+mod estimate;
 mod guard;
 pub mod present;
 mod rows;

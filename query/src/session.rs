@@ -13,7 +13,7 @@ use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::planner::ExprPlanner;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{AggregateUDF, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::prelude::SessionConfig;
@@ -25,6 +25,7 @@ use crate::bind::{Parameter, bind};
 use crate::config::Config;
 use crate::engine::Planned;
 use crate::error::Result;
+use crate::estimate;
 use crate::guard;
 use crate::semantics::{AttributePlanner, Meaning, callable};
 use crate::table::SnapshotTable;
@@ -61,7 +62,7 @@ impl Sessions {
             ])
             .with_scalar_functions(callable(SessionStateDefaults::default_scalar_functions()))
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_aggregate_functions(aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(
                 SessionStateDefaults::default_table_functions()
@@ -93,6 +94,12 @@ impl Sessions {
         state.mark_start_execution();
         Ok(Session { config: Arc::clone(&self.config), state, segments_total })
     }
+}
+
+fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    let mut functions = SessionStateDefaults::default_aggregate_functions();
+    functions.extend(estimate::functions());
+    functions
 }
 
 fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {

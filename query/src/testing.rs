@@ -77,6 +77,11 @@ pub struct TestSpan {
     pub events: Vec<(i64, String, Values)>,
     pub links: Vec<(TraceId, SpanId, Values)>,
     pub pending: bool,
+    /// How many spans it stands for; `None` where unknown, 0 where its trace was dropped.
+    pub weight: Option<f64>,
+    /// Whether it is stored. The digest knows its trace all the same.
+    pub kept: bool,
+    pub class: String,
 }
 
 /// The trace id of a number.
@@ -109,6 +114,9 @@ impl TestSpan {
             events: Vec::new(),
             links: Vec::new(),
             pending: false,
+            weight: Some(1.0),
+            kept: true,
+            class: "normal".to_owned(),
         }
     }
 
@@ -125,6 +133,23 @@ impl TestSpan {
     pub fn times(mut self, start: i64, duration: i64) -> Self {
         self.start = start;
         self.duration = duration;
+        self
+    }
+
+    pub fn weight(mut self, weight: impl Into<Option<f64>>) -> Self {
+        self.weight = weight.into();
+        self
+    }
+
+    /// Of a trace that was not kept.
+    pub fn dropped(mut self) -> Self {
+        self.weight = Some(0.0);
+        self.kept = false;
+        self
+    }
+
+    pub fn class(mut self, class: &str) -> Self {
+        self.class = class.to_owned();
         self
     }
 
@@ -164,7 +189,9 @@ fn fill(to: &mut AttributesBuilder<'_>, values: &Values) {
 }
 
 /// All columns of `spans`.
-pub fn span_batch(spans: &[TestSpan]) -> RecordBatch {
+pub fn span_batch(all: &[TestSpan]) -> RecordBatch {
+    let spans: Vec<TestSpan> = all.iter().filter(|span| span.kept).cloned().collect();
+    let spans = spans.as_slice();
     let mut builder = SpanBatchBuilder::default();
     for span in spans {
         let resource = builder.resource(|to| fill(to, &span.resource));
@@ -216,7 +243,7 @@ pub fn span_batch(spans: &[TestSpan]) -> RecordBatch {
         Arc::new(Int64Array::from_iter_values(spans.iter().map(|span| span.duration))),
         Arc::new(Int64Array::from_iter(spans.iter().map(|span| span.parent.is_none().then_some(span.duration)))),
         Arc::new(Int64Array::new_null(spans.len())),
-        Arc::new(Float64Array::from_iter_values(spans.iter().map(|_| 1.0))),
+        Arc::new(Float64Array::from_iter(spans.iter().map(|span| span.weight))),
         Arc::new(StringViewArray::from_iter_values(spans.iter().map(keep_reason))),
         Arc::new(Int64Array::from_iter_values(spans.iter().map(|_| 1))),
         Arc::new(BooleanArray::from_iter(spans.iter().map(|_| Some(true)))),
@@ -266,12 +293,12 @@ pub fn trace_batch(all: &[TestSpan]) -> RecordBatch {
         Arc::new(Int64Array::from_iter_values(groups.iter().map(|spans| count(spans)))),
         Arc::new(Int64Array::from_iter_values(groups.iter().map(|spans| errors(spans) as i64))),
         Arc::new(services.finish()),
-        Arc::new(BooleanArray::from_iter(groups.iter().map(|_| Some(true)))),
+        Arc::new(BooleanArray::from_iter(groups.iter().map(|spans| Some(spans[0].kept)))),
         Arc::new(StringViewArray::from_iter_values(groups.iter().map(|spans| keep_reason(spans[0])))),
-        Arc::new(Float64Array::from_iter_values(groups.iter().map(|_| 1.0))),
+        Arc::new(Float64Array::from_iter(groups.iter().map(|spans| spans[0].weight))),
         Arc::new(BooleanArray::from_iter(groups.iter().map(|_| Some(true)))),
         Arc::new(Float64Array::from_iter_values(groups.iter().map(|_| 1.0))),
-        Arc::new(StringViewArray::from_iter_values(groups.iter().map(|_| "normal"))),
+        Arc::new(StringViewArray::from_iter_values(groups.iter().map(|spans| &spans[0].class))),
         Arc::new(Int64Array::from_iter_values(groups.iter().map(|_| 0))),
         Arc::new(Int64Array::from_iter_values(groups.iter().map(|_| 0))),
     ];

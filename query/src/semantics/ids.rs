@@ -114,7 +114,7 @@ pub(super) fn rewrite(scope: &Scope<'_>, expr: Expr) -> Result<Transformed<Expr>
 }
 
 fn counts_or_hands_on(function: &str) -> bool {
-    HANDING_ON.contains(&function) || function == "count" || function == "approx_distinct"
+    HANDING_ON.contains(&function) || ["count", "estimate_count", "approx_distinct"].contains(&function)
 }
 
 struct Context<'a> {

@@ -6,6 +6,7 @@
 //! - `ids`: comparisons and conversions of ids; `id_values`: what is compared with them; `id_functions`: what plans call.
 //! - `lenient`: functions that may be given an id.
 //! - `typed`: comparisons and conversions of attributes; `attributes`: what they call.
+//! - `estimates`: the trace and the weight that `estimate_count` and the like need.
 //! - `twins`: hidden columns that carry typed attributes out of a subquery.
 //!
 //! DataFusion would compare an id with text by taking the text's bytes for the id, and text with a number by parsing every
@@ -13,6 +14,7 @@
 //! a number, to the coercion that follows it.
 
 pub(crate) mod attributes;
+mod estimates;
 mod functions;
 pub(crate) mod id_functions;
 mod id_values;

@@ -18,6 +18,7 @@ use super::attributes::text::ATTRIBUTE;
 use super::functions::{as_bool, attribute};
 use super::kinds::is_text;
 use crate::error::Error;
+use crate::estimate::Estimate;
 
 /// Plans the access of an attribute as its text, and the few uses of it that would not pass as text.
 #[derive(Debug)]
@@ -87,12 +88,20 @@ impl ExprPlanner for AttributePlanner {
         if NUMERIC_AGGREGATES.contains(&raw.func.name()) {
             raw.args = raw.args.into_iter().map(|arg| if is_access(&arg) { as_float(arg) } else { arg }).collect();
         }
+        #[expect(deprecated, reason = "the parser's * comes as this")]
+        let is_all = matches!(raw.args.as_slice(), [Expr::Wildcard { .. }]);
+        if is_all && raw.func.inner().downcast_ref::<Estimate>().is_some_and(Estimate::counts) {
+            raw.args.clear();
+        }
         Ok(PlannerResult::Original(raw))
     }
 }
 
 /// Aggregates that mean nothing but numbers.
-const NUMERIC_AGGREGATES: [&str; 10] = [
+const NUMERIC_AGGREGATES: [&str; 13] = [
+    "estimate_sum",
+    "estimate_mean",
+    "estimate_quantile",
     "sum",
     "avg",
     "stddev",

@@ -14,7 +14,7 @@ use datafusion::prelude::Expr;
 use super::functions::id_text;
 use super::kinds::{self, Kind, Scope, is_text};
 use super::typed::Twin;
-use super::{id_values, ids, twins, typed};
+use super::{estimates, id_values, ids, twins, typed};
 
 /// The walk, as DataFusion runs it before it coerces types.
 #[derive(Debug)]
@@ -140,7 +140,9 @@ impl Expressions<'_> {
         };
         let ids = ids::rewrite(self.scope, expr)?;
         let typed = typed::rewrite(self, ids.data)?;
-        Ok(Transformed::new_transformed(typed.data, ids.transformed || typed.transformed))
+        let estimates = estimates::rewrite(self.scope, typed.data)?;
+        let transformed = ids.transformed || typed.transformed || estimates.transformed;
+        Ok(Transformed::new_transformed(estimates.data, transformed))
     }
 
     fn subquery(&self, expr: Expr) -> Result<Subquery> {
