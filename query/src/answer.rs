@@ -1,7 +1,7 @@
 //! An answer: batches as they come, and what it took to find them.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout_at;
 
+use crate::basis::{Basis, Figures, Note, Weights};
 use crate::error::{Error, Result};
 use crate::table::MemoryScan;
 use crate::threads::Task;
@@ -25,6 +26,11 @@ pub struct Stats {
     pub bytes_scanned: u64,
     pub segments_scanned: u64,
     pub segments_total: u64,
+    /// What the answer's figures rest on.
+    pub basis: Basis,
+    /// What a reader should know before acting on them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<Note>,
 }
 
 impl Stats {
@@ -36,6 +42,8 @@ impl Stats {
             bytes_scanned: self.bytes_scanned.saturating_add(other.bytes_scanned),
             segments_scanned: self.segments_scanned.saturating_add(other.segments_scanned),
             segments_total: self.segments_total.saturating_add(other.segments_total),
+            basis: self.basis.max(other.basis),
+            note: self.note.or(other.note),
         }
     }
 }
@@ -47,6 +55,9 @@ pub struct SqlAnswer {
     pub(crate) batches: mpsc::Receiver<Result<RecordBatch>>,
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     pub(crate) segments_total: u64,
+    pub(crate) figures: Figures,
+    /// Empty until the weights are known; the first rows come after that.
+    pub(crate) weights: Arc<OnceLock<Weights>>,
     pub(crate) rows_left: usize,
     pub(crate) truncated: bool,
     pub(crate) started: Instant,
@@ -112,7 +123,10 @@ impl SqlAnswer {
 
     /// What the query cost so far.
     pub fn stats(&self) -> Stats {
+        let (basis, note) = self.figures.basis(self.weights.get().copied());
         let mut stats = Stats {
+            basis,
+            note,
             ms: self.finished_ms.unwrap_or_else(|| elapsed_ms(self.started)),
             segments_total: self.segments_total,
             ..Stats::default()

@@ -1,6 +1,6 @@
 //! Runs queries within their limits.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout_at;
 
 use crate::answer::{SqlAnswer, Stats};
+use crate::basis::Figures;
 use crate::bind::Parameter;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -53,6 +54,7 @@ pub(crate) struct Planned {
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     pub(crate) task: Arc<TaskContext>,
     pub(crate) segments_total: u64,
+    pub(crate) figures: Figures,
 }
 
 /// The whole answer to one of the engine's own questions.
@@ -113,11 +115,20 @@ impl Engine {
             Err(_) => return Err(self.timeout()),
         };
         let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-        let Planned { plan, task, segments_total } = planned;
+        let Planned { plan, task, segments_total, figures } = planned;
         let timed_out = self.timeout();
-        let running = Arc::clone(&plan);
+        let weights = Arc::new(OnceLock::new());
+        let (running, session, found) = (Arc::clone(&plan), Arc::clone(session), Arc::clone(&weights));
         let task = self.threads.spawn(async move {
-            if timeout_at(deadline.into(), run(running, task, &sender)).await.is_err() {
+            let run = async {
+                if figures.is_figure()
+                    && let Some(weights) = session.weights(&running).await
+                {
+                    let _ = found.set(weights);
+                }
+                run(running, task, &sender).await;
+            };
+            if timeout_at(deadline.into(), run).await.is_err() {
                 // The reader may be slow or gone; the time limit must end the query all the same.
                 let _ = sender.try_send(Err(timed_out));
             }
@@ -127,6 +138,8 @@ impl Engine {
             batches,
             plan,
             segments_total,
+            figures,
+            weights,
             rows_left: limit,
             truncated: false,
             started,

@@ -5,6 +5,7 @@
 //! - `table`: DataFusion over a storage snapshot.
 //! - `semantics`: ids as hex, and `attributes['key']` with the types that clients gave.
 //! - `estimate`: what the real stream had, from sampled spans and their weights.
+//! - `basis`: whether an answer is exact, estimated, or of stored spans alone.
 //! - `answer`: streams of batches with their statistics; `present`: batches as people read them.
 //! - `trace`, `span`, `search`, `services`, `attributes`, `schema`: one question each.
 //!
@@ -13,6 +14,7 @@
 
 mod answer;
 pub mod attributes;
+mod basis;
 mod bind;
 mod config;
 mod engine;
@@ -35,6 +37,7 @@ mod threads;
 pub mod trace;
 
 pub use answer::{SqlAnswer, Stats};
+pub use basis::{Basis, Note};
 pub use bind::Parameter;
 pub use config::Config;
 pub use engine::{Engine, SqlRequest};

@@ -16,11 +16,13 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 use object_store::ObjectStore;
-use storage::SnapshotSource;
 use storage::schema::Table;
+use storage::{Snapshot, SnapshotSource};
 
+use crate::basis::{Figures, Weights, WeightsOfSegments};
 use crate::bind::{Parameter, bind};
 use crate::config::Config;
 use crate::engine::Planned;
@@ -46,6 +48,7 @@ pub(crate) struct Sessions {
     config: Arc<Config>,
     source: Arc<dyn SnapshotSource>,
     base: SessionState,
+    weights: Arc<WeightsOfSegments>,
 }
 
 impl Sessions {
@@ -71,7 +74,7 @@ impl Sessions {
                     .collect(),
             )
             .build();
-        Ok(Self { config, source, base })
+        Ok(Self { config, source, base, weights: Arc::default() })
     }
 
     /// A session over the newest snapshot. Blocks while storage builds it.
@@ -92,7 +95,14 @@ impl Sessions {
             SessionStateBuilder::new_from_existing(self.base.clone()).with_catalog_list(Arc::new(catalogs)).build();
         // A `SessionContext` would do this: it is the time that `now()` has throughout the query.
         state.mark_start_execution();
-        Ok(Session { config: Arc::clone(&self.config), state, segments_total })
+        Ok(Session {
+            config: Arc::clone(&self.config),
+            state,
+            segments_total,
+            snapshot,
+            store: self.source.object_store(),
+            weights: Arc::clone(&self.weights),
+        })
     }
 }
 
@@ -114,6 +124,9 @@ pub(crate) struct Session {
     config: Arc<Config>,
     state: SessionState,
     segments_total: Vec<(Table, u64)>,
+    snapshot: Arc<Snapshot>,
+    store: Arc<dyn ObjectStore>,
+    weights: Arc<WeightsOfSegments>,
 }
 
 impl Session {
@@ -127,11 +140,17 @@ impl Session {
         bind(guard::innermost(&mut statement)?, parameters)?;
         let logical = self.state.statement_to_plan(statement).await?;
         let tables = guard::check_plan(&logical, &self.config)?;
+        let figures = Figures::of(&logical);
         let logical = limited(logical, limit)?;
         let plan = self.state.create_physical_plan(&logical).await?;
         let segments_total =
             self.segments_total.iter().filter(|(table, _)| tables.contains(table)).map(|(_, count)| count).sum();
-        Ok(Planned { plan, task: self.state.task_ctx(), segments_total })
+        Ok(Planned { plan, task: self.state.task_ctx(), segments_total, figures })
+    }
+
+    /// The weights of the spans that the plan reads, where they can be found out.
+    pub(crate) async fn weights(&self, plan: &Arc<dyn ExecutionPlan>) -> Option<Weights> {
+        self.weights.of(plan, self.snapshot.table(Table::Spans), &self.store).await
     }
 }
 

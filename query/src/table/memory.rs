@@ -16,9 +16,11 @@ use datafusion::physical_plan::projection::ProjectionExprs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 use storage::MemoryPart;
+use storage::schema::Table;
 
 /// A leg over `parts`, with the columns of these indexes, spread over at most `partitions`.
 pub(crate) fn scan(
+    table: Table,
     schema: SchemaRef,
     columns: &[usize],
     parts: Vec<MemoryPart>,
@@ -30,12 +32,13 @@ pub(crate) fn scan(
         spread[partition].push(part);
     }
     let partitions = spread.into_iter().map(Arc::from).collect();
-    DataSourceExec::from_data_source(MemoryScan { schema, columns: Arc::from(columns), partitions })
+    DataSourceExec::from_data_source(MemoryScan { table, schema, columns: Arc::from(columns), partitions })
 }
 
 /// Rows in memory as a source of columns.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryScan {
+    table: Table,
     schema: SchemaRef,
     columns: Arc<[usize]>,
     partitions: Vec<Arc<[MemoryPart]>>,
@@ -44,7 +47,15 @@ pub(crate) struct MemoryScan {
 impl MemoryScan {
     /// How many rows it gives.
     pub(crate) fn row_count(&self) -> usize {
-        self.partitions.iter().flat_map(|parts| parts.iter()).map(MemoryPart::row_count).sum()
+        self.parts().map(MemoryPart::row_count).sum()
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        self.table
+    }
+
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &MemoryPart> {
+        self.partitions.iter().flat_map(|parts| parts.iter())
     }
 }
 
@@ -132,7 +143,7 @@ mod tests {
     /// Certain before optional.
     fn scan_of(parts: Vec<MemoryPart>, partitions: usize) -> Arc<dyn ExecutionPlan> {
         let fields = ["certain", "optional"].map(|name| Field::new(name, DataType::Int64, name == "optional"));
-        scan(Arc::new(Schema::new(fields.to_vec())), &[1, 0], parts, partitions)
+        scan(Table::Traces, Arc::new(Schema::new(fields.to_vec())), &[1, 0], parts, partitions)
     }
 
     async fn batches(plan: &Arc<dyn ExecutionPlan>, partition: usize) -> Vec<i64> {

@@ -57,7 +57,7 @@ impl SnapshotTable {
         if parts.is_empty() {
             return Ok(None);
         }
-        Ok(Some(memory::scan(Arc::new(self.schema.project(columns)?), columns, parts, partitions)))
+        Ok(Some(memory::scan(self.table, Arc::new(self.schema.project(columns)?), columns, parts, partitions)))
     }
 }
 
