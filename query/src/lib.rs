@@ -5,6 +5,7 @@
 //! - `table`: DataFusion over a storage snapshot.
 //! - `semantics`: ids as hex, and `attributes['key']` with the types that clients gave.
 //! - `estimate`: what the real stream had, from sampled spans and their weights.
+//! - `calibrate`: spans whose weights add up to the exact counts.
 //! - `basis`: whether an answer is exact, estimated, or of stored spans alone.
 //! - `answer`: streams of batches with their statistics; `present`: batches as people read them.
 //! - `trace`, `span`, `search`, `services`, `attributes`, `schema`: one question each.
@@ -16,6 +17,7 @@ mod answer;
 pub mod attributes;
 mod basis;
 mod bind;
+mod calibrate;
 mod config;
 mod engine;
 mod error;

@@ -24,6 +24,7 @@ use storage::{Snapshot, SnapshotSource};
 
 use crate::basis::{Figures, Weights, WeightsOfSegments};
 use crate::bind::{Parameter, bind};
+use crate::calibrate;
 use crate::config::Config;
 use crate::engine::Planned;
 use crate::error::Result;
@@ -71,6 +72,7 @@ impl Sessions {
                 SessionStateDefaults::default_table_functions()
                     .into_iter()
                     .filter(|function| guard::TABLE_FUNCTIONS.contains(&function.name()))
+                    .chain([calibrate::function()])
                     .collect(),
             )
             .build();
