@@ -5,6 +5,7 @@ use datafusion::logical_expr::Documentation;
 use serde::Serialize;
 use storage::schema::{Table, spans, traces};
 
+use crate::calibrate;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::semantics::attributes::is_attributes;
@@ -102,6 +103,7 @@ impl Engine {
             state.aggregate_functions().iter().map(|(name, function)| described(name, function.documentation()));
         let window = state.window_functions().iter().map(|(name, function)| described(name, function.documentation()));
         let mut functions: Vec<Function> = scalar.chain(aggregate).chain(window).collect();
+        functions.push(calibrate::described());
         functions.sort_by(|one, other| one.name.cmp(&other.name));
         functions.dedup_by(|one, other| one.name == other.name);
         Ok(Schema { tables: tables(), functions })

@@ -26,13 +26,27 @@ use datafusion::execution::session_state::SessionState;
 use futures::FutureExt;
 
 use crate::error::Error;
+use crate::schema::Function;
 use call::Call;
+
+/// The column by which an estimate knows that the weights of a stratum add up to its count.
+pub(crate) const STRATUM: &str = "stratum";
 
 const NAME: &str = "calibrated_spans";
 
 /// The table function, for every session.
 pub(crate) fn function() -> Arc<TableFunction> {
     Arc::new(TableFunction::new(NAME.to_owned(), Arc::new(CalibratedSpans)))
+}
+
+/// The function among those that people may call.
+pub(crate) fn described() -> Function {
+    Function {
+        name: NAME.to_owned(),
+        signature: format!("FROM {NAME}(from, to)"),
+        description: "spans of the traces that started in a time, with weights that add up to the exact counts"
+            .to_owned(),
+    }
 }
 
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 
 use storage::schema::{Table, spans};
 
+use super::STRATUM;
 use super::call::{Against, Call};
 
 /// How much later than a trace's start its spans may start. Decisions stick as long, too.
@@ -47,7 +48,7 @@ impl Strata {
         let (service, operation) = (self.service, self.operation.join(", "));
         format!(
             "by_minute AS (
-                SELECT {keys}, minute, heads, weights, SUM(heads) OVER m AS of_minute,
+                SELECT {keys}, minute, heads, weights, squares, SUM(heads) OVER m AS of_minute,
                        SUM(CASE WHEN weights > 0 THEN heads ELSE 0 END) OVER m AS met_in_minute
                 FROM strata WINDOW m AS (PARTITION BY {operation}, minute)),
              by_operation AS (
@@ -58,11 +59,17 @@ impl Strata {
                 SELECT *, SUM(heads) OVER s AS of_service,
                        SUM(CASE WHEN met_in_operation > 0 THEN heads ELSE 0 END) OVER s AS met_in_service
                 FROM by_operation WINDOW s AS (PARTITION BY {service})),
-             factors AS (
-                SELECT {keys}, minute,
+             scaled_strata AS (
+                SELECT {keys}, minute, weights, squares,
                        heads / weights * (of_minute / met_in_minute) * (of_operation / met_in_operation)
                            * (of_service / met_in_service) AS factor
-                FROM by_service WHERE weights > 0)"
+                FROM by_service WHERE weights > 0),
+             factors AS (
+                SELECT {keys}, minute, factor, named_struct(
+                    'id', CAST(row_number() OVER () AS BIGINT),
+                    'count', factor * weights,
+                    'spread', greatest(factor * factor * squares - factor * weights, 0.0)) AS stratum
+                FROM scaled_strata)"
         )
     }
 }
@@ -76,18 +83,23 @@ fn within(column: &str, from_micros: i64, to_micros: i64) -> String {
 }
 
 /// The columns of `spans`, with the weight times the factor.
-fn columns() -> String {
+fn columns(against: Against) -> String {
     let schema = Table::Spans.schema();
     let column = |name: &String| match name.as_str() {
         spans::ADJUSTED_COUNT => "s.adjusted_count * coalesce(f.factor, 1.0) AS adjusted_count".to_owned(),
         name => format!("s.{name} AS {name}"),
     };
-    schema.fields().iter().map(|field| column(field.name())).collect::<Vec<_>>().join(", ")
+    let mut columns: Vec<String> = schema.fields().iter().map(|field| column(field.name())).collect();
+    // A span's stratum says nothing of its trace's other spans: only strata of traces narrow an interval.
+    if against == Against::Traces {
+        columns.push(format!("f.stratum AS {STRATUM}"));
+    }
+    columns.join(", ")
 }
 
 pub(super) fn of(call: &Call) -> String {
     let (from, to) = (call.from_micros, call.to_micros);
-    let columns = columns();
+    let columns = columns(call.against);
     match call.against {
         Against::Traces => {
             let strata = OF_TRACES;
@@ -99,13 +111,15 @@ pub(super) fn of(call: &Call) -> String {
             // What clients opted out of is no part of any estimate, nor is what nobody knows the rate of.
             format!(
                 "WITH strata AS (
-                    SELECT {selected}, SUM(head_count) AS heads, SUM(adjusted_count) AS weights FROM traces
+                    SELECT {selected}, SUM(head_count) AS heads, SUM(adjusted_count) AS weights,
+                           SUM(adjusted_count * adjusted_count) AS squares FROM traces
                     WHERE {in_range} AND keep_reason <> 'opted_out' AND head_count > 0 AND adjusted_count IS NOT NULL
                     GROUP BY ALL),
                  {factors},
                  kept AS (SELECT trace_id, {selected}, head_count FROM traces WHERE {in_range} AND kept),
                  scaled AS (
-                    SELECT t.trace_id, CASE WHEN t.head_count > 0 THEN f.factor END AS factor
+                    SELECT t.trace_id, CASE WHEN t.head_count > 0 THEN f.factor END AS factor,
+                           CASE WHEN t.head_count > 0 THEN f.stratum END AS stratum
                     FROM kept t LEFT JOIN factors f ON {joined})
                  SELECT {columns} FROM spans s JOIN scaled f ON s.trace_id = f.trace_id WHERE {spans_in_range}"
             )
@@ -124,7 +138,8 @@ pub(super) fn of(call: &Call) -> String {
                  sampled AS (
                     SELECT {of_spans}, SUM(adjusted_count) AS weights FROM spans WHERE {in_range} GROUP BY ALL),
                  strata AS (
-                    SELECT {keys}, m.minute, m.heads, coalesce(s.weights, 0.0) AS weights
+                    SELECT {keys}, m.minute, m.heads, coalesce(s.weights, 0.0) AS weights,
+                           0.0 AS squares
                     FROM metrics m LEFT JOIN sampled s ON {met}),
                  {factors},
                  s AS (SELECT *, date_trunc('minute', start_time) AS minute FROM spans WHERE {in_range})

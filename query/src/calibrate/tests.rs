@@ -54,6 +54,29 @@ async fn weights_add_up_to_the_traces_there_were() {
 }
 
 #[tokio::test]
+async fn what_strata_know_has_no_interval_and_the_rest_a_narrower_one() {
+    let traces = (1..=60).map(|number| {
+        let weight = if number % 3 == 0 { 3.0 } else { 0.0 };
+        trace(number, "buy", i64::try_from(number).unwrap() % 60, weight)
+            .into_iter()
+            .map(|span| if number % 12 == 0 { span.attribute("tenant", "acme") } else { span })
+            .collect()
+    });
+    let engine = engine(traces.collect()).await;
+    let width = async |from: &str, condition: &str| -> f64 {
+        let sql = format!(
+            "SELECT e['high'] - e['low'] FROM (SELECT estimate_sum(CASE WHEN {condition} THEN 1 ELSE 0 END) AS e FROM {from} WHERE is_root)"
+        );
+        ask(&engine, &sql).await.unwrap()[0].parse().unwrap()
+    };
+    assert!(width(RANGE, "true").await < 1e-6);
+    assert!(width("spans", "true").await > 20.0);
+    let acme = "attributes['tenant'] = 'acme'";
+    let (calibrated, plain) = (width(RANGE, acme).await, width("spans", acme).await);
+    assert!(calibrated > 1.0 && calibrated < 0.95 * plain, "{calibrated} {plain}");
+}
+
+#[tokio::test]
 async fn strata_without_a_kept_trace_are_shared_out_to_those_beside_them() {
     let slow = |number, second, weight| -> Vec<TestSpan> {
         trace(number, "buy", second, weight).into_iter().map(|span| span.class("slow")).collect()

@@ -25,18 +25,22 @@ pub(super) fn answer_fields() -> Fields {
     .into()
 }
 
-/// The arguments as they come: values if there are any, the traces' ids, the weights.
+/// The arguments as they come: values if there are any, the traces' ids, the weights, and strata if those were calibrated.
 struct Arguments<'a> {
     value: Option<&'a ArrayRef>,
     id: &'a ArrayRef,
     weight: &'a ArrayRef,
+    strata: Option<&'a StructArray>,
 }
 
 impl<'a> Arguments<'a> {
     /// A quantile's share stands between its value and the ids; it is in the question already.
     fn new(columns: &'a [ArrayRef]) -> Result<Self> {
         match columns {
-            [.., id, weight] => Ok(Self { value: columns[..columns.len() - 2].first(), id, weight }),
+            [own @ .., id, weight, strata] if strata.as_struct_opt().is_some() => {
+                Ok(Self { value: own.first(), id, weight, strata: strata.as_struct_opt() })
+            }
+            [own @ .., id, weight] => Ok(Self { value: own.first(), id, weight, strata: None }),
             _ => Err(exec_datafusion_err!("an estimate needs the traces and weights of its rows")),
         }
     }
@@ -74,6 +78,7 @@ impl Groups {
             Some(value) => Some(numbers(value).ok_or_else(broken)?),
             None => None,
         };
+        let strata = arguments.strata.map(|strata| (strata, state::strata(strata)));
         for row in 0..ids.len() {
             let passes = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
             if !passes || arguments.value.is_some_and(|value| value.is_null(row)) {
@@ -93,7 +98,8 @@ impl Groups {
             let id = Id::try_from(bytes).map_err(|_| {
                 Error::bad_query(format!("an estimate met a trace_id of {} bytes, but it has 16", bytes.len()))
             })?;
-            self.gathered.add(group(row), id, value, weight)?;
+            let stratum = strata.as_ref().filter(|(rows, _)| rows.is_valid(row)).map(|(_, strata)| strata[row]);
+            self.gathered.add(group(row), id, value, weight, stratum)?;
         }
         Ok(())
     }

@@ -24,9 +24,6 @@ use super::histogram::HistogramQuantile;
 use super::state;
 use crate::error::Error;
 
-/// Arguments that the walk supplies: the trace and the weight.
-const SUPPLIED: usize = 2;
-
 /// The quantity that a function estimates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Quantity {
@@ -122,18 +119,22 @@ pub(crate) struct Estimate {
     signature: Signature,
 }
 
-/// A function as plans run it, with the trace and the weight behind the caller's arguments.
+/// A function as plans run it, with the trace and the weight behind the caller's arguments, and the stratum where there is
+/// one.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Weighted {
     quantity: Quantity,
+    stratified: bool,
     signature: Signature,
 }
 
 static CALLED: LazyLock<[Arc<AggregateUDF>; 5]> =
     LazyLock::new(|| Quantity::ALL.map(|quantity| Arc::new(Estimate { quantity, signature: signature() }.into())));
 
-static RUN: LazyLock<[Arc<AggregateUDF>; 5]> =
-    LazyLock::new(|| Quantity::ALL.map(|quantity| Arc::new(Weighted { quantity, signature: signature() }.into())));
+static RUN: LazyLock<[[Arc<AggregateUDF>; 5]; 2]> = LazyLock::new(|| {
+    let run = |quantity, stratified| Arc::new(Weighted { quantity, stratified, signature: signature() }.into());
+    [false, true].map(|stratified| Quantity::ALL.map(|quantity| run(quantity, stratified)))
+});
 
 fn signature() -> Signature {
     Signature::user_defined(Volatility::Immutable)
@@ -150,11 +151,37 @@ pub(crate) fn functions() -> Vec<Arc<AggregateUDF>> {
     CALLED.iter().cloned().chain([histogram]).collect()
 }
 
-/// The call with the trace and the weight of its rows.
-pub(crate) fn weighted(call: AggregateFunction, estimate: &Estimate, trace: Expr, weight: Expr) -> AggregateFunction {
+/// The call with the trace and the weight of its rows, and their stratum.
+pub(crate) fn weighted(
+    call: AggregateFunction,
+    estimate: &Estimate,
+    trace: Expr,
+    weight: Expr,
+    stratum: Option<Expr>,
+) -> AggregateFunction {
     let mut params = call.params;
+    let func = Arc::clone(&RUN[usize::from(stratum.is_some())][estimate.quantity as usize]);
     params.args.extend([trace, weight]);
-    AggregateFunction { func: Arc::clone(&RUN[estimate.quantity as usize]), params }
+    params.args.extend(stratum);
+    AggregateFunction { func, params }
+}
+
+impl Weighted {
+    /// How many arguments the walk supplies.
+    fn supplied(&self) -> usize {
+        2 + usize::from(self.stratified)
+    }
+}
+
+/// Whether the column of this type is the stratum of calibrated spans.
+pub(crate) fn is_stratum(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(fields) => {
+            let form = |field: &FieldRef| (field.name().clone(), field.data_type().clone());
+            fields.iter().map(form).eq(state::stratum_fields().iter().map(form))
+        }
+        _ => false,
+    }
 }
 
 impl Estimate {
@@ -199,7 +226,7 @@ impl AggregateUDFImpl for Weighted {
     /// The column is called as the caller wrote it.
     fn schema_name(&self, params: &AggregateFunctionParams) -> Result<String> {
         let mut params = params.clone();
-        params.args.truncate(params.args.len().saturating_sub(SUPPLIED));
+        params.args.truncate(params.args.len().saturating_sub(self.supplied()));
         CALLED[self.quantity as usize].schema_name(&params)
     }
 
@@ -208,9 +235,11 @@ impl AggregateUDFImpl for Weighted {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let own = given.len().saturating_sub(SUPPLIED);
+        let own = given.len().saturating_sub(self.supplied());
         let mut types = self.quantity.types(&given[..own])?;
         types.extend([DataType::BinaryView, DataType::Float64]);
+        // A stratum is only taken in its own form.
+        types.extend(given.iter().skip(own + 2).cloned());
         Ok(types)
     }
 

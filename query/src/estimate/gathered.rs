@@ -1,12 +1,12 @@
 //! The sampled traces of each group while rows come: a hash table of (group, trace).
 //!
-//! An estimate costs time and memory by the traces that its groups have (about 90 bytes each), a quantile 24 more for each
+//! An estimate costs time and memory by the traces that its groups have (about 100 bytes each), a quantile 24 more for each
 //! row. Both are in [`Gathered::size`], so the engine's memory limit ends a query that meets too many.
 
 use datafusion::common::{DataFusionError, HashMap, Result, resources_datafusion_err};
 use datafusion::logical_expr::EmitTo;
 
-use super::interval::{Estimated, Sample, Trace, Value};
+use super::interval::{Estimated, Sample, Stratum, Trace, Value};
 
 pub(super) const ID_BYTES: usize = 16;
 
@@ -43,6 +43,9 @@ pub(super) struct Gathered {
     slots: Vec<Slot>,
     /// Only a quantile needs every value.
     rows: Option<Vec<Row>>,
+    /// The strata of calibrated weights, of all groups.
+    strata: Vec<Stratum>,
+    strata_by_id: HashMap<i64, u32>,
     /// For each group, whether it met rows that stand for nothing known.
     left_out: Vec<bool>,
 }
@@ -52,6 +55,7 @@ pub(super) struct Gathered {
 pub(super) struct Group {
     pub(super) ids: Vec<Id>,
     pub(super) traces: Vec<Trace>,
+    pub(super) strata: Vec<Stratum>,
     pub(super) values: Vec<Value>,
     pub(super) left_out: bool,
 }
@@ -62,6 +66,8 @@ impl Gathered {
             places: HashMap::default(),
             slots: Vec::new(),
             rows: matches!(question, Question::Quantile(_)).then(Vec::new),
+            strata: Vec::new(),
+            strata_by_id: HashMap::default(),
             left_out: Vec::new(),
         }
     }
@@ -79,8 +85,16 @@ impl Gathered {
     }
 
     /// A row of a trace: `value` counts `weight` times.
-    pub(super) fn add(&mut self, group: usize, id: Id, value: f64, weight: f64) -> Result<()> {
-        let slot = self.place(group, id, Trace { weight, sum: value * weight, count: weight })?;
+    pub(super) fn add(
+        &mut self,
+        group: usize,
+        id: Id,
+        value: f64,
+        weight: f64,
+        stratum: Option<Stratum>,
+    ) -> Result<()> {
+        let stratum = stratum.map(|stratum| self.stratum(stratum)).transpose()?;
+        let slot = self.place(group, id, Trace { weight, sum: value * weight, count: weight, stratum })?;
         if let Some(rows) = &mut self.rows {
             rows.push(Row { slot, value, weight });
         }
@@ -92,7 +106,9 @@ impl Gathered {
         self.left_out[group] |= other.left_out;
         let mut slots = Vec::with_capacity(other.ids.len());
         for (id, trace) in other.ids.iter().zip(&other.traces) {
-            slots.push(self.place(group, *id, *trace)?);
+            let stratum = trace.stratum.and_then(|stratum| other.strata.get(stratum as usize).copied());
+            let stratum = stratum.map(|stratum| self.stratum(stratum)).transpose()?;
+            slots.push(self.place(group, *id, Trace { stratum, ..*trace })?);
         }
         if let Some(rows) = &mut self.rows {
             for Value { trace, value, weight } in &other.values {
@@ -102,6 +118,15 @@ impl Gathered {
             }
         }
         Ok(())
+    }
+
+    fn stratum(&mut self, stratum: Stratum) -> Result<u32> {
+        let next = u32::try_from(self.strata.len()).map_err(|_| too_many())?;
+        let place = *self.strata_by_id.entry(stratum.id).or_insert(next);
+        if place == next {
+            self.strata.push(stratum);
+        }
+        Ok(place)
     }
 
     fn place(&mut self, group: usize, id: Id, more: Trace) -> Result<u32> {
@@ -145,11 +170,20 @@ impl Gathered {
         }
         drop(self.places);
         let mut places = Vec::with_capacity(self.slots.len());
+        // A group knows only the strata of its own traces: there may be many of both.
+        let mut own: HashMap<(u32, u32), usize> = HashMap::default();
         for (slot, id) in self.slots.iter().zip(ids) {
             let group = &mut groups[slot.group as usize];
             places.push(group.traces.len());
             group.ids.push(id);
-            group.traces.push(slot.trace);
+            let stratum = slot.trace.stratum.and_then(|stratum| {
+                let place = *own.entry((slot.group, stratum)).or_insert_with(|| {
+                    group.strata.push(self.strata[stratum as usize]);
+                    group.strata.len() - 1
+                });
+                u32::try_from(place).ok()
+            });
+            group.traces.push(Trace { stratum, ..slot.trace });
         }
         for Row { slot, value, weight } in self.rows.unwrap_or_default() {
             let group = self.slots[slot as usize].group;
@@ -166,13 +200,14 @@ impl Gathered {
         buckets * (size_of::<((u32, Id), u32)>() + 1)
             + self.slots.capacity() * size_of::<Slot>()
             + rows * size_of::<Row>()
+            + self.strata.capacity() * (size_of::<Stratum>() + 2 * size_of::<(i64, u32)>())
             + self.left_out.capacity()
     }
 }
 
 impl Group {
     pub(super) fn answer(&mut self, question: Question) -> Estimated {
-        let sample = Sample::new(&self.traces, self.left_out);
+        let sample = Sample::new(&self.traces, &self.strata, self.left_out);
         match question {
             Question::Total => sample.total(),
             Question::Mean => sample.mean(),

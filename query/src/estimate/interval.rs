@@ -17,6 +17,18 @@ pub(super) struct Trace {
     pub(super) sum: f64,
     /// Its rows, each times its weight.
     pub(super) count: f64,
+    /// Which of the group's strata it is in, if weights were calibrated by strata.
+    pub(super) stratum: Option<u32>,
+}
+
+/// Traces whose weights were scaled to a count that is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Stratum {
+    pub(super) id: i64,
+    /// What the weights of all its sampled traces add up to, those outside of the group included.
+    pub(super) count: f64,
+    /// `(1 - 1/w) * w^2` over the same.
+    pub(super) spread: f64,
 }
 
 impl Trace {
@@ -50,16 +62,18 @@ pub(super) struct Estimated {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample<'a> {
     traces: &'a [Trace],
+    strata: &'a [Stratum],
     exact: bool,
     effective: f64,
 }
 
 impl<'a> Sample<'a> {
-    pub(super) fn new(traces: &'a [Trace], left_out: bool) -> Self {
+    pub(super) fn new(traces: &'a [Trace], strata: &'a [Stratum], left_out: bool) -> Self {
         let sum: f64 = traces.iter().map(|trace| trace.weight).sum();
         let squares: f64 = traces.iter().map(|trace| trace.weight * trace.weight).sum();
         Self {
             traces,
+            strata,
             exact: !left_out && !traces.is_empty() && traces.iter().all(|trace| trace.weight == 1.0),
             effective: if squares > 0.0 { sum * sum / squares } else { 0.0 },
         }
@@ -69,15 +83,15 @@ impl<'a> Sample<'a> {
     pub(super) fn total(&self) -> Estimated {
         // A sum of nothing is minus zero in Rust.
         let total = self.traces.iter().map(|trace| trace.sum).sum::<f64>() + 0.0;
-        let spread = Spread::of(self.traces.iter().map(|trace| (trace, trace.sum)));
-        if spread.variance == 0.0 {
+        let spread = self.spread(self.traces.iter().map(|trace| (trace, trace.sum)));
+        if !spread.is_known() {
             return self.answer(total, |_| None);
         }
         self.answer(total, |_| {
             let (low, high) = spread.around(total, self.is_positive());
             // What was seen has happened.
             let seen: f64 = self.traces.iter().map(|trace| trace.sum / trace.weight.max(1.0)).sum();
-            Some((Some(if self.is_positive() { low.max(seen) } else { low }), Some(high)))
+            Some((Some(if self.is_positive() { low.max(seen).min(total) } else { low }), Some(high)))
         })
     }
 
@@ -120,7 +134,7 @@ impl<'a> Sample<'a> {
             // heaviest, is what it may have missed there.
             let heaviest = self.traces.iter().map(|trace| trace.weight).fold(1.0, f64::max);
             let rare = wanted.max(1.0 - wanted);
-            let variance = Spread::of(residuals).variance + heaviest * (heaviest - 1.0) * rare * rare;
+            let variance = self.spread(residuals).variance + heaviest * (heaviest - 1.0) * rare * rare;
             let reach = NORMAL * variance.sqrt() / total;
             let low = (wanted - reach > 0.0).then(|| reached(values, (wanted - reach) * total)).flatten();
             let high = (wanted + reach < 1.0).then(|| reached(values, (wanted + reach) * total)).flatten();
@@ -136,7 +150,33 @@ impl<'a> Sample<'a> {
             return None;
         }
         let residuals = self.traces.iter().map(|trace| (trace, (part(trace) - ratio * trace.count) / count));
-        Some((ratio, Spread::of(residuals)))
+        Some((ratio, self.spread(residuals)))
+    }
+
+    /// How a sum over the traces varies, each with its part in it. Within a stratum whose count is known, only what differs
+    /// from the stratum's mean does; the mean is over all its traces, those without a part included.
+    fn spread<'b>(&self, parts: impl Iterator<Item = (&'b Trace, f64)>) -> Spread {
+        let (mut free, mut all, mut uncertainty) = (0.0, 0.0, 0.0);
+        let mut strata = vec![Part::default(); self.strata.len()];
+        for (trace, part) in parts {
+            let variance = trace.missed() * part * part;
+            all += variance;
+            uncertainty += trace.missed() * variance * variance;
+            match trace.stratum.and_then(|stratum| strata.get_mut(stratum as usize)) {
+                Some(stratum) => {
+                    stratum.sum += part;
+                    stratum.squares += variance;
+                    stratum.products += trace.missed() * part * trace.weight;
+                }
+                None => free += variance,
+            }
+        }
+        let within = self.strata.iter().zip(&strata).map(|(stratum, part)| {
+            let mean = if stratum.count > 0.0 { part.sum / stratum.count } else { 0.0 };
+            (part.squares - 2.0 * mean * part.products + mean * mean * stratum.spread).max(0.0)
+        });
+        let degrees = if uncertainty > 0.0 { 2.0 * all * all / uncertainty } else { 0.0 };
+        Spread { variance: free + within.sum::<f64>(), degrees }
     }
 
     fn is_positive(&self) -> bool {
@@ -175,24 +215,26 @@ fn reached(values: &[Value], weight: f64) -> Option<f64> {
 #[derive(Debug, Clone, Copy)]
 struct Spread {
     variance: f64,
-    /// Variance of the variance.
-    uncertainty: f64,
+    /// Degrees of freedom by Satterthwaite: a variance that few heavy traces make is itself uncertain.
+    degrees: f64,
+}
+
+/// What the traces of a stratum add to a variance.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    sum: f64,
+    squares: f64,
+    /// Between the parts and the weights.
+    products: f64,
 }
 
 impl Spread {
-    fn of<'a>(parts: impl Iterator<Item = (&'a Trace, f64)>) -> Self {
-        let mut spread = Self { variance: 0.0, uncertainty: 0.0 };
-        for (trace, part) in parts {
-            let variance = trace.missed() * part * part;
-            spread.variance += variance;
-            spread.uncertainty += trace.missed() * variance * variance;
-        }
-        spread
+    fn is_known(&self) -> bool {
+        self.degrees > 0.0
     }
 
-    /// Student's t with the degrees of freedom by Satterthwaite: a variance that few heavy traces make is itself uncertain.
     fn quantile(&self) -> f64 {
-        t_quantile(2.0 * self.variance * self.variance / self.uncertainty)
+        if self.is_known() { t_quantile(self.degrees) } else { NORMAL }
     }
 
     /// Sums of weighted traces are skewed to the right: where nothing is negative, the interval is symmetric in logarithms.
@@ -213,7 +255,14 @@ mod tests {
 
     /// Each (weight, spans) with a value of 1 a span.
     fn counted(traces: &[(f64, f64)]) -> Vec<Trace> {
-        traces.iter().map(|(weight, n)| Trace { weight: *weight, sum: weight * n, count: weight * n }).collect()
+        traces
+            .iter()
+            .map(|(weight, n)| Trace { weight: *weight, sum: weight * n, count: weight * n, stratum: None })
+            .collect()
+    }
+
+    fn sampled(traces: &[Trace]) -> Sample<'_> {
+        Sample::new(traces, &[], false)
     }
 
     #[track_caller]
@@ -226,7 +275,7 @@ mod tests {
         // 25 traces of weight 4 with 2 spans: N = 200, V = 25 * 4 * 3 * 4 = 1200, 2 * 25 / .75 = 66.7 degrees of freedom,
         // t = 1.9962, exp(t * 34.641 / 200) = 1.41302.
         let traces = counted(&[(4.0, 2.0); 25]);
-        let answer = Sample::new(&traces, false).total();
+        let answer = sampled(&traces).total();
         near(answer.estimate, 200.0);
         near(answer.low, 141.541);
         near(answer.high, 282.604);
@@ -237,15 +286,15 @@ mod tests {
     fn a_low_end_is_never_below_what_was_seen() {
         let mut traces = counted(&[(1.0, 1.0); 500]);
         traces.extend(counted(&[(2.0, 1.0); 2]));
-        assert!(Sample::new(&traces, false).total().low.is_some_and(|low| low >= 502.0));
+        assert!(sampled(&traces).total().low.is_some_and(|low| low >= 502.0));
     }
 
     #[test]
     fn weights_of_one_are_exact_unless_rows_were_left_out() {
         let traces = counted(&[(1.0, 2.0); 30]);
-        let exact = Sample::new(&traces, false).total();
+        let exact = sampled(&traces).total();
         assert_eq!((exact.low, exact.estimate, exact.high, exact.exact), (Some(60.0), Some(60.0), Some(60.0), true));
-        let tainted = Sample::new(&traces, true).total();
+        let tainted = Sample::new(&traces, &[], true).total();
         assert_eq!((tainted.low, tainted.estimate, tainted.high, tainted.exact), (None, Some(60.0), None, false));
     }
 
@@ -254,17 +303,18 @@ mod tests {
         // (9 * 10 + 90)^2 / (9 * 100 + 8100) = 3.6
         let mut traces = counted(&[(10.0, 1.0); 9]);
         traces.extend(counted(&[(90.0, 1.0)]));
-        let answer = Sample::new(&traces, false).total();
+        let answer = sampled(&traces).total();
         assert!((answer.effective - 3.6).abs() < 1e-9);
         assert_eq!((answer.low, answer.high), (None, None));
     }
 
     #[test]
     fn sums_of_either_sign_have_symmetric_intervals() {
-        let traces: Vec<Trace> =
-            (0..40).map(|number| Trace { weight: 2.0, sum: 2.0 * f64::from(number % 2 * 4 - 1), count: 2.0 }).collect();
+        let traces: Vec<Trace> = (0..40)
+            .map(|number| Trace { weight: 2.0, sum: 2.0 * f64::from(number % 2 * 4 - 1), count: 2.0, stratum: None })
+            .collect();
         // N = 20 * 2 * (3 - 1) = 80; V = 20 * 2 * (9 + 1) = 400.
-        let answer = Sample::new(&traces, false).total();
+        let answer = sampled(&traces).total();
         let (low, high) = (answer.low.unwrap(), answer.high.unwrap());
         assert!((answer.estimate, low + high) == (Some(80.0), 160.0) && (high - 80.0) / 20.0 > 1.96, "{answer:?}");
     }
@@ -273,9 +323,10 @@ mod tests {
     fn a_mean_spreads_by_its_residuals() {
         // Values 0 and 2, one span each: m = 1, residuals 1: V = 40 * 5 * 4, over 40 * 5: sd = 28.284 / 200 = .141421,
         // 2 * 40 / .8 = 100 degrees of freedom, t = 1.9840.
-        let traces: Vec<Trace> =
-            (0..40).map(|number| Trace { weight: 5.0, sum: 5.0 * f64::from(number % 2 * 2), count: 5.0 }).collect();
-        let answer = Sample::new(&traces, false).mean();
+        let traces: Vec<Trace> = (0..40)
+            .map(|number| Trace { weight: 5.0, sum: 5.0 * f64::from(number % 2 * 2), count: 5.0, stratum: None })
+            .collect();
+        let answer = sampled(&traces).mean();
         near(answer.estimate, 1.0);
         near(answer.high, (1.9840_f64 * 0.141_421).exp());
         near(answer.low, (-1.9840_f64 * 0.141_421).exp());
@@ -283,8 +334,8 @@ mod tests {
 
     #[test]
     fn a_share_that_was_never_met_is_still_possible() {
-        let traces: Vec<Trace> = (0..36).map(|_| Trace { weight: 3.0, sum: 0.0, count: 3.0 }).collect();
-        let answer = Sample::new(&traces, false).share();
+        let traces: Vec<Trace> = (0..36).map(|_| Trace { weight: 3.0, sum: 0.0, count: 3.0, stratum: None }).collect();
+        let answer = sampled(&traces).share();
         assert_eq!((answer.estimate, answer.low), (Some(0.0), Some(0.0)));
         // z^2 / (n + z^2)
         near(answer.high, 3.841_459 / 39.841_459);
@@ -296,14 +347,35 @@ mod tests {
         let values = |count: usize| -> Vec<Value> {
             (0..count).map(|trace| Value { trace, value: trace as f64 + 1.0, weight: 10.0 }).collect()
         };
-        let median = Sample::new(&traces, false).quantile(&mut values(100), 0.5);
+        let median = sampled(&traces).quantile(&mut values(100), 0.5);
         // V = 100 * 90 * .25 + 90 * .25 = 2272.5; 1.96 * 47.67 / 1000 = .0934: 41st to 60th.
         assert_eq!((median.estimate, median.low, median.high), (Some(50.0), Some(41.0), Some(60.0)));
-        let tail = Sample::new(&traces, false).quantile(&mut values(100), 0.99);
+        let tail = sampled(&traces).quantile(&mut values(100), 0.99);
         assert_eq!((tail.estimate, tail.high), (Some(99.0), None));
         assert!(tail.low.is_some());
         for (wanted, value) in [(0.0, 1.0), (1.0, 100.0)] {
-            assert_eq!(Sample::new(&traces, false).quantile(&mut values(100), wanted).estimate, Some(value));
+            assert_eq!(sampled(&traces).quantile(&mut values(100), wanted).estimate, Some(value));
         }
+    }
+
+    #[test]
+    fn within_a_stratum_only_what_differs_from_its_mean_varies() {
+        // 40 traces of weight 5 in a stratum of 200: all of them counted vary by nothing.
+        let stratum = Stratum { id: 1, count: 200.0, spread: 40.0 * 5.0 * 4.0 };
+        let inside = |traces: &[Trace]| -> Vec<Trace> {
+            traces.iter().map(|trace| Trace { stratum: Some(0), ..*trace }).collect()
+        };
+        let all = inside(&counted(&[(5.0, 1.0); 40]));
+        let answer = Sample::new(&all, &[stratum], false).total();
+        near(answer.low, 200.0);
+        near(answer.high, 200.0);
+        // 10 of them: 10 parts of 5 against a mean of 1/4 each: 10 * 4/5 * 25 - 2 * 1/4 * 200 + 1/16 * 800 = 150;
+        // 2 * 10 / .8 = 25 degrees of freedom, t = 2.0595.
+        let some = inside(&counted(&[(5.0, 1.0); 10]));
+        let answer = Sample::new(&some, &[stratum], false).total();
+        near(answer.high, 50.0 * (2.0595 * 150_f64.sqrt() / 50.0).exp());
+        // Without strata: 200.
+        let free = counted(&[(5.0, 1.0); 10]);
+        near(sampled(&free).total().high, 50.0 * (2.0595 * 200_f64.sqrt() / 50.0).exp());
     }
 }

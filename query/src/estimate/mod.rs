@@ -23,4 +23,4 @@ mod student;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use function::{Estimate, functions, weighted};
+pub(crate) use function::{Estimate, functions, is_stratum, weighted};

@@ -1,20 +1,21 @@
 //! Gathered traces as columns: what the first phase of an aggregation hands to the second.
 //!
-//! For each group: `traces`, a list of (id, weight, sum, count); `left_out`; and for quantiles `values`, a list of
-//! (trace, value, weight) whose `trace` is a place in the first list.
+//! For each group: `traces`, a list of (id, weight, sum, count, stratum); `left_out`; `strata`, a list of (id, count,
+//! spread), where `stratum` is a place; and for quantiles `values`, a list of (trace, value, weight) whose `trace` is a
+//! place in the first list.
 
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, FixedSizeBinaryBuilder, Float64Array, Int32Array,
-    ListArray, StructArray,
+    Int64Array, ListArray, StructArray, UInt32Array,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int32Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int32Type, Int64Type, UInt32Type};
 use datafusion::common::{Result, exec_datafusion_err};
 
 use super::gathered::{Group, ID_BYTES, Id, too_many};
-use super::interval::{Trace, Value};
+use super::interval::{Stratum, Trace, Value};
 
 const ID_WIDTH: i32 = ID_BYTES as i32;
 
@@ -24,7 +25,13 @@ fn number(name: &str) -> Field {
 
 fn trace_fields() -> Fields {
     let id = Field::new("id", DataType::FixedSizeBinary(ID_WIDTH), false);
-    vec![id, number("weight"), number("sum"), number("count")].into()
+    let stratum = Field::new("stratum", DataType::UInt32, true);
+    vec![id, number("weight"), number("sum"), number("count"), stratum].into()
+}
+
+/// A stratum, also as the column that calibrated spans have.
+pub(super) fn stratum_fields() -> Fields {
+    vec![Field::new("id", DataType::Int64, false), number("count"), number("spread")].into()
 }
 
 fn value_fields() -> Fields {
@@ -38,8 +45,11 @@ fn item(fields: Fields) -> FieldRef {
 /// The columns of the state of the aggregate `name`.
 pub(super) fn fields(name: &str, with_values: bool) -> Vec<FieldRef> {
     let list = |part: &str, fields| Field::new(format!("{name}[{part}]"), DataType::List(item(fields)), false);
-    let mut fields =
-        vec![list("traces", trace_fields()), Field::new(format!("{name}[left_out]"), DataType::Boolean, false)];
+    let mut fields = vec![
+        list("traces", trace_fields()),
+        Field::new(format!("{name}[left_out]"), DataType::Boolean, false),
+        list("strata", stratum_fields()),
+    ];
     if with_values {
         fields.push(list("values", value_fields()));
     }
@@ -72,10 +82,20 @@ pub(super) fn columns(groups: &[Group], with_values: bool) -> Result<Vec<ArrayRe
         numbers(traces().map(|trace| trace.weight)),
         numbers(traces().map(|trace| trace.sum)),
         numbers(traces().map(|trace| trace.count)),
+        Arc::new(UInt32Array::from_iter(traces().map(|trace| trace.stratum))),
     ];
     let left_out = BooleanArray::from_iter(groups.iter().map(|group| Some(group.left_out)));
-    let mut columns: Vec<ArrayRef> =
-        vec![lists(trace_fields(), parts, groups.iter().map(|group| group.traces.len()))?, Arc::new(left_out)];
+    let strata = || groups.iter().flat_map(|group| &group.strata);
+    let of_strata: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(strata().map(|stratum| stratum.id))),
+        numbers(strata().map(|stratum| stratum.count)),
+        numbers(strata().map(|stratum| stratum.spread)),
+    ];
+    let mut columns: Vec<ArrayRef> = vec![
+        lists(trace_fields(), parts, groups.iter().map(|group| group.traces.len()))?,
+        Arc::new(left_out),
+        lists(stratum_fields(), of_strata, groups.iter().map(|group| group.strata.len()))?,
+    ];
     if with_values {
         let values = || groups.iter().flat_map(|group| &group.values);
         let owners = values().map(|value| i32::try_from(value.trace).map_err(|_| too_many()));
@@ -89,20 +109,30 @@ pub(super) fn columns(groups: &[Group], with_values: bool) -> Result<Vec<ArrayRe
     Ok(columns)
 }
 
+/// Rows of strata, NULL ones included.
+pub(super) fn strata(rows: &StructArray) -> Vec<Stratum> {
+    let ids = rows.column(0).as_primitive::<Int64Type>().values();
+    let part = |index: usize| rows.column(index).as_primitive::<Float64Type>().values();
+    let (counts, spreads) = (part(1), part(2));
+    (0..rows.len()).map(|row| Stratum { id: ids[row], count: counts[row], spread: spreads[row] }).collect()
+}
+
 /// Columns of a state, to be read group by group.
 pub(super) struct Read<'a> {
     traces: &'a ListArray,
     left_out: &'a BooleanArray,
+    strata: &'a ListArray,
     values: Option<&'a ListArray>,
 }
 
 impl<'a> Read<'a> {
     pub(super) fn new(columns: &'a [ArrayRef]) -> Result<Self> {
         let broken = || exec_datafusion_err!("the state of an estimate has another form");
-        let [traces, left_out, rest @ ..] = columns else { return Err(broken()) };
+        let [traces, left_out, strata, rest @ ..] = columns else { return Err(broken()) };
         Ok(Self {
             traces: traces.as_list_opt().ok_or_else(broken)?,
             left_out: left_out.as_boolean_opt().ok_or_else(broken)?,
+            strata: strata.as_list_opt().ok_or_else(broken)?,
             values: rest.first().map(|values| values.as_list_opt().ok_or_else(broken)).transpose()?,
         })
     }
@@ -113,12 +143,15 @@ impl<'a> Read<'a> {
         let ids: &FixedSizeBinaryArray = traces.column(0).as_fixed_size_binary();
         let part = |index: usize| traces.column(index).as_primitive::<Float64Type>().values();
         let (weights, sums, counts) = (part(1), part(2), part(3));
+        let strata = traces.column(4).as_primitive::<UInt32Type>();
         let mut group = Group { left_out: self.left_out.value(row), ..Group::default() };
         for place in 0..ids.len() {
             let id = Id::try_from(ids.value(place)).map_err(|_| exec_datafusion_err!("an id of another width"))?;
             group.ids.push(id);
-            group.traces.push(Trace { weight: weights[place], sum: sums[place], count: counts[place] });
+            let stratum = strata.is_valid(place).then(|| strata.value(place));
+            group.traces.push(Trace { weight: weights[place], sum: sums[place], count: counts[place], stratum });
         }
+        group.strata = self::strata(self.strata.value(row).as_struct());
         if let Some(values) = self.values {
             let values = values.value(row);
             let values = values.as_struct();

@@ -8,8 +8,9 @@ use datafusion::prelude::Expr;
 use storage::schema::spans;
 
 use super::kinds::{Scope, is_binary};
+use crate::calibrate::STRATUM;
 use crate::error::Error;
-use crate::estimate::{Estimate, weighted};
+use crate::estimate::{Estimate, is_stratum, weighted};
 
 /// Rewrites one node of an expression.
 pub(super) fn rewrite(scope: &Scope<'_>, expr: Expr) -> Result<Transformed<Expr>> {
@@ -49,7 +50,9 @@ fn supplied(scope: &Scope<'_>, call: AggregateFunction) -> Result<AggregateFunct
     }
     let function = std::sync::Arc::clone(&call.func);
     let Some(estimate) = function.inner().downcast_ref::<Estimate>() else { return Ok(call) };
-    Ok(weighted(call, estimate, Expr::Column(trace), Expr::Column(weight)))
+    let stratum = Expr::Column(Column::new(weight.relation.clone(), STRATUM));
+    let stratum = stratum.get_type(&scope.schema).is_ok_and(|data_type| is_stratum(&data_type)).then_some(stratum);
+    Ok(weighted(call, estimate, Expr::Column(trace), Expr::Column(weight), stratum))
 }
 
 /// The columns with the trace and the weight of the rows that a call reads.

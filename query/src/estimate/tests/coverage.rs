@@ -53,6 +53,7 @@ fn traces(sample: &[&Real], worth: impl Fn(f64) -> f64) -> Vec<Trace> {
         weight: real.weight,
         sum: real.weight * real.durations.iter().map(|duration| worth(*duration)).sum::<f64>(),
         count: real.weight * real.durations.len() as f64,
+        stratum: None,
     };
     sample.iter().map(trace).collect()
 }
@@ -70,15 +71,15 @@ const QUESTIONS: [&str; 8] = ["count", "sum", "mean", "share .5", "share .05", "
 fn ask(sample: &[&Real]) -> Vec<Estimated> {
     let over = |limit: f64| move |duration: f64| f64::from(u8::from(duration > limit));
     let all = traces(sample, |duration| duration);
-    let sampled = Sample::new(&all, false);
+    let sampled = Sample::new(&all, &[], false);
     let ones = traces(sample, |_| 1.0);
     let (half, few) = (traces(sample, over(1.0)), traces(sample, over(5.0)));
     let mut answers = vec![
-        Sample::new(&ones, false).total(),
+        Sample::new(&ones, &[], false).total(),
         sampled.total(),
         sampled.mean(),
-        Sample::new(&half, false).share(),
-        Sample::new(&few, false).share(),
+        Sample::new(&half, &[], false).share(),
+        Sample::new(&few, &[], false).share(),
     ];
     answers.extend([0.5, 0.9, 0.99].map(|wanted| sampled.quantile(&mut values(sample), wanted)));
     answers

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Float64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, Float64Array, Int64Array, StructArray};
 use arrow::datatypes::Float64Type;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use proptest::prelude::*;
 
 use super::super::accumulate::{Groups, Whole};
 use super::super::gathered::Question;
+use super::super::state::stratum_fields;
 
 #[derive(Debug, Clone)]
 struct Row {
@@ -37,10 +38,17 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 fn columns(rows: &[Row]) -> Vec<ArrayRef> {
     let id = |row: &Row| [row.trace; 16];
     let weight = |row: &Row| row.weighs.then_some(f64::from(row.trace % 4) * 7.0 + 1.0);
+    // Three strata, and some traces in none.
+    let ids: Vec<i64> = rows.iter().map(|row| i64::from(row.trace % 4)).collect();
+    let sizes: ArrayRef = Arc::new(Float64Array::from_iter_values(ids.iter().map(|id| 1e3 + *id as f64)));
+    let nulls = ids.iter().map(|id| *id != 3).collect::<Vec<bool>>().into();
+    let ids: ArrayRef = Arc::new(Int64Array::from(ids));
+    let strata = StructArray::new(stratum_fields(), vec![ids, Arc::clone(&sizes), sizes], Some(nulls));
     vec![
         Arc::new(Float64Array::from_iter(rows.iter().map(|row| row.value.map(f64::from)))),
         Arc::new(BinaryViewArray::from_iter_values(rows.iter().map(id))),
         Arc::new(Float64Array::from_iter(rows.iter().map(weight))),
+        Arc::new(strata),
     ]
 }
 
