@@ -74,7 +74,7 @@ impl WeightsOfSegments {
         table: &TableSnapshot,
         store: &Arc<dyn ObjectStore>,
     ) -> Option<Weights> {
-        let Some(column) = Table::Spans.schema().index_of(spans::ADJUSTED_COUNT).ok() else { return None };
+        let column = Table::Spans.schema().index_of(spans::ADJUSTED_COUNT).ok()?;
         let mut found = Found::default();
         found.scans_of(plan.as_ref(), column);
         if !found.any {

@@ -184,3 +184,32 @@ impl Accumulator for Histogram {
         self.update_batch(states)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_within_its_bucket() {
+        for step in 0..2_000 {
+            let value = 1.013_f64.powi(step) * 7.0;
+            // OpenTelemetry's rule for an index.
+            let index = (value.log2() * SCALE).ceil() as i32 - 1;
+            let histogram = Histogram { wanted: Some(0.5), buckets: BTreeMap::from([(index, 3)]) };
+            let answer = histogram.quantile().unwrap();
+            assert!((answer / value - 1.0).abs() <= 0.011, "{value}: {answer}");
+        }
+    }
+
+    #[test]
+    fn the_parts_of_a_histogram_merge_to_the_whole() {
+        let histogram =
+            |buckets: &[(i32, i64)]| Histogram { wanted: Some(0.9), buckets: buckets.iter().copied().collect() };
+        let mut whole = Histogram::default();
+        for mut part in [histogram(&[(-3, 1), (40, 2)]), Histogram::default(), histogram(&[(40, i64::MAX), (41, 9)])] {
+            let state: Vec<ArrayRef> = part.state().unwrap().iter().map(|state| state.to_array().unwrap()).collect();
+            whole.merge_batch(&state).unwrap();
+        }
+        assert_eq!((whole.wanted, &whole.buckets), (Some(0.9), &BTreeMap::from([(-3, 1), (40, i64::MAX), (41, 9)])));
+    }
+}

@@ -8,6 +8,9 @@ use super::student::{NORMAL, t_quantile};
 /// With fewer effective traces no interval is worth showing.
 pub(super) const FEWEST_TRACES: f64 = 10.0;
 
+/// By how much sums of many terms may be off, relative to them.
+const ROUNDING: f64 = 1e-9;
+
 /// What is known of a trace in a group.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Trace {
@@ -173,7 +176,9 @@ impl<'a> Sample<'a> {
         }
         let within = self.strata.iter().zip(&strata).map(|(stratum, part)| {
             let mean = if stratum.count > 0.0 { part.sum / stratum.count } else { 0.0 };
-            (part.squares - 2.0 * mean * part.products + mean * mean * stratum.spread).max(0.0)
+            let left = part.squares - 2.0 * mean * part.products + mean * mean * stratum.spread;
+            // What is left of sums that cancel out is their rounding.
+            if left > part.squares * ROUNDING { left } else { 0.0 }
         });
         let degrees = if uncertainty > 0.0 { 2.0 * all * all / uncertainty } else { 0.0 };
         Spread { variance: free + within.sum::<f64>(), degrees }
