@@ -56,7 +56,7 @@ async fn weights_add_up_to_the_traces_there_were() {
 #[tokio::test]
 async fn what_strata_know_has_no_interval_and_the_rest_a_narrower_one() {
     let traces = (1..=60).map(|number| {
-        let weight = if number % 3 == 0 { 3.0 } else { 0.0 };
+        let weight = if number % 3 == 0 { 7.3 } else { 0.0 };
         trace(number, "buy", i64::try_from(number).unwrap() % 60, weight)
             .into_iter()
             .map(|span| if number % 12 == 0 { span.attribute("tenant", "acme") } else { span })

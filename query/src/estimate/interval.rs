@@ -198,7 +198,9 @@ impl<'a> Sample<'a> {
         } else if self.effective < FEWEST_TRACES {
             (None, None)
         } else {
-            interval(self.effective).unwrap_or_default()
+            let (low, high) = interval(self.effective).unwrap_or_default();
+            // Values or weights beyond all measure bound nothing.
+            (low.filter(|low| low.is_finite()), high.filter(|high| high.is_finite()))
         };
         Estimated { estimate: Some(estimate), low, high, effective: self.effective, exact: self.exact }
     }
@@ -322,6 +324,14 @@ mod tests {
         let answer = sampled(&traces).total();
         let (low, high) = (answer.low.unwrap(), answer.high.unwrap());
         assert!((answer.estimate, low + high) == (Some(80.0), 160.0) && (high - 80.0) / 20.0 > 1.96, "{answer:?}");
+    }
+
+    #[test]
+    fn what_is_infinite_bounds_nothing() {
+        let mut traces = counted(&[(2.0, 1.0); 30]);
+        traces[0].sum = 1e300;
+        let answer = sampled(&traces).mean();
+        assert!(answer.estimate.is_some_and(f64::is_finite) && answer.high.is_none(), "{answer:?}");
     }
 
     #[test]
