@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::logical_expr::Documentation;
 use serde::Serialize;
-use storage::schema::{Table, spans, traces};
+use storage::schema::Table;
 
 use crate::calibrate;
 use crate::engine::Engine;
@@ -72,8 +72,7 @@ pub fn type_name(data_type: &DataType) -> String {
 
 /// The columns of the stored tables.
 pub(crate) fn tables() -> Vec<TableSchema> {
-    let described = [(Table::Spans, spans::COLUMNS), (Table::Traces, traces::COLUMNS)];
-    let table = |(table, columns): (Table, &[storage::schema::Column])| TableSchema {
+    let table = |table: Table| TableSchema {
         name: table.name(),
         columns: table
             .schema()
@@ -83,14 +82,16 @@ pub(crate) fn tables() -> Vec<TableSchema> {
                 name: field.name().clone(),
                 data_type: type_name(field.data_type()),
                 nullable: field.is_nullable(),
-                description: columns
+                description: table
+                    .columns()
                     .iter()
                     .find(|column| column.name == field.name())
                     .map_or("", |column| column.description),
             })
             .collect(),
     };
-    described.into_iter().map(table).collect()
+    let shown = [Table::Spans, Table::Traces, Table::SpanMetrics, Table::EdgeMetrics, Table::Paths];
+    shown.map(table).into()
 }
 
 impl Engine {

@@ -321,7 +321,11 @@ impl TestSource {
     /// The segments are as a version wrote them that did not know the columns `lacking` of `spans`.
     pub async fn with_segments_lacking(lacking: &[&str], memory: &[TestSpan], segments: &[Vec<TestSpan>]) -> Arc<Self> {
         let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-        let mut snapshot = Snapshot { spans: in_memory(span_batch(memory)), traces: in_memory(trace_batch(memory)) };
+        let mut snapshot = Snapshot {
+            spans: in_memory(span_batch(memory)),
+            traces: in_memory(trace_batch(memory)),
+            ..Snapshot::default()
+        };
         for (number, spans) in segments.iter().enumerate() {
             let batch = span_batch(spans);
             let fields = batch.schema_ref().fields().iter().enumerate();

@@ -16,6 +16,10 @@ pub struct Config {
     pub memory_bytes: usize,
     /// Decided traces remembered for their late spans.
     pub decided_traces: usize,
+    /// A flush epoch with so many rows of metrics and new paths is sealed, too.
+    pub metric_rows: usize,
+    /// Call paths that `paths` may have; further ones get no row.
+    pub known_paths: usize,
     /// How long a request is remembered, so that a repeated one is stored once.
     pub repeat_window: Duration,
     /// How many requests are remembered at most.
@@ -30,6 +34,8 @@ impl Default for Config {
             flush_age: Duration::from_secs(15),
             memory_bytes: 128 << 20,
             decided_traces: 1_000_000,
+            metric_rows: 100_000,
+            known_paths: 200_000,
             repeat_window: Duration::from_secs(600),
             repeat_requests: 200_000,
         }
@@ -47,6 +53,8 @@ impl Config {
         for (name, value) in [
             ("flush.max_bytes", self.flush_bytes),
             ("memory.decided_traces", self.decided_traces),
+            ("metric_rows", self.metric_rows),
+            ("known_paths", self.known_paths),
             ("repeat_requests", self.repeat_requests),
         ] {
             if value == 0 {
@@ -99,6 +107,8 @@ mod tests {
             flush_bytes: 1,
             flush_age: shortest,
             decided_traces: 1,
+            metric_rows: 1,
+            known_paths: 1,
             repeat_window: shortest,
             repeat_requests: 1,
         }
@@ -117,6 +127,8 @@ mod tests {
         refused(Config { flush_bytes: 0, ..config() }, &["flush.max_bytes is 0"]);
         refused(Config { flush_age: Duration::ZERO, ..config() }, &["flush.max_age"]);
         refused(Config { decided_traces: 0, ..config() }, &["memory.decided_traces"]);
+        refused(Config { metric_rows: 0, ..config() }, &["metric_rows is 0"]);
+        refused(Config { known_paths: 0, ..config() }, &["known_paths is 0"]);
         refused(Config { repeat_window: Duration::ZERO, ..config() }, &["repeat_window"]);
         refused(Config { repeat_requests: 0, ..config() }, &["repeat_requests"]);
         let above = Config::MAX_MEMORY_BYTES + 1;

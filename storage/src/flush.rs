@@ -9,34 +9,21 @@ use crate::catalog::{DeltaCatalog, NewSegment};
 use crate::memory::{Committed, Epoch};
 use crate::model::UnixNanos;
 use crate::rows::SpanRows;
-use crate::schema::Table;
+use crate::schema::{ByTable, Table};
 use crate::segment::{self, EncodedSegment, SortedSpans};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
-/// Both tables' logs.
-#[derive(Debug)]
-pub struct Catalogs {
-    pub traces: DeltaCatalog,
-    pub spans: DeltaCatalog,
+/// The tables' logs.
+pub type Catalogs = ByTable<DeltaCatalog>;
+
+/// The tables' committed states.
+pub fn committed(catalogs: &Catalogs) -> ByTable<Committed> {
+    ByTable::new(|table| Committed::of(catalogs.table(table)))
 }
 
-impl Catalogs {
-    fn of(&mut self, table: Table) -> &mut DeltaCatalog {
-        match table {
-            Table::Spans => &mut self.spans,
-            Table::Traces => &mut self.traces,
-        }
-    }
-
-    /// Both tables' committed states: spans, then traces.
-    pub fn committed(&self) -> (Committed, Committed) {
-        (Committed::of(&self.spans), Committed::of(&self.traces))
-    }
-}
-
-/// Writes the epoch's segments and commits them: digests first and spans last, so that spans without a digest are never
-/// to be seen, and so that the spans' epoch tells that all is done. Safe to repeat after any failure.
+/// Writes the epoch's segments and commits them: spans last, so that spans without a digest are never to be seen, and so
+/// that the spans' epoch tells that all is done. Safe to repeat after any failure.
 pub async fn flush(
     epoch: &Arc<Epoch>,
     catalogs: &mut Catalogs,
@@ -47,8 +34,12 @@ pub async fn flush(
     let mut written = 0;
     for table in Table::ALL {
         let segments = write_segments(epoch, table, objects, collector, now).await?;
+        // A replay finds no rows there either, so that nothing need say that there are none.
+        if segments.is_empty() && !matches!(table, Table::Traces | Table::Spans) {
+            continue;
+        }
         written += segments.len();
-        catalogs.of(table).commit(epoch.number, &segments).await?;
+        catalogs.table_mut(table).commit(epoch.number, &segments).await?;
     }
     Ok(written)
 }
@@ -62,20 +53,16 @@ async fn write_segments(
 ) -> Result<Vec<NewSegment>> {
     let mut segments = Vec::new();
     let rows = Arc::clone(epoch);
-    match table {
-        Table::Traces if epoch.traces.is_empty() => {}
-        Table::Traces => {
-            for file in aside(move || segment::encode_traces(&rows.traces)).await? {
-                segments.push(put(file, epoch, table, objects, collector, now).await?);
-            }
+    if table == Table::Spans {
+        let sorted = Arc::new(aside(move || Ok(SortedSpans::new(SpanRows::concat(&rows.spans)))).await?);
+        for number in 0..sorted.segment_count() {
+            let sorted = Arc::clone(&sorted);
+            let file = aside(move || sorted.encode(number)).await?;
+            segments.push(put(file, epoch, table, objects, collector, now).await?);
         }
-        Table::Spans => {
-            let sorted = Arc::new(aside(move || Ok(SortedSpans::new(SpanRows::concat(&rows.spans)))).await?);
-            for number in 0..sorted.segment_count() {
-                let sorted = Arc::clone(&sorted);
-                let file = aside(move || sorted.encode(number)).await?;
-                segments.push(put(file, epoch, table, objects, collector, now).await?);
-            }
+    } else if rows.row_count(table) > 0 {
+        for file in aside(move || segment::encode(table, &rows.columns(table)?)).await? {
+            segments.push(put(file, epoch, table, objects, collector, now).await?);
         }
     }
     Ok(segments)
@@ -90,14 +77,15 @@ async fn put(
     now: UnixNanos,
 ) -> Result<NewSegment> {
     // The same epoch always gets the same names, so a repeated flush overwrites what an interrupted one left.
-    let location = Path::from(format!("{}/date={}/{collector}-{:010}.parquet", table.name(), file.date, epoch.number));
+    let partition = file.date.as_ref().map_or_else(String::new, |date| format!("date={date}/"));
+    let location = Path::from(format!("{}/{partition}{collector}-{:010}.parquet", table.name(), epoch.number));
     let size_bytes = file.bytes.len() as u64;
     objects.put(&location, PutPayload::from(file.bytes)).await.map_err(|source| Error::Write {
         what: format!("segment {location}"),
         source: std::io::Error::other(source),
     })?;
     Ok(NewSegment {
-        segment: Segment { location, size_bytes, row_count: file.row_count, start_range: Some(file.start_range) },
+        segment: Segment { location, size_bytes, row_count: file.row_count, start_range: file.start_range },
         date: file.date,
         ranges: file.ranges,
         modified: now,

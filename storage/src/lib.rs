@@ -2,6 +2,7 @@
 //!
 //! - `model`, `rows`, `schema`: the spans of requests, rows of them as columns, and the public tables.
 //! - `derive`: what a span is within its trace.
+//! - `metrics`: what is counted of every span, kept or not.
 //! - `request`, `repeats`: what a client sent, and whether it was sent before.
 //! - `wal`: the write-ahead log.
 //! - `memory`, `decided`: what is not in segments yet, as a fold over the WAL.
@@ -35,6 +36,7 @@ mod flush;
 mod lock;
 #[cfg(feature = "catalog")]
 mod memory;
+pub mod metrics;
 pub mod model;
 #[cfg(feature = "catalog")]
 mod read_only;

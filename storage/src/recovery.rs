@@ -16,9 +16,11 @@ use crate::decided::{Remembered, Words};
 use crate::derive::RootNames;
 use crate::flush::Catalogs;
 use crate::memory::{Committed, Memory};
+use crate::metrics::BatchCounts;
 use crate::model::{TraceId, UnixNanos};
 use crate::request::{Decoder, Request};
-use crate::schema::{Table, traces};
+use crate::schema::{ByTable, Table, paths, traces};
+use crate::snapshot::Segment;
 use crate::wal::{self, Disk, Record, ReplayReport};
 use crate::{Error, Result};
 
@@ -71,32 +73,35 @@ impl DataDirectory {
     }
 }
 
-/// Opens both tables, creating what is missing.
+/// Opens the tables, creating what is missing: all of them, or those that are newer than the directory.
 pub async fn open_tables(directory: &DataDirectory, collector: &str) -> Result<Catalogs> {
     let tables = directory.tables();
+    let open = |table| DeltaCatalog::open_or_create(table, &tables, collector.to_owned());
     Ok(Catalogs {
-        traces: DeltaCatalog::open_or_create(Table::Traces, &tables, collector.to_owned()).await?,
-        spans: DeltaCatalog::open_or_create(Table::Spans, &tables, collector.to_owned()).await?,
+        spans: open(Table::Spans).await?,
+        traces: open(Table::Traces).await?,
+        span_metrics: open(Table::SpanMetrics).await?,
+        edge_metrics: open(Table::EdgeMetrics).await?,
+        paths: open(Table::Paths).await?,
     })
 }
 
-/// The committed state of the tables that exist, changing nothing: spans, then traces.
-pub async fn read_tables(directory: &DataDirectory) -> Result<(Committed, Committed)> {
+/// The committed state of the tables that exist, changing nothing.
+pub async fn read_tables(directory: &DataDirectory) -> Result<ByTable<Committed>> {
     let collector = directory.known_collector().unwrap_or_default();
-    let mut found = [Committed::default(), Committed::default()];
-    for (table, committed) in [Table::Spans, Table::Traces].into_iter().zip(&mut found) {
+    let mut found = ByTable::<Committed>::default();
+    for table in Table::ALL {
         let opened = DeltaCatalog::open_existing(table, &directory.tables(), collector.clone()).await?;
         if let Some(catalog) = opened {
-            *committed = Committed::of(&catalog);
+            *found.table_mut(table) = Committed::of(&catalog);
         }
     }
-    let [spans, traces] = found;
-    Ok((spans, traces))
+    Ok(found)
 }
 
 /// Memory as it was: the committed state, and the WAL's records on top of it.
 pub async fn rebuild(
-    (spans, traces): (Committed, Committed),
+    tables: ByTable<Committed>,
     objects: &SyncedStore,
     disk: Arc<dyn Disk>,
     decoder: Arc<dyn Decoder>,
@@ -104,9 +109,15 @@ pub async fn rebuild(
     now: UnixNanos,
     mut seen: impl FnMut(&Request) + Send + 'static,
 ) -> Result<(Memory, ReplayReport)> {
-    let mut memory = Memory::new(spans, traces, config.decided_traces);
-    for (trace_id, root, verdict) in recent_traces(&memory.traces, objects, config.decided_traces / 2).await? {
+    let mut memory = Memory::new(tables, config.decided_traces, config.known_paths);
+    for (trace_id, root, verdict) in recent_traces(&memory.tables.traces, objects, config.decided_traces / 2).await? {
         memory.decided.insert(trace_id, root, verdict);
+    }
+    for segment in memory.tables.paths.segments.clone() {
+        for batch in read_columns(objects, &segment, &[paths::PATH_ID]).await? {
+            let ids = batch.column_by_name(paths::PATH_ID).and_then(|ids| ids.as_primitive_opt::<Int64Type>());
+            ids.into_iter().flat_map(|ids| ids.values()).for_each(|id| memory.known_paths.is_stored(*id));
+        }
     }
     tokio::task::spawn_blocking(move || {
         let report = wal::replay(&*disk, |lsn, record| {
@@ -117,7 +128,8 @@ pub async fn rebuild(
                         what: format!("WAL record {}", lsn.0),
                         detail: format!("its request cannot be decoded: {error}"),
                     })?;
-                    memory.insert(lsn, request.arrival, batch);
+                    let counts = BatchCounts::of(&batch);
+                    memory.insert(lsn, now, request.arrival, batch, &counts);
                 }
                 Record::Decisions(decisions) => {
                     // Whoever decided it the first time has counted it.
@@ -147,15 +159,6 @@ async fn recent_traces(committed: &Committed, objects: &SyncedStore, limit: usiz
         if count >= limit {
             break;
         }
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Read {
-            what: format!("segment {}", segment.location),
-            source,
-        };
-        let bytes = match objects.get(&segment.location).await {
-            Ok(file) => file.bytes().await.map_err(|error| failed(Box::new(error)))?,
-            Err(error) => return Err(failed(Box::new(error))),
-        };
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| failed(Box::new(error)))?;
         let wanted = [
             traces::TRACE_ID,
             traces::ROOT_SERVICE,
@@ -167,17 +170,29 @@ async fn recent_traces(committed: &Committed, objects: &SyncedStore, limit: usiz
             traces::CLASS,
             traces::POLICY_REVISION,
         ];
-        let mask = ProjectionMask::columns(reader.parquet_schema(), wanted);
-        let reader = reader.with_projection(mask).build().map_err(|error| failed(Box::new(error)))?;
-        let mut of_segment = Vec::new();
-        for batch in reader {
-            of_segment.extend(of_batch(&batch?));
-        }
+        let batches = read_columns(objects, segment, &wanted).await?;
+        let of_segment: Vec<RecentTrace> = batches.iter().flat_map(of_batch).collect();
         count += of_segment.len();
         found.push(of_segment);
     }
     found.reverse();
     Ok(found.concat())
+}
+
+/// These columns of a segment, where it has them.
+async fn read_columns(objects: &SyncedStore, segment: &Segment, wanted: &[&str]) -> Result<Vec<RecordBatch>> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Read {
+        what: format!("segment {}", segment.location),
+        source,
+    };
+    let bytes = match objects.get(&segment.location).await {
+        Ok(file) => file.bytes().await.map_err(|error| failed(Box::new(error)))?,
+        Err(error) => return Err(failed(Box::new(error))),
+    };
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| failed(Box::new(error)))?;
+    let mask = ProjectionMask::columns(reader.parquet_schema(), wanted.iter().copied());
+    let reader = reader.with_projection(mask).build().map_err(|error| failed(Box::new(error)))?;
+    Ok(reader.collect::<Result<_, _>>()?)
 }
 
 /// What rows of `traces` say; nothing where a column is missing.

@@ -1,6 +1,7 @@
 //! What a query sees: pending ∪ buffer ∪ live segments, each span exactly once.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -8,28 +9,16 @@ use arrow::error::ArrowError;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
+use crate::metrics::LazyRows;
 use crate::model::{TraceId, UnixNanos};
 use crate::rows::SpanRows;
-use crate::schema::{Table, spans};
+use crate::schema::{ByTable, Table, spans};
 
 /// One consistent view of every table. It never changes; a later one is taken for later data.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    pub spans: TableSnapshot,
-    pub traces: TableSnapshot,
-}
-
-impl Snapshot {
-    pub fn table(&self, table: Table) -> &TableSnapshot {
-        match table {
-            Table::Spans => &self.spans,
-            Table::Traces => &self.traces,
-        }
-    }
-}
+pub type Snapshot = ByTable<TableSnapshot>;
 
 /// One table's rows: some in memory, the others in segments.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TableSnapshot {
     pub memory: Vec<MemoryRows>,
     pub segments: Vec<Arc<Segment>>,
@@ -44,6 +33,8 @@ pub enum MemoryRows {
     Spans(Arc<SpanRows>),
     /// Of any table, with the columns of `Table::schema`.
     Columns(RecordBatch),
+    /// The same, made when a query reads them.
+    Lazy(Arc<dyn LazyRows>),
 }
 
 impl MemoryRows {
@@ -51,37 +42,47 @@ impl MemoryRows {
         match self {
             Self::Spans(rows) => rows.len(),
             Self::Columns(batch) => batch.num_rows(),
+            Self::Lazy(rows) => rows.row_count(),
         }
     }
 
     /// The rows of `traces` alone if any are named, cut where a batch of these columns ends. Nothing is made yet.
     pub fn parts(&self, columns: &[usize], traces: Option<&HashSet<TraceId>>) -> Vec<MemoryPart> {
-        let Self::Spans(spans) = self else {
-            return vec![MemoryPart { rows: self.clone(), of_spans: Vec::new() }];
-        };
-        let rows = match traces {
-            Some(ids) => spans.of_traces(|id| ids.contains(id)),
-            None => spans.all(),
-        };
-        let nested = [spans::ATTRIBUTES, spans::RESOURCE, spans::EVENTS, spans::LINKS];
-        let table = Table::Spans.schema();
-        let has_nested = columns.iter().any(|column| nested.contains(&table.field(*column).name().as_str()));
-        let mut parts = Vec::new();
-        let mut part = Vec::new();
-        let mut bytes = 0;
-        for row in rows {
-            bytes += if has_nested { spans.nested_bytes(row as usize) } else { 0 };
-            part.push(row);
-            if part.len() == BATCH_ROWS || bytes >= BATCH_BYTES {
-                bytes = 0;
-                parts.push(MemoryPart { rows: self.clone(), of_spans: std::mem::take(&mut part) });
+        match self {
+            Self::Spans(spans) => parts_of_spans(spans, columns, traces),
+            Self::Columns(batch) => vec![MemoryPart(Part::Columns(batch.clone()))],
+            Self::Lazy(rows) => {
+                let part = |start| start..rows.row_count().min(start + BATCH_ROWS);
+                let starts = (0..rows.row_count()).step_by(BATCH_ROWS);
+                starts.map(|start| MemoryPart(Part::Lazy(Arc::clone(rows), part(start)))).collect()
             }
         }
-        if !part.is_empty() {
-            parts.push(MemoryPart { rows: self.clone(), of_spans: part });
-        }
-        parts
     }
+}
+
+fn parts_of_spans(spans: &Arc<SpanRows>, columns: &[usize], traces: Option<&HashSet<TraceId>>) -> Vec<MemoryPart> {
+    let rows = match traces {
+        Some(ids) => spans.of_traces(|id| ids.contains(id)),
+        None => spans.all(),
+    };
+    let nested = [spans::ATTRIBUTES, spans::RESOURCE, spans::EVENTS, spans::LINKS];
+    let table = Table::Spans.schema();
+    let has_nested = columns.iter().any(|column| nested.contains(&table.field(*column).name().as_str()));
+    let mut parts = Vec::new();
+    let mut part = Vec::new();
+    let mut bytes = 0;
+    for row in rows {
+        bytes += if has_nested { spans.nested_bytes(row as usize) } else { 0 };
+        part.push(row);
+        if part.len() == BATCH_ROWS || bytes >= BATCH_BYTES {
+            bytes = 0;
+            parts.push(MemoryPart(Part::Spans(Arc::clone(spans), std::mem::take(&mut part))));
+        }
+    }
+    if !part.is_empty() {
+        parts.push(MemoryPart(Part::Spans(Arc::clone(spans), part)));
+    }
+    parts
 }
 
 /// As many rows as query engines like in a batch.
@@ -91,24 +92,30 @@ const BATCH_BYTES: usize = 16 << 20;
 
 /// Rows in memory that make one batch of columns.
 #[derive(Debug, Clone)]
-pub struct MemoryPart {
-    rows: MemoryRows,
-    of_spans: Vec<u32>,
+pub struct MemoryPart(Part);
+
+#[derive(Debug, Clone)]
+enum Part {
+    Spans(Arc<SpanRows>, Vec<u32>),
+    Columns(RecordBatch),
+    Lazy(Arc<dyn LazyRows>, Range<usize>),
 }
 
 impl MemoryPart {
     pub fn row_count(&self) -> usize {
-        match &self.rows {
-            MemoryRows::Spans(_) => self.of_spans.len(),
-            MemoryRows::Columns(batch) => batch.num_rows(),
+        match &self.0 {
+            Part::Spans(_, rows) => rows.len(),
+            Part::Columns(batch) => batch.num_rows(),
+            Part::Lazy(_, rows) => rows.len(),
         }
     }
 
     /// Makes the columns with these indexes in `Table::schema`, so call it off the async threads.
     pub fn columns(&self, columns: &[usize]) -> Result<RecordBatch, ArrowError> {
-        match &self.rows {
-            MemoryRows::Spans(spans) => spans.columns(columns, &self.of_spans),
-            MemoryRows::Columns(batch) => batch.project(columns),
+        match &self.0 {
+            Part::Spans(spans, rows) => spans.columns(columns, rows),
+            Part::Columns(batch) => batch.project(columns),
+            Part::Lazy(lazy, rows) => Ok(lazy.columns()?.project(columns)?.slice(rows.start, rows.len())),
         }
     }
 }

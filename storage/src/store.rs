@@ -14,9 +14,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::decided::Remembered;
 use crate::derive::SameIds;
-use crate::flush::{Catalogs, flush};
+use crate::flush::{Catalogs, committed, flush};
 use crate::lock::DirectoryLock;
-use crate::memory::{Committed, Gathered, Memory, PendingTrace};
+use crate::memory::{Gathered, Memory, PendingTrace};
+use crate::metrics::BatchCounts;
 use crate::model::{SpanBatch, TraceId, UnixNanos};
 use crate::recovery::{self, DataDirectory};
 use crate::repeats::{Repeats, Seen};
@@ -30,9 +31,22 @@ use crate::{Error, Result};
 /// What a durable record does to memory, and whom to tell.
 #[derive(Debug)]
 enum Effect {
-    Insert { arrival: UnixNanos, batch: Box<SpanBatch>, bytes: usize, hash: u128, done: oneshot::Sender<Result<()>> },
-    Decide { decisions: Vec<Decision>, done: oneshot::Sender<Result<()>> },
-    Seal { epoch: u64, done: oneshot::Sender<Result<()>> },
+    Insert {
+        arrival: UnixNanos,
+        batch: Box<SpanBatch>,
+        counts: BatchCounts,
+        bytes: usize,
+        hash: u128,
+        done: oneshot::Sender<Result<()>>,
+    },
+    Decide {
+        decisions: Vec<Decision>,
+        done: oneshot::Sender<Result<()>>,
+    },
+    Seal {
+        epoch: u64,
+        done: oneshot::Sender<Result<()>>,
+    },
 }
 
 /// How far flushing has come.
@@ -168,11 +182,11 @@ impl Store {
             let repeats = Arc::clone(&repeats);
             move |request: &Request| self::lock(&repeats).stored(request.content_hash, request.arrival)
         };
-        let committed = catalogs.committed();
-        let first = FlushProgress { committed: committed.0.epoch, ..FlushProgress::default() };
+        let tables = committed(&catalogs);
+        let first = FlushProgress { committed: tables.spans.epoch, ..FlushProgress::default() };
         let start = Instant::now();
         let (memory, report) =
-            recovery::rebuild(committed, &objects, disk.clone(), decoder, &config, clock.now(), seen).await?;
+            recovery::rebuild(tables, &objects, disk.clone(), decoder, &config, clock.now(), seen).await?;
         tracing::info!(
             records = report.records,
             torn_bytes = report.torn_bytes,
@@ -248,9 +262,10 @@ impl Store {
         }
         let (done, wait) = oneshot::channel();
         let arrival = request.arrival;
-        let bytes = batch.size_bytes();
+        let counts = BatchCounts::of(&batch);
+        let bytes = batch.size_bytes() + counts.size_bytes();
         let queued = shared.take_room(bytes).and_then(|()| {
-            let effect = Effect::Insert { arrival, batch: Box::new(batch), bytes, hash, done };
+            let effect = Effect::Insert { arrival, batch: Box::new(batch), counts, bytes, hash, done };
             shared.wal.append(Record::Request(request), effect).inspect_err(|_| shared.give_back_room(bytes))
         });
         if let Err(error) = queued {
@@ -327,12 +342,15 @@ impl Store {
 
     pub fn status(&self) -> StoreStatus {
         let memory = lock(&self.shared.memory);
-        let table = |table: Table, committed: &Committed| TableStatus {
-            table,
-            rows: committed.segments.iter().map(|segment| segment.row_count).sum(),
-            segments: committed.segments.len(),
-            bytes: committed.segments.iter().map(|segment| segment.size_bytes).sum(),
-            version: committed.version,
+        let table = |table: Table| {
+            let committed = memory.tables.table(table);
+            TableStatus {
+                table,
+                rows: committed.segments.iter().map(|segment| segment.row_count).sum(),
+                segments: committed.segments.len(),
+                bytes: committed.segments.iter().map(|segment| segment.size_bytes).sum(),
+                version: committed.version,
+            }
         };
         StoreStatus {
             pending_traces: memory.pending.trace_count(),
@@ -341,7 +359,13 @@ impl Store {
             memory_bytes: memory.bytes(),
             same_ids: *lock(&self.shared.same_ids),
             wal: self.shared.wal.status(),
-            tables: vec![table(Table::Spans, &memory.spans), table(Table::Traces, &memory.traces)],
+            tables: vec![
+                table(Table::Spans),
+                table(Table::Traces),
+                table(Table::SpanMetrics),
+                table(Table::EdgeMetrics),
+                table(Table::Paths),
+            ],
         }
     }
 
@@ -414,8 +438,15 @@ impl Shared {
     fn apply(&self, Durable { lsn, payload }: Durable<Effect>) -> bool {
         // Whoever asked may be gone; the record counts all the same.
         match payload {
-            Effect::Insert { arrival, batch, bytes, hash, done } => {
-                lock(&self.memory).insert(lsn, arrival, *batch);
+            Effect::Insert { arrival, batch, counts, bytes, hash, done } => {
+                let has_many_metrics = {
+                    let mut memory = lock(&self.memory);
+                    memory.insert(lsn, self.clock.now(), arrival, *batch, &counts);
+                    memory.open.metric_rows() >= self.config.metric_rows
+                };
+                if has_many_metrics {
+                    self.due.notify_one();
+                }
                 self.give_back_room(bytes);
                 lock(&self.repeats).stored(hash, arrival);
                 let _ = done.send(Ok(()));
@@ -478,6 +509,7 @@ impl Shared {
         let age = i64::try_from(self.config.flush_age.as_nanos()).unwrap_or(i64::MAX);
         let is_full = memory.bytes() >= self.config.memory_bytes - self.config.memory_bytes / 8;
         memory.open.bytes >= self.config.flush_bytes
+            || memory.open.metric_rows() >= self.config.metric_rows
             // More small segments are better than refused requests.
             || (is_full && memory.sealed.is_empty() && !memory.open.is_empty())
             || memory.open.since.is_some_and(|since| self.clock.now().since(since) >= age)
@@ -511,10 +543,10 @@ async fn flush_sealed(shared: Arc<Shared>, mut catalogs: Catalogs) {
         let flushed = flush(&epoch, &mut catalogs, &*shared.objects, &shared.collector, shared.clock.now()).await;
         match flushed {
             Ok(segments) => {
-                let (spans, traces) = catalogs.committed();
+                let tables = committed(&catalogs);
                 let needed_from = {
                     let mut memory = lock(&shared.memory);
-                    memory.committed(epoch.number, spans, traces);
+                    memory.committed(epoch.number, tables);
                     memory.needed_from()
                 };
                 shared.view.forget();
@@ -533,8 +565,8 @@ async fn flush_sealed(shared: Arc<Shared>, mut catalogs: Catalogs) {
                     *progress = FlushProgress { committed: epoch.number, segments, failure: None };
                 });
                 pause = Duration::from_secs(1);
-                for catalog in [&mut catalogs.traces, &mut catalogs.spans] {
-                    if let Err(error) = catalog.maintain().await {
+                for table in Table::ALL {
+                    if let Err(error) = catalogs.table_mut(table).maintain().await {
                         tracing::warn!(error = %error, "a table's log could not be shortened; it is tried again later");
                     }
                 }

@@ -6,8 +6,9 @@ use arrow::array::RecordBatch;
 
 use crate::Result;
 use crate::derive::derive;
-use crate::memory::{Committed, Memory};
+use crate::memory::Memory;
 use crate::rows::SpanRows;
+use crate::schema::Table;
 use crate::snapshot::{MemoryRows, Snapshot, TableSnapshot};
 
 /// The pending traces' rows as of one revision.
@@ -36,24 +37,24 @@ impl View {
     /// Holds `memory` only to copy references; the work is done without it.
     pub fn snapshot(&self, memory: &Mutex<Memory>) -> Result<Snapshot> {
         let mut cached = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut spans, mut traces, changed) = {
-            let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut snapshot, changed) = {
+            let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
             let revision = memory.pending.revision();
             let changed = (revision != cached.revision).then(|| (revision, memory.pending.capture(&memory.decided)));
-            let spans = memory.unflushed_spans().into_iter().map(MemoryRows::Spans).collect();
-            let traces = memory.unflushed_traces().into_iter().map(MemoryRows::Columns).collect();
-            (table(spans, &memory.spans), table(traces, &memory.traces), changed)
+            (Snapshot::new(|table| of(&mut memory, table)), changed)
         };
         if let Some((revision, capture)) = changed {
             let derived = derive(capture.batches, capture.traces)?;
             *cached = PendingRows { revision, spans: Arc::new(derived.spans), traces: derived.traces };
         }
-        spans.memory.push(MemoryRows::Spans(Arc::clone(&cached.spans)));
-        traces.memory.extend(cached.traces.clone().map(MemoryRows::Columns));
-        Ok(Snapshot { spans, traces })
+        snapshot.spans.memory.push(MemoryRows::Spans(Arc::clone(&cached.spans)));
+        snapshot.traces.memory.extend(cached.traces.clone().map(MemoryRows::Columns));
+        Ok(snapshot)
     }
 }
 
-fn table(memory: Vec<MemoryRows>, committed: &Committed) -> TableSnapshot {
-    TableSnapshot { memory, segments: committed.segments.clone(), version: committed.version }
+fn of(memory: &mut Memory, table: Table) -> TableSnapshot {
+    let rows = memory.unflushed(table);
+    let committed = memory.tables.table(table);
+    TableSnapshot { memory: rows, segments: committed.segments.clone(), version: committed.version }
 }

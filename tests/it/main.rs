@@ -6,6 +6,7 @@ mod command_line;
 mod demo;
 mod engines;
 mod exporters;
+mod metrics;
 mod otlp;
 mod real_traces;
 mod remote_sampling;

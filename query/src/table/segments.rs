@@ -17,7 +17,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use storage::Segment;
-use storage::schema::spans;
+use storage::schema::{span_metrics, spans};
 
 use crate::session::store_url;
 
@@ -60,6 +60,9 @@ pub(crate) fn scan(
     Ok(Some(DataSourceExec::from_data_source(config)))
 }
 
+/// The columns that segments know the range of; a table has one of them at most.
+const TIMES: [&str; 2] = [spans::START_TIME, span_metrics::WINDOW_START];
+
 fn micros(micros: i64) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))
 }
@@ -71,7 +74,7 @@ fn statistics(segment: &Segment, schema: &SchemaRef) -> Statistics {
         if !field.is_nullable() {
             column.null_count = Precision::Exact(0);
         }
-        if field.name() == spans::START_TIME
+        if TIMES.contains(&field.name().as_str())
             && let Some((earliest, latest)) = segment.start_range
         {
             *column = ColumnStatistics {
@@ -98,7 +101,7 @@ struct Known<'a>(&'a [Arc<Segment>]);
 
 impl Known<'_> {
     fn starts(&self, column: &Column, pick: impl Fn(&Segment) -> Option<i64>) -> Option<ArrayRef> {
-        if column.name != spans::START_TIME {
+        if !TIMES.contains(&column.name.as_str()) {
             return None;
         }
         let values = self

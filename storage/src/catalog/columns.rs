@@ -9,7 +9,7 @@ use deltalake_core::kernel::{StructField, StructType};
 
 use crate::schema::Table;
 
-/// Name of the partition column: the UTC date of `start_time`.
+/// Name of the partition column: the UTC date of a table's times.
 pub(super) const DATE: &str = "date";
 
 /// Why a table cannot be used.
@@ -25,8 +25,8 @@ pub(super) struct Mismatch {
 
 /// The columns of `table` as Delta has them.
 pub(super) fn of(table: Table) -> Result<StructType, deltalake_core::DeltaTableError> {
-    let date = Field::new(DATE, DataType::Date32, true);
-    let fields: Vec<_> = table.schema().fields().iter().cloned().chain([date.into()]).collect();
+    let date = table.time_column().map(|_| Field::new(DATE, DataType::Date32, true).into());
+    let fields: Vec<_> = table.schema().fields().iter().cloned().chain(date).collect();
     Ok((&Schema::new(fields)).try_into_kernel()?)
 }
 

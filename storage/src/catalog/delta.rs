@@ -1,6 +1,5 @@
 //! One Delta table: its live segments, and commits of flush epochs to it.
 
-use std::collections::HashMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use serde_json::{Value, json};
 use super::SyncedStore;
 use super::columns::{self, DATE};
 use crate::model::UnixNanos;
-use crate::schema::{Table, spans};
+use crate::schema::Table;
 use crate::segment::ColumnRanges;
 use crate::snapshot::Segment;
 use crate::{Error, Result};
@@ -32,7 +31,8 @@ const LOG_RETENTION: &str = "interval 6 hours";
 #[derive(Debug, Clone)]
 pub struct NewSegment {
     pub segment: Segment,
-    pub date: String,
+    /// Its partition, where the table has any.
+    pub date: Option<String>,
     pub ranges: ColumnRanges,
     pub modified: UnixNanos,
 }
@@ -136,7 +136,7 @@ impl DeltaCatalog {
             .with_cleanup_expired_logs(Some(false));
         let operation = DeltaOperation::Write {
             mode: SaveMode::Append,
-            partition_by: Some(vec![DATE.to_owned()]),
+            partition_by: table.time_column().map(|_| vec![DATE.to_owned()]),
             predicate: None,
         };
         let committed = CommitBuilder::from(properties)
@@ -185,7 +185,7 @@ impl DeltaCatalog {
 fn listed(table: Table, file: &LogicalFileView) -> Segment {
     let stats: Value = file.stats().and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or(Value::Null);
     let bound =
-        |side: &str| parse_timestamp(stats.get(side)?.get(spans::START_TIME)?.as_str()?).map(UnixNanos::from_micros);
+        |side: &str| parse_timestamp(stats.get(side)?.get(table.time_column()?)?.as_str()?).map(UnixNanos::from_micros);
     Segment {
         location: Path::from_iter(Path::from(table.name()).parts().chain(file.object_store_path().parts())),
         size_bytes: u64::try_from(file.size()).unwrap_or(0),
@@ -222,7 +222,7 @@ async fn create(table: Table, log_store: LogStoreRef) -> Result<DeltaTable, delt
         .with_log_store(log_store)
         .with_table_name(table.name())
         .with_columns(columns::of(table)?.fields().cloned())
-        .with_partition_columns([DATE])
+        .with_partition_columns(table.time_column().map(|_| DATE))
         .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
         .with_configuration_property(
             TableProperty::DataSkippingStatsColumns,
@@ -254,7 +254,7 @@ fn add_action(table: Table, new: &NewSegment) -> Add {
     });
     Add {
         path: within.to_owned(),
-        partition_values: HashMap::from([(DATE.to_owned(), Some(new.date.clone()))]),
+        partition_values: new.date.iter().map(|date| (DATE.to_owned(), Some(date.clone()))).collect(),
         size: i64::try_from(new.segment.size_bytes).unwrap_or(i64::MAX),
         modification_time: new.modified.micros() / 1_000,
         data_change: true,

@@ -1,4 +1,4 @@
-//! Which segments are live: one Delta Lake table each for `spans` and `traces`.
+//! Which segments are live: a Delta Lake table each.
 //!
 //! - `synced_store`: an object store on a local disk whose writes survive a power cut.
 //! - `columns`: tables of other versions get what they lack, or are refused.

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use crate::Result;
+use crate::metrics::Tally;
 use crate::model::{SpanBatch, TraceId};
 use crate::rows::{SpanRef, SpanRow, SpanRows, TraceFacts};
 
@@ -102,6 +103,20 @@ pub struct Derived {
 
 /// Computes the rows of `traces`, whose spans lie in `batches`.
 pub fn derive(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>) -> Result<Derived> {
+    derive_and(batches, traces, |_, _, _| {})
+}
+
+/// The same of traces that are decided, which are counted.
+pub fn derive_counted(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>, tally: &mut Tally) -> Result<Derived> {
+    derive_and(batches, traces, |batches, spans, shapes| tally.count(batches, spans, shapes))
+}
+
+/// Shows each trace's spans and their shapes to `see`.
+fn derive_and(
+    batches: Vec<Arc<SpanBatch>>,
+    traces: Vec<TraceSpans>,
+    mut see: impl FnMut(&[Arc<SpanBatch>], &[SpanRef], &[SpanShape]),
+) -> Result<Derived> {
     let mut tree = Tree::over(&batches);
     let mut digests = digest::Digests::default();
     let mut roots = Vec::with_capacity(traces.len());
@@ -112,6 +127,7 @@ pub fn derive(batches: Vec<Arc<SpanBatch>>, traces: Vec<TraceSpans>) -> Result<D
     for mut trace in traces {
         let shape = tree.shape_of(&mut trace.spans);
         same_ids += shape.same_ids;
+        see(&batches, &trace.spans, &shape.spans);
         let own = shape.root.map(|root| tree::root_names(&batches, trace.spans[root]));
         let root = own.or_else(|| trace.late.clone().flatten());
         if trace.late.is_none() && !trace.spans.is_empty() {

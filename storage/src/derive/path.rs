@@ -6,7 +6,7 @@
 //! their length (32 bits, little-endian) before them. Nothing is seeded: numbers are the same in every process and on every
 //! machine, and stored.
 //!
-//! There is no table of paths yet. What it will hold is at hand in a row: its parent's number, its depth, its template.
+//! The table `paths` turns numbers back into names; `metrics::paths` writes it.
 
 use std::num::NonZeroU64;
 

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use hashbrown::HashSet;
 
-use crate::model::UnixNanos;
+use crate::Result;
+use crate::metrics::{BatchCounts, EdgeMetrics, LazyRows, SpanMetrics};
+use crate::model::{SpanBatch, UnixNanos};
 use crate::rows::{DENSE_PARTS, SpanRows};
+use crate::schema::Table;
 use crate::wal::Lsn;
 
 #[derive(Debug)]
@@ -16,11 +19,17 @@ pub struct Epoch {
     pub spans: Vec<Arc<SpanRows>>,
     /// Rows of `traces`.
     pub traces: Vec<RecordBatch>,
+    /// Of the requests since the epoch before was sealed.
+    pub span_metrics: SpanMetrics,
+    pub edge_metrics: EdgeMetrics,
+    /// Rows of `paths`.
+    pub paths: Vec<RecordBatch>,
+    pub path_ids: Vec<i64>,
     pub span_count: usize,
     pub bytes: usize,
     /// The earliest record that its rows come from.
     pub first_lsn: Option<Lsn>,
-    /// When its first rows were decided.
+    /// When its first rows came.
     pub since: Option<UnixNanos>,
     /// Where the batches lie that its rows are in: each counts in full, and once.
     batches: HashSet<usize>,
@@ -34,6 +43,10 @@ impl Epoch {
             number,
             spans: Vec::new(),
             traces: Vec::new(),
+            span_metrics: SpanMetrics::default(),
+            edge_metrics: EdgeMetrics::default(),
+            paths: Vec::new(),
+            path_ids: Vec::new(),
             span_count: 0,
             bytes: 0,
             first_lsn: None,
@@ -44,12 +57,36 @@ impl Epoch {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty() && self.traces.is_empty()
+        let has_metrics = !self.span_metrics.is_empty() || !self.edge_metrics.is_empty();
+        self.spans.is_empty() && self.traces.is_empty() && self.paths.is_empty() && !has_metrics
+    }
+
+    /// Everything that it takes, where `bytes` is spans and digests.
+    pub fn size_bytes(&self) -> usize {
+        let paths: usize = self.paths.iter().map(RecordBatch::get_array_memory_size).sum();
+        self.bytes + self.span_metrics.size_bytes() + self.edge_metrics.size_bytes() + paths
+    }
+
+    /// Rows of metrics and paths.
+    pub fn metric_rows(&self) -> usize {
+        self.span_metrics.len() + self.edge_metrics.len() + self.path_ids.len()
+    }
+
+    fn begin(&mut self, first_lsn: Lsn, now: UnixNanos) {
+        self.first_lsn = Some(self.first_lsn.map_or(first_lsn, |known| known.min(first_lsn)));
+        self.since.get_or_insert(now);
+    }
+
+    /// The request at `lsn` was counted.
+    pub fn count(&mut self, lsn: Lsn, now: UnixNanos, batch: &SpanBatch, counts: &BatchCounts) {
+        if !counts.is_empty() {
+            self.begin(lsn, now);
+            self.span_metrics.add(batch, counts);
+        }
     }
 
     pub fn push(&mut self, first_lsn: Lsn, now: UnixNanos, spans: SpanRows, traces: Option<RecordBatch>) {
-        self.first_lsn = Some(self.first_lsn.map_or(first_lsn, |known| known.min(first_lsn)));
-        self.since.get_or_insert(now);
+        self.begin(first_lsn, now);
         self.span_count += spans.len();
         self.bytes += traces.as_ref().map_or(0, RecordBatch::get_array_memory_size);
         self.traces.extend(traces);
@@ -67,6 +104,28 @@ impl Epoch {
             }
         }
         self.spans.push(Arc::new(spans));
+    }
+
+    pub fn row_count(&self, table: Table) -> usize {
+        let of = |batches: &[RecordBatch]| batches.iter().map(RecordBatch::num_rows).sum();
+        match table {
+            Table::Spans => self.span_count,
+            Table::Traces => of(&self.traces),
+            Table::SpanMetrics => self.span_metrics.len(),
+            Table::EdgeMetrics => self.edge_metrics.len(),
+            Table::Paths => of(&self.paths),
+        }
+    }
+
+    /// Rows of a table as columns. Takes its time.
+    pub fn columns(&self, table: Table) -> Result<Vec<RecordBatch>> {
+        Ok(match table {
+            Table::Spans => self.spans.iter().map(|rows| rows.record_batch()).collect::<Result<_, _>>()?,
+            Table::Traces => self.traces.clone(),
+            Table::SpanMetrics => vec![self.span_metrics.view().columns()?],
+            Table::EdgeMetrics => vec![self.edge_metrics.view().columns()?],
+            Table::Paths => self.paths.clone(),
+        })
     }
 
     /// Lets go of requests of which it has few spans, as after sampling: those are copied.

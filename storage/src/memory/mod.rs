@@ -10,6 +10,10 @@
 //! request lies. So which epoch a span belongs to follows from the order of records alone, and a replay that leaves out
 //! the epochs that a table has committed neither loses nor doubles a span. Late spans need no rule of their own: they
 //! are pending again until a further decision names their trace.
+//!
+//! Likewise every request is counted in the epoch that the next seal behind it ends, and edges and paths in the epoch that
+//! decides their trace. A replay meets requests of committed epochs again, and counts them; what it has counted goes when
+//! it meets such an epoch's seal.
 
 mod epoch;
 mod pending;
@@ -17,15 +21,14 @@ mod pending;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-
 use crate::Result;
 use crate::catalog::DeltaCatalog;
 use crate::decided::{DecidedTraces, Remembered, Words};
-use crate::derive::{SameIds, TraceSpans, Verdict, derive};
+use crate::derive::{SameIds, TraceSpans, Verdict, derive_counted};
+use crate::metrics::{BatchCounts, KnownPaths, Tally};
 use crate::model::{SpanBatch, TraceId, UnixNanos};
-use crate::rows::SpanRows;
-use crate::snapshot::Segment;
+use crate::schema::{ByTable, Table};
+use crate::snapshot::{MemoryRows, Segment};
 use crate::wal::{Decision, Lsn};
 
 pub use epoch::Epoch;
@@ -50,8 +53,8 @@ pub struct Memory {
     pub open: Epoch,
     pub sealed: VecDeque<Arc<Epoch>>,
     pub decided: DecidedTraces,
-    pub spans: Committed,
-    pub traces: Committed,
+    pub known_paths: KnownPaths,
+    pub tables: ByTable<Committed>,
     /// The last record that is in here.
     applied: Lsn,
 }
@@ -63,24 +66,25 @@ impl Committed {
 }
 
 impl Memory {
-    pub fn new(spans: Committed, traces: Committed, decided_traces: usize) -> Self {
+    pub fn new(tables: ByTable<Committed>, decided_traces: usize, known_paths: usize) -> Self {
         // Spans are committed last, so whatever epoch they have is whole. Until a seal says otherwise, records belong
         // to the epoch after it.
-        let open = Epoch::new(spans.epoch + 1);
+        let open = Epoch::new(tables.spans.epoch + 1);
         Self {
             pending: Pending::default(),
             open,
             sealed: VecDeque::new(),
             decided: DecidedTraces::new(decided_traces),
-            spans,
-            traces,
+            known_paths: KnownPaths::new(known_paths),
+            tables,
             applied: Lsn(0),
         }
     }
 
-    /// The request at `lsn` brought `batch`.
-    pub fn insert(&mut self, lsn: Lsn, arrival: UnixNanos, batch: SpanBatch) {
+    /// The request at `lsn` brought `batch`, of which these are the counts.
+    pub fn insert(&mut self, lsn: Lsn, now: UnixNanos, arrival: UnixNanos, batch: SpanBatch, counts: &BatchCounts) {
         self.applied = lsn;
+        self.open.count(lsn, now, &batch, counts);
         self.pending.insert(lsn, arrival, batch);
     }
 
@@ -107,7 +111,15 @@ impl Memory {
             },
             late: self.decided.get(&decision.trace_id).map(|known| known.root.clone()),
         });
-        let derived = derive(gathered.batches, traces.collect())?;
+        let traces = traces.collect();
+        let mut tally = Tally::new(&mut self.open.edge_metrics, &mut self.known_paths);
+        let derived = derive_counted(gathered.batches, traces, &mut tally)?;
+        let paths = tally.paths;
+        if !paths.is_empty() {
+            let (ids, rows) = paths.finish()?;
+            self.open.path_ids.extend(ids);
+            self.open.paths.push(rows);
+        }
         for (decision, root) in taken.iter().zip(derived.roots) {
             let verdict = Remembered {
                 keep: decision.keep,
@@ -128,23 +140,37 @@ impl Memory {
     pub fn seal(&mut self, lsn: Lsn, number: u64) {
         self.applied = lsn;
         // A log that was not synced may end before what the tables have; no epoch of theirs may come again.
-        let next = number.max(self.spans.epoch).max(self.traces.epoch) + 1;
+        let last = Table::ALL.iter().map(|table| self.tables.table(*table).epoch).max();
+        let next = number.max(last.unwrap_or(0)) + 1;
         let mut epoch = std::mem::replace(&mut self.open, Epoch::new(next));
         epoch.number = number;
-        if number <= self.traces.epoch {
+        let has = |table: Table| number <= self.tables.table(table).epoch;
+        if has(Table::Traces) {
             epoch.traces.clear();
         }
-        if number > self.spans.epoch && !epoch.is_empty() {
+        if has(Table::SpanMetrics) {
+            epoch.span_metrics = Default::default();
+        }
+        if has(Table::EdgeMetrics) {
+            epoch.edge_metrics = Default::default();
+        }
+        if has(Table::Paths) || has(Table::Spans) {
+            // What the table has is known from there. Other paths are of traces whose requests are gone in part.
+            epoch.paths.clear();
+            epoch.path_ids.drain(..).for_each(|id| self.known_paths.forget(id));
+        }
+        if !has(Table::Spans) && !epoch.is_empty() {
             epoch.thin();
+            epoch.span_metrics.freeze();
+            epoch.edge_metrics.freeze();
             self.sealed.push_back(Arc::new(epoch));
         }
     }
 
     /// A flush put the oldest sealed epoch into segments.
-    pub fn committed(&mut self, number: u64, spans: Committed, traces: Committed) {
+    pub fn committed(&mut self, number: u64, tables: ByTable<Committed>) {
         self.sealed.retain(|epoch| epoch.number != number);
-        self.spans = spans;
-        self.traces = traces;
+        self.tables = tables;
     }
 
     /// Everything below is in segments.
@@ -158,23 +184,28 @@ impl Memory {
         self.sealed.iter().map(|epoch| &**epoch).chain([&self.open])
     }
 
-    /// Rows of `spans` of decided traces that are in no segment.
-    pub fn unflushed_spans(&self) -> Vec<Arc<SpanRows>> {
-        self.epochs().flat_map(|epoch| epoch.spans.iter().cloned()).collect()
+    /// Rows that are in no segment, of decided traces where they are of traces.
+    pub fn unflushed(&mut self, table: Table) -> Vec<MemoryRows> {
+        // Remembered, so that it is one view until something changes.
+        self.open.span_metrics.freeze();
+        self.open.edge_metrics.freeze();
+        let epochs = self.epochs();
+        match table {
+            Table::Spans => epochs.flat_map(|epoch| &epoch.spans).cloned().map(MemoryRows::Spans).collect(),
+            Table::Traces => epochs.flat_map(|epoch| &epoch.traces).cloned().map(MemoryRows::Columns).collect(),
+            Table::SpanMetrics => epochs.map(|epoch| MemoryRows::Lazy(epoch.span_metrics.view())).collect(),
+            Table::EdgeMetrics => epochs.map(|epoch| MemoryRows::Lazy(epoch.edge_metrics.view())).collect(),
+            Table::Paths => epochs.flat_map(|epoch| &epoch.paths).cloned().map(MemoryRows::Columns).collect(),
+        }
     }
 
-    /// The same of `traces`.
-    pub fn unflushed_traces(&self) -> Vec<RecordBatch> {
-        self.epochs().flat_map(|epoch| epoch.traces.iter().cloned()).collect()
-    }
-
-    /// Bytes that spans take, decided or not.
+    /// Bytes that spans take, decided or not, and what was counted of them.
     pub fn bytes(&self) -> usize {
         self.pending.bytes() + self.decided_bytes()
     }
 
     fn decided_bytes(&self) -> usize {
-        self.epochs().map(|epoch| epoch.bytes).sum()
+        self.epochs().map(Epoch::size_bytes).sum()
     }
 
     /// Bytes of spans that deciding traces earlier would give back soon. Where flushes lag behind that is none of what is

@@ -1,5 +1,6 @@
 //! The fold: spans are neither lost nor doubled, whatever prefix of the epochs the tables have.
 
+mod counts;
 mod twice;
 
 use std::collections::BTreeSet;
@@ -7,7 +8,9 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::derive::derive;
 use crate::model::{SpanBatchBuilder, SpanFields, SpanId};
+use crate::rows::SpanRows;
 
 fn trace(number: u8) -> TraceId {
     TraceId::from_bytes([number + 1; 16]).unwrap()
@@ -41,6 +44,11 @@ fn keep(of: u8) -> Decision {
     Decision::keep_all(trace(of))
 }
 
+fn insert(memory: &mut Memory, lsn: u64, batch: SpanBatch) {
+    let counts = BatchCounts::of(&batch);
+    memory.insert(Lsn(lsn), UnixNanos(0), UnixNanos(0), batch, &counts);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Request(Vec<(u8, u64)>),
@@ -50,7 +58,7 @@ enum Step {
 
 fn apply(memory: &mut Memory, lsn: u64, step: &Step, sealed: &mut u64) {
     match step {
-        Step::Request(spans) => memory.insert(Lsn(lsn), UnixNanos(0), batch(spans)),
+        Step::Request(spans) => insert(memory, lsn, batch(spans)),
         Step::Decide(traces) => {
             let decisions: Vec<Decision> = traces.iter().copied().map(keep).collect();
             memory.decide(Lsn(lsn), UnixNanos(0), &decisions).unwrap();
@@ -68,7 +76,7 @@ fn span_ids<'a>(rows: impl IntoIterator<Item = &'a Arc<SpanRows>>) -> Vec<SpanId
 
 fn memory_at(spans: u64, traces: u64) -> Memory {
     let at = |epoch| Committed { epoch, ..Committed::default() };
-    Memory::new(at(spans), at(traces), 1_000)
+    Memory::new(ByTable { spans: at(spans), traces: at(traces), ..ByTable::default() }, 1_000, 1_000)
 }
 
 fn pending_ids(memory: &Memory) -> Vec<SpanId> {
@@ -102,7 +110,7 @@ fn a_late_span_is_pending_again_and_joins_the_epoch_of_its_own_decision() {
 #[test]
 fn bytes_and_counts_return_to_nothing() {
     let mut memory = memory_at(0, 0);
-    memory.insert(Lsn(1), UnixNanos(0), batch(&[(1, 1), (2, 2), (1, 3)]));
+    insert(&mut memory, 1, batch(&[(1, 1), (2, 2), (1, 3)]));
     assert_eq!((memory.pending.trace_count(), memory.pending.span_count()), (2, 3));
     memory.decide(Lsn(2), UnixNanos(0), &[keep(1), keep(2), keep(9)]).unwrap();
     assert_eq!((memory.pending.trace_count(), memory.pending.span_count(), memory.pending.bytes()), (0, 0, 0));
@@ -113,7 +121,7 @@ fn bytes_and_counts_return_to_nothing() {
 fn decided_spans_do_not_hold_on_to_the_requests_that_brought_them() {
     let mut memory = memory_at(0, 0);
     let spans: Vec<(u8, u64)> = (0..1_000).map(|span| ((span % 100) as u8, span)).collect();
-    memory.insert(Lsn(1), UnixNanos(0), batch(&spans));
+    insert(&mut memory, 1, batch(&spans));
     let whole = memory.bytes();
     memory.decide(Lsn(2), UnixNanos(0), &[keep(1)]).unwrap();
     // The request counts for those that are pending and for those that are decided, until the epoch ends.
@@ -128,7 +136,7 @@ fn decided_spans_do_not_hold_on_to_the_requests_that_brought_them() {
 fn a_slow_trace_does_not_hold_on_to_the_requests_that_brought_it() {
     let mut memory = memory_at(0, 0);
     let spans: Vec<(u8, u64)> = (0..1_000).map(|span| ((span % 100) as u8, span)).collect();
-    memory.insert(Lsn(1), UnixNanos(0), batch(&spans));
+    insert(&mut memory, 1, batch(&spans));
     let whole = memory.pending.bytes();
     let others: Vec<Decision> = (0..99).map(keep).collect();
     memory.decide(Lsn(2), UnixNanos(6_000_000_000), &others).unwrap();
@@ -145,7 +153,7 @@ fn a_slow_trace_does_not_hold_on_to_the_requests_that_brought_it() {
 #[test]
 fn a_trace_named_twice_is_decided_once() {
     let mut memory = memory_at(0, 0);
-    memory.insert(Lsn(1), UnixNanos(0), batch(&[(1, 1), (2, 2)]));
+    insert(&mut memory, 1, batch(&[(1, 1), (2, 2)]));
     memory.decide(Lsn(2), UnixNanos(0), &[keep(1), keep(1)]).unwrap();
     assert_eq!(span_ids(&memory.open.spans).len(), 1);
     assert_eq!(memory.pending.span_count(), 1);
@@ -155,7 +163,7 @@ fn a_trace_named_twice_is_decided_once() {
 fn an_epoch_that_the_tables_have_never_comes_again() {
     // As after a power cut, where the log was not synced and ends before what the tables have.
     let mut memory = memory_at(5, 5);
-    memory.insert(Lsn(1), UnixNanos(0), batch(&[(1, 1)]));
+    insert(&mut memory, 1, batch(&[(1, 1)]));
     memory.seal(Lsn(2), 3);
     memory.decide(Lsn(3), UnixNanos(0), &[keep(1)]).unwrap();
     let open = memory.open.number;
@@ -227,7 +235,7 @@ proptest! {
             }
         }
         let mut found = in_tables;
-        found.extend(span_ids(&replayed.unflushed_spans()));
+        found.extend(replayed.epochs().flat_map(|epoch| span_ids(&epoch.spans)));
         found.extend(pending_ids(&replayed));
         let distinct: BTreeSet<SpanId> = found.iter().copied().collect();
         prop_assert_eq!(found.len(), distinct.len(), "doubled");

@@ -25,5 +25,6 @@ pub use batch::{Entry, Event, Head, Link, OriginId, ResourceId, SpanBatch, Templ
 pub use builder::{CopiedOrigins, SpanBatchBuilder, TooLarge};
 pub use ids::{InvalidId, SpanId, TraceId};
 pub use span::{Name, SpanFields};
+pub(crate) use texts::hasher;
 pub use texts::{TextId, Texts};
 pub use time::UnixNanos;

@@ -22,7 +22,7 @@ impl TextId {
 /// One seed for the process, so that nobody outside can choose texts whose hashes collide.
 static SEED: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
 
-pub(super) fn hasher() -> impl std::hash::Hasher {
+pub(crate) fn hasher() -> impl std::hash::Hasher {
     SEED.build_hasher()
 }
 

@@ -8,7 +8,7 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::schema::{FORMAT_VERSION, Table, spans, traces};
+use crate::schema::{FORMAT_VERSION, Table, edge_metrics, paths, span_metrics, spans, traces};
 
 pub(super) const ROW_GROUP_ROWS: usize = 1 << 20;
 pub(super) const PAGE_ROWS: usize = 8_192;
@@ -23,6 +23,14 @@ pub fn sort_columns(table: Table) -> &'static [&'static str] {
     match table {
         Table::Spans => &[spans::SERVICE_NAME, spans::SPAN_NAME, spans::START_TIME, spans::START_NANOS],
         Table::Traces => &[traces::START_TIME, traces::START_NANOS],
+        Table::SpanMetrics => &[span_metrics::SERVICE_NAME, span_metrics::SPAN_NAME, span_metrics::WINDOW_START],
+        Table::EdgeMetrics => &[
+            edge_metrics::CLIENT_SERVICE,
+            edge_metrics::SERVER_SERVICE,
+            edge_metrics::SPAN_NAME,
+            edge_metrics::WINDOW_START,
+        ],
+        Table::Paths => &[paths::SERVICE_NAME, paths::SPAN_NAME],
     }
 }
 

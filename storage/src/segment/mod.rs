@@ -20,7 +20,7 @@ mod writer;
 pub use ranges::ColumnRanges;
 #[cfg(test)]
 pub use writer::encode_spans;
-pub use writer::{EncodedSegment, SortedSpans, encode_traces};
+pub use writer::{EncodedSegment, SortedSpans, encode};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use chrono::DateTime;
 use serde_json::{Map, Value};
 
 use crate::rows::SpanRows;
-use crate::schema::{Table, spans, traces};
+use crate::schema::{Table, edge_metrics, paths, span_metrics, spans, traces};
 
 /// Text above this length is left out: a cut one would have to be rounded.
 const TEXT_BYTES: usize = 128;
@@ -29,6 +29,11 @@ impl ColumnRanges {
                 &[spans::SERVICE_NAME, spans::SPAN_NAME, spans::START_TIME, spans::DURATION_NS, spans::STATUS_CODE]
             }
             Table::Traces => &[traces::START_TIME, traces::DURATION_NS],
+            Table::SpanMetrics => &[span_metrics::SERVICE_NAME, span_metrics::SPAN_NAME, span_metrics::WINDOW_START],
+            Table::EdgeMetrics => {
+                &[edge_metrics::CLIENT_SERVICE, edge_metrics::SERVER_SERVICE, edge_metrics::WINDOW_START]
+            }
+            Table::Paths => &[paths::SERVICE_NAME, paths::SPAN_NAME],
         }
     }
 

@@ -192,12 +192,12 @@ fn a_flush_of_several_dates_has_a_segment_each_with_its_own_rows_and_filter() {
         });
     }
     let segments = encode_spans(SpanRows::underived(builder.finish().unwrap())).unwrap();
-    let dates: Vec<&str> = segments.iter().map(|segment| segment.date.as_str()).collect();
+    let dates: Vec<&str> = segments.iter().filter_map(|segment| segment.date.as_deref()).collect();
     assert_eq!(dates, ["1969-12-31", "1970-01-01", "1970-01-02"]);
     for (day, segment) in segments.iter().enumerate() {
         assert_eq!((segment.row_count, read(&segment.bytes).num_rows()), (200, 200));
         let start = UnixNanos((day as i64 - 1) * order::DAY_NANOS + 5);
-        assert_eq!(segment.start_range, (start, start));
+        assert_eq!(segment.start_range, Some((start, start)));
         let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(segment.bytes.clone())).unwrap();
         let bloom = reader.get_row_group_column_bloom_filter(0, 0).unwrap().unwrap();
         let passes = |number: u64| bloom.check(u128::from(number + 1).to_be_bytes().as_slice());

@@ -19,10 +19,11 @@ use crate::{Error, Result};
 /// A segment's file before it is anywhere.
 #[derive(Debug)]
 pub struct EncodedSegment {
-    pub date: String,
+    /// The UTC date of its rows' times; `None` where they are of no time, as the next.
+    pub date: Option<String>,
     pub bytes: Vec<u8>,
     pub row_count: u64,
-    pub start_range: (UnixNanos, UnixNanos),
+    pub start_range: Option<(UnixNanos, UnixNanos)>,
     pub ranges: ColumnRanges,
 }
 
@@ -66,11 +67,11 @@ impl SortedSpans {
         let (day, rows) = self.days[segment].clone();
         let spans = &self.spans;
         Ok(EncodedSegment {
-            date: partition_of(day * DAY_MICROS),
+            date: Some(partition_of(day * DAY_MICROS)),
             bytes: super::spans::write(spans, &self.templates, rows.clone(), layout::ROW_GROUP_ROWS)
                 .map_err(encode_error)?,
             row_count: rows.len() as u64,
-            start_range: range(rows.clone().map(|row| spans.head(row as usize).start)),
+            start_range: Some(range(rows.clone().map(|row| spans.head(row as usize).start))),
             ranges: ColumnRanges::of_spans(spans, rows),
         })
     }
@@ -83,49 +84,59 @@ pub fn encode_spans(spans: SpanRows) -> Result<Vec<EncodedSegment>> {
     (0..sorted.segment_count()).map(|segment| sorted.encode(segment)).collect()
 }
 
-/// Sorts rows of `traces` and encodes them.
-pub fn encode_traces(batches: &[RecordBatch]) -> Result<Vec<EncodedSegment>> {
-    let rows = concat_batches(&Table::Traces.schema(), batches)?;
-    let days = by_date(start_micros(&rows)?.iter().copied());
+/// Sorts rows of a table and encodes them. Rows of `spans` have their own way.
+pub fn encode(table: Table, batches: &[RecordBatch]) -> Result<Vec<EncodedSegment>> {
+    let rows = concat_batches(&table.schema(), batches)?;
+    if rows.num_rows() == 0 {
+        return Ok(Vec::new());
+    }
+    let Some(time) = table.time_column() else { return Ok(vec![encode_part(table, &rows, None)?]) };
     let encode_day = |(day, of_day): (i64, Vec<u32>)| {
         let of_day = UInt64Array::from_iter_values(of_day.into_iter().map(u64::from));
-        let rows = take_record_batch(&rows, &of_day)?;
-        let keys: Vec<SortColumn> = layout::sort_columns(Table::Traces)
-            .iter()
-            .filter_map(|name| rows.column_by_name(name))
-            .map(|column| SortColumn { values: ArrayRef::clone(column), options: None })
-            .collect();
-        let sorted = take_record_batch(&rows, &lexsort_to_indices(&keys, None)?)?;
-        let nanos =
-            sorted.column_by_name(traces::START_NANOS).and_then(|column| column.as_primitive_opt::<Int32Type>());
-        let starts = start_micros(&sorted)?.iter().enumerate().map(|(row, micros)| {
-            UnixNanos::from_micros_and_remainder(*micros, nanos.map_or(0, |nanos| nanos.value(row)))
-        });
-        Ok(EncodedSegment {
-            date: partition_of(day * DAY_MICROS),
-            row_count: sorted.num_rows() as u64,
-            start_range: range(starts),
-            ranges: ColumnRanges::of(Table::Traces, &sorted),
-            bytes: write_traces(&sorted)?,
-        })
+        let date = partition_of(day * DAY_MICROS);
+        encode_part(table, &take_record_batch(&rows, &of_day)?, Some((time, date)))
     };
-    days.into_iter().map(encode_day).collect()
+    by_date(micros(&rows, time)?.iter().copied()).into_iter().map(encode_day).collect()
 }
 
-fn write_traces(sorted: &RecordBatch) -> Result<Vec<u8>> {
+/// Rows of one partition: the column of their times, and its date.
+fn encode_part(table: Table, rows: &RecordBatch, partition: Option<(&str, String)>) -> Result<EncodedSegment> {
+    let keys: Vec<SortColumn> = layout::sort_columns(table)
+        .iter()
+        .filter_map(|name| rows.column_by_name(name))
+        .map(|column| SortColumn { values: ArrayRef::clone(column), options: None })
+        .collect();
+    let sorted = take_record_batch(rows, &lexsort_to_indices(&keys, None)?)?;
+    let nanos = sorted.column_by_name(traces::START_NANOS).and_then(|column| column.as_primitive_opt::<Int32Type>());
+    let starts = |time| {
+        let starts = micros(&sorted, time)?.iter().enumerate().map(|(row, micros)| {
+            UnixNanos::from_micros_and_remainder(*micros, nanos.map_or(0, |nanos| nanos.value(row)))
+        });
+        Ok::<_, Error>(range(starts))
+    };
+    Ok(EncodedSegment {
+        row_count: sorted.num_rows() as u64,
+        start_range: partition.as_ref().map(|(time, _)| starts(time)).transpose()?,
+        date: partition.map(|(_, date)| date),
+        ranges: ColumnRanges::of(table, &sorted),
+        bytes: write(table, &sorted)?,
+    })
+}
+
+fn write(table: Table, sorted: &RecordBatch) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let properties = layout::properties(Table::Traces, sorted.num_rows());
+    let properties = layout::properties(table, sorted.num_rows());
     let mut writer = ArrowWriter::try_new(&mut bytes, sorted.schema(), Some(properties)).map_err(encode_error)?;
     writer.write(sorted).map_err(encode_error)?;
     writer.close().map_err(encode_error)?;
     Ok(bytes)
 }
 
-fn start_micros(rows: &RecordBatch) -> Result<&[i64]> {
-    rows.column_by_name(traces::START_TIME)
+fn micros<'r>(rows: &'r RecordBatch, column: &str) -> Result<&'r [i64]> {
+    rows.column_by_name(column)
         .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
-        .map(|starts| &starts.values()[..])
-        .ok_or_else(|| arrow::error::ArrowError::SchemaError("there is no start_time".to_owned()).into())
+        .map(|times| &times.values()[..])
+        .ok_or_else(|| arrow::error::ArrowError::SchemaError(format!("there is no {column}")).into())
 }
 
 fn encode_error(error: parquet::errors::ParquetError) -> Error {

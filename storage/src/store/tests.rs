@@ -129,7 +129,11 @@ async fn spans_are_visible_once_appended_and_once_only_on_every_step_to_segments
     store.decide(vec![keep(1)]).await.unwrap();
     assert_eq!(seen(&store).await, [(1, 1), (2, 2)]);
     let report = store.flush().await.unwrap();
-    assert_eq!((report.epoch, report.spans, report.traces, report.segments), (1, 1, 1, 2));
+    assert_eq!(
+        (report.epoch, report.spans, report.traces, report.segments),
+        (1, 1, 1, 4),
+        "spans, traces, span_metrics and paths"
+    );
     assert_eq!(seen(&store).await, [(1, 1), (2, 2)]);
     assert_eq!(digests(&store).await, 2);
     store.decide(vec![keep(2)]).await.unwrap();

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::{SpanBatchBuilder, SpanFields, SpanId, TraceId};
 use crate::rows::SpanRows;
+use crate::schema::spans;
 
 fn segment(epoch: u64) -> NewSegment {
     NewSegment {
@@ -10,7 +11,7 @@ fn segment(epoch: u64) -> NewSegment {
             row_count: 3,
             start_range: None,
         },
-        date: "2026-01-01".to_owned(),
+        date: Some("2026-01-01".to_owned()),
         ranges: ColumnRanges::default(),
         modified: UnixNanos(1_000_000),
     }
@@ -95,8 +96,8 @@ async fn statistics_give_the_range_of_starts_and_the_date() {
     }
     let received = builder.finish().unwrap();
     let encoded = crate::segment::encode_spans(SpanRows::underived(received)).unwrap().remove(0);
-    assert_eq!(encoded.date, "2022-06-20");
-    assert_eq!(encoded.start_range, (start, start.plus(5_000_000_123)));
+    assert_eq!(encoded.date.as_deref(), Some("2022-06-20"));
+    assert_eq!(encoded.start_range, Some((start, start.plus(5_000_000_123))));
 
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;

@@ -17,14 +17,14 @@ fn sorted(spans: impl IntoIterator<Item = SpanId>) -> Vec<SpanId> {
 #[test]
 fn otlp_508_a_span_of_two_requests_is_decided_once_and_after_its_decision_again() {
     let mut memory = memory_at(0, 0);
-    memory.insert(Lsn(1), UnixNanos(0), batch(&[(1, 1), (2, 1)]));
-    memory.insert(Lsn(2), UnixNanos(0), batch(&[(1, 2), (1, 1)]));
+    insert(&mut memory, 1, batch(&[(1, 1), (2, 1)]));
+    insert(&mut memory, 2, batch(&[(1, 2), (1, 1)]));
     assert_eq!(pending_ids(&memory).len(), 3, "queries see it once already");
     let same_ids = memory.decide(Lsn(3), UnixNanos(0), &[keep(1), keep(2)]).unwrap();
     assert_eq!(same_ids, SameIds { repeated: 1, conflicting: 0 });
     assert_eq!(span_ids(&memory.open.spans).len(), 3);
     assert_eq!((memory.pending.span_count(), memory.pending.bytes()), (0, 0));
-    memory.insert(Lsn(4), UnixNanos(0), batch(&[(1, 1)]));
+    insert(&mut memory, 4, batch(&[(1, 1)]));
     assert_eq!(memory.decide(Lsn(5), UnixNanos(0), &[keep(1)]).unwrap(), SameIds::default());
     assert_eq!(span_ids(&memory.open.spans).len(), 4);
 }

@@ -45,8 +45,8 @@ fn digests() -> RecordBatch {
 #[test]
 fn digests_are_sorted_by_start_a_file_a_day_and_found_by_bloom_filter() {
     let (first, second) = (digests().slice(0, 1_000), digests().slice(1_000, 2_000));
-    let segments = encode_traces(&[first, second]).unwrap();
-    let dates: Vec<&str> = segments.iter().map(|segment| segment.date.as_str()).collect();
+    let segments = encode(Table::Traces, &[first, second]).unwrap();
+    let dates: Vec<&str> = segments.iter().filter_map(|segment| segment.date.as_deref()).collect();
     assert_eq!(dates, ["1970-01-01", "1970-01-02"]);
     for (day, segment) in segments.into_iter().enumerate() {
         let file = Bytes::from(segment.bytes);
@@ -73,7 +73,7 @@ fn digests_are_sorted_by_start_a_file_a_day_and_found_by_bloom_filter() {
             .map(|(micros, nanos)| UnixNanos::from_micros_and_remainder(*micros, *nanos))
             .collect();
         assert!(starts.is_sorted());
-        assert_eq!(segment.start_range, (starts[0], starts[starts.len() - 1]));
+        assert_eq!(segment.start_range, Some((starts[0], starts[starts.len() - 1])));
 
         let bloom = open().get_row_group_column_bloom_filter(0, 0).unwrap().unwrap();
         assert!(found.iter().all(|id| bloom.check(*id)));
