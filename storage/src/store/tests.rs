@@ -1,5 +1,7 @@
 //! The store on a real directory, with requests whose body is a list of spans in two bytes each.
 
+mod metrics;
+
 use bytes::Bytes;
 
 use super::*;
