@@ -508,10 +508,10 @@ impl Shared {
         let memory = lock(&self.memory);
         let age = i64::try_from(self.config.flush_age.as_nanos()).unwrap_or(i64::MAX);
         let is_full = memory.bytes() >= self.config.memory_bytes - self.config.memory_bytes / 8;
-        memory.open.bytes >= self.config.flush_bytes
+        memory.open.size_bytes() >= self.config.flush_bytes
             || memory.open.metric_rows() >= self.config.metric_rows
             // More small segments are better than refused requests.
-            || (is_full && memory.sealed.is_empty() && !memory.open.is_empty())
+            || (is_full && memory.sealed.is_empty() && memory.open.has_decided())
             || memory.open.since.is_some_and(|since| self.clock.now().since(since) >= age)
     }
 }

@@ -25,6 +25,7 @@ pub struct Epoch {
     /// Rows of `paths`.
     pub paths: Vec<RecordBatch>,
     pub path_ids: Vec<i64>,
+    path_bytes: usize,
     pub span_count: usize,
     pub bytes: usize,
     /// The earliest record that its rows come from.
@@ -47,6 +48,7 @@ impl Epoch {
             edge_metrics: EdgeMetrics::default(),
             paths: Vec::new(),
             path_ids: Vec::new(),
+            path_bytes: 0,
             span_count: 0,
             bytes: 0,
             first_lsn: None,
@@ -58,18 +60,22 @@ impl Epoch {
 
     pub fn is_empty(&self) -> bool {
         let has_metrics = !self.span_metrics.is_empty() || !self.edge_metrics.is_empty();
-        self.spans.is_empty() && self.traces.is_empty() && self.paths.is_empty() && !has_metrics
+        !self.has_decided() && self.paths.is_empty() && !has_metrics
     }
 
     /// Everything that it takes, where `bytes` is spans and digests.
     pub fn size_bytes(&self) -> usize {
-        let paths: usize = self.paths.iter().map(RecordBatch::get_array_memory_size).sum();
-        self.bytes + self.span_metrics.size_bytes() + self.edge_metrics.size_bytes() + paths
+        self.bytes + self.span_metrics.size_bytes() + self.edge_metrics.size_bytes() + self.path_bytes
     }
 
     /// Rows of metrics and paths.
     pub fn metric_rows(&self) -> usize {
         self.span_metrics.len() + self.edge_metrics.len() + self.path_ids.len()
+    }
+
+    /// Whether it has anything of decided traces, which flushing it would free.
+    pub fn has_decided(&self) -> bool {
+        !self.spans.is_empty() || !self.traces.is_empty()
     }
 
     fn begin(&mut self, first_lsn: Lsn, now: UnixNanos) {
@@ -126,6 +132,13 @@ impl Epoch {
             Table::EdgeMetrics => vec![self.edge_metrics.view().columns()?],
             Table::Paths => self.paths.clone(),
         })
+    }
+
+    /// Paths that were met for the first time.
+    pub fn add_paths(&mut self, ids: Vec<i64>, rows: RecordBatch) {
+        self.path_bytes += rows.get_array_memory_size();
+        self.path_ids.extend(ids);
+        self.paths.push(rows);
     }
 
     /// Lets go of requests of which it has few spans, as after sampling: those are copied.

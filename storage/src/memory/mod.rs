@@ -117,8 +117,7 @@ impl Memory {
         let paths = tally.paths;
         if !paths.is_empty() {
             let (ids, rows) = paths.finish()?;
-            self.open.path_ids.extend(ids);
-            self.open.paths.push(rows);
+            self.open.add_paths(ids, rows);
         }
         for (decision, root) in taken.iter().zip(derived.roots) {
             let verdict = Remembered {

@@ -222,3 +222,25 @@ fn paths_beyond_the_limit_have_no_row_and_are_no_error() {
     assert_eq!(path_ids(&memory.open).len(), 2);
     assert_eq!(memory.open.span_count, 3);
 }
+
+#[test]
+fn a_path_that_only_half_a_trace_has_is_not_known_behind_its_committed_epoch() {
+    // The request with the parent is gone from the log, as the epoch is in the tables.
+    let mut memory = memory_at(1, 1);
+    insert(&mut memory, 1, batch(&[(1, 1, Some(0))]));
+    memory.decide(Lsn(2), UnixNanos(0), &[keep(1)]).unwrap();
+    assert_eq!(memory.known_paths.len(), 1);
+    memory.seal(Lsn(3), 1);
+    assert_eq!(memory.known_paths.len(), 0);
+    insert(&mut memory, 4, batch(&[(2, 1, Some(0))]));
+    memory.decide(Lsn(5), UnixNanos(0), &[keep(2)]).unwrap();
+    assert_eq!(path_ids(&memory.open).len(), 1);
+}
+
+#[test]
+fn the_log_is_needed_from_the_first_request_that_is_counted_nowhere_else() {
+    let mut memory = memory_at(0, 0);
+    insert(&mut memory, 1, batch(&[(1, 1, None)]));
+    memory.seal(Lsn(2), 1);
+    assert_eq!(memory.sealed[0].first_lsn, Some(Lsn(1)));
+}
