@@ -82,36 +82,39 @@ impl<const N: usize> Partials<N> {
         self.bytes
     }
 
-    /// Adds to the row of these names, whose hash is that of [`hash_of`]. `buckets` must be in order.
-    fn merge_hashed(&mut self, hash: u64, window: UnixNanos, names: [&[u8]; N], totals: &Totals, buckets: &[Bucket]) {
-        self.frozen = None;
+    /// Where the row of these names is, made if it is new. `hash` is that of [`hash_of`].
+    fn place_hashed(&mut self, hash: u64, window: UnixNanos, names: [&[u8]; N]) -> usize {
         let Self { chunks, places, bytes, .. } = self;
         let is_it = |(known, place): &(u64, u32)| {
             let row = &chunks[*place as usize / CHUNK_ROWS][*place as usize % CHUNK_ROWS];
             *known == hash && row.window == window && row.names.are(names)
         };
-        let place = match places.find(hash, is_it) {
-            Some((_, place)) => *place as usize,
-            None => {
-                let row =
-                    Row { window, names: Names::new(names), totals: Totals::NOTHING, buckets: Buckets::default() };
-                *bytes += size_of::<Row<N>>() + size_of::<(u64, u32)>() + row.names.text.len();
-                let place = places.len();
-                match chunks.last_mut() {
-                    Some(last) if last.len() < CHUNK_ROWS => Arc::make_mut(last).push(row),
-                    _ => chunks.push(Arc::new(vec![row])),
-                }
-                places.insert_unique(hash, (hash, place as u32), |(hash, _)| *hash);
-                place
-            }
-        };
-        let row = &mut Arc::make_mut(&mut chunks[place / CHUNK_ROWS])[place % CHUNK_ROWS];
-        row.totals.merge(totals);
-        *bytes += row.buckets.merge(buckets) * size_of::<Bucket>();
+        if let Some((_, place)) = places.find(hash, is_it) {
+            return *place as usize;
+        }
+        let row = Row { window, names: Names::new(names), totals: Totals::NOTHING, buckets: Buckets::default() };
+        *bytes += size_of::<Row<N>>() + size_of::<(u64, u32)>() + row.names.text.len();
+        let place = places.len();
+        match chunks.last_mut() {
+            Some(last) if last.len() < CHUNK_ROWS => Arc::make_mut(last).push(row),
+            _ => chunks.push(Arc::new(vec![row])),
+        }
+        places.insert_unique(hash, (hash, place as u32), |(hash, _)| *hash);
+        place
     }
 
-    pub(super) fn merge(&mut self, window: UnixNanos, names: [&[u8]; N], totals: &Totals, buckets: &[Bucket]) {
-        self.merge_hashed(hash_of(window, names), window, names, totals, buckets);
+    /// Where the row of these names is, made if it is new. It stays there.
+    pub(super) fn place(&mut self, window: UnixNanos, names: [&[u8]; N]) -> usize {
+        self.frozen = None;
+        self.place_hashed(hash_of(window, names), window, names)
+    }
+
+    /// Adds to the row at `place`. `buckets` must be in order.
+    pub(super) fn merge(&mut self, place: usize, totals: &Totals, buckets: &[Bucket]) {
+        self.frozen = None;
+        let row = &mut Arc::make_mut(&mut self.chunks[place / CHUNK_ROWS])[place % CHUNK_ROWS];
+        row.totals.merge(totals);
+        self.bytes += row.buckets.merge(buckets) * size_of::<Bucket>();
     }
 
     /// What is here now. The same view as before where nothing has changed.
@@ -133,7 +136,8 @@ impl Partials<4> {
     pub fn add(&mut self, batch: &SpanBatch, counts: &BatchCounts) {
         let texts = batch.texts();
         for (row, buckets) in counts.rows() {
-            self.merge_hashed(row.hash, row.window, row.names.map(|name| texts.bytes(name)), &row.totals, buckets);
+            let place = self.place_hashed(row.hash, row.window, row.names.map(|name| texts.bytes(name)));
+            self.merge(place, &row.totals, buckets);
         }
     }
 }
