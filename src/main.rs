@@ -4,12 +4,14 @@
 //! - `config`: settings from file, environment and flags.
 //! - `serve`: everything in one process; `listeners`, `control`, `metrics` are its parts.
 //! - `import`, `flush`, `sql`: commands that talk to a server, or to a directory without one; `client` asks the server.
+//! - `data_file`: small files of the data directory; `policy` and `head_sampling` keep theirs by it.
 //! - `repair`: a damaged directory.
 
 mod cli;
 mod client;
 mod config;
 mod control;
+mod data_file;
 mod flush;
 mod head_sampling;
 mod import;

@@ -181,6 +181,11 @@ fn sampling(page: &mut Page, decided: &Counts, policy_revision: i64) {
         "Times that late spans of a trace were decided, by what became of them.",
     );
     page.labelled(family, "late", late);
+    page.counter(
+        "spanhouse_sampling_unweighed_traces_total",
+        "Traces of which nobody knows with which probability they were sampled at their source: their weight is NULL.",
+        decided.unweighed(),
+    );
     let (offered, kept) = decided.costs();
     page.counter("spanhouse_sampling_offered_cost_total", "Cost of decided traces, in the budget's unit.", offered);
     page.counter("spanhouse_sampling_kept_cost_total", "Cost of kept traces, in the budget's unit.", kept);

@@ -3,13 +3,15 @@
 //! A policy comes from the configuration or over the API; whichever changed last counts. `sampling.json` has what is in
 //! force, its revision, and what the configuration said then.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
+use collector::Durable;
 use collector::sampler::Revised;
 use sampling::Policy;
 use serde::{Deserialize, Serialize};
+
+use crate::data_file::DataFile;
 
 const FILE: &str = "sampling.json";
 
@@ -24,14 +26,14 @@ struct Kept {
 /// Where a data directory keeps its policy.
 #[derive(Debug)]
 pub struct PolicyFile {
-    path: PathBuf,
+    file: DataFile,
     configured: Policy,
 }
 
 impl PolicyFile {
     /// The policy to begin with: the configuration's if it changed, else the one that was in force.
     pub fn open(data: &Path, configured: Policy) -> anyhow::Result<(Self, Revised)> {
-        let file = Self { path: data.join(FILE), configured };
+        let file = Self { file: DataFile::new(data, FILE), configured };
         let revised = match file.read()? {
             Some(kept) if kept.configured == file.configured => {
                 Revised { policy: kept.policy, revision: kept.revision }
@@ -47,13 +49,9 @@ impl PolicyFile {
     }
 
     fn read(&self) -> anyhow::Result<Option<Kept>> {
-        let shown = self.path.display();
-        let text = match std::fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
-        };
-        let kept = serde_json::from_str(&text);
+        let Some(text) = self.file.read()? else { return Ok(None) };
+        let shown = self.file.path().display();
+        let kept = serde_json::from_slice(&text);
         kept.map(Some)
             .with_context(|| format!("{shown} is damaged; remove it to begin with the configuration's policy"))
     }
@@ -63,16 +61,7 @@ impl PolicyFile {
         let kept =
             Kept { revision: revised.revision, policy: revised.policy.clone(), configured: self.configured.clone() };
         let text = serde_json::to_vec_pretty(&kept)?;
-        let next = self.path.with_extension("json.next");
-        let write = || {
-            let mut file = std::fs::File::create(&next)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            std::fs::rename(&next, &self.path)?;
-            let directory = self.path.parent().unwrap_or(Path::new("."));
-            std::fs::File::open(directory)?.sync_all()
-        };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
+        self.file.replace(&text).with_context(|| format!("cannot write {}", self.file.path().display()))
     }
 }
 

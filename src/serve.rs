@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 use crate::config::Config;
 use crate::control::Control;
-use crate::head_sampling::HeadSampling;
+use crate::head_sampling::{self, HeadSampling};
 use crate::listeners::{self, HTTP, OTLP_GRPC, OTLP_HTTP};
 use crate::policy::PolicyFile;
 
@@ -62,7 +62,8 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
         .with_context(|| format!("cannot open data directory {}", data.display()))?;
     let (policy_file, policy) = PolicyFile::open(&data, config.sampling.clone())?;
     let policy = ActivePolicy::new(policy.policy, policy.revision).context("the sampling policy")?;
-    let pipeline = Pipeline::new(store.clone(), Arc::clone(&clock), config.assembly(), policy)?;
+    let heads = head_sampling::read_ledger(&config, &*clock)?;
+    let pipeline = Pipeline::new(store.clone(), Arc::clone(&clock), config.assembly(), policy, heads.clone())?;
 
     let grpc = listeners::bind(OTLP_GRPC, config.server.otlp_grpc).await?;
     let otlp_http = listeners::bind(OTLP_HTTP, config.server.otlp_http).await?;
@@ -82,7 +83,7 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
         Arc::clone(&pipeline) as _,
     )?;
 
-    let sampling = HeadSampling::bind(&config.server, Arc::clone(&clock)).await?;
+    let sampling = HeadSampling::bind(&config, heads, Arc::clone(&clock)).await?;
 
     let mut addresses = vec![(OTLP_GRPC, grpc_address), (OTLP_HTTP, otlp_http_address), (HTTP, http_address)];
     addresses.extend(sampling.addresses());

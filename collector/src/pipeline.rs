@@ -8,6 +8,7 @@ use sampling::{Policy, Score};
 use storage::model::SpanBatch;
 use storage::{Appended, Clock, FlushReport, Request, Store};
 
+use crate::remote::HeadRates;
 use crate::sampler::{ActivePolicy, AssemblyConfig, Counts, Deciding, Records, Revised};
 use crate::{Error, Sink};
 
@@ -33,10 +34,11 @@ impl Pipeline {
         clock: Arc<dyn Clock>,
         config: AssemblyConfig,
         policy: ActivePolicy,
+        heads: HeadRates,
     ) -> crate::Result<Arc<Self>> {
         config.validate()?;
         let policy = Arc::new(policy);
-        let deciding = Deciding::new(Arc::clone(&policy)).map_err(|error| Error::Config(error.to_string()))?;
+        let deciding = Deciding::new(Arc::clone(&policy), heads).map_err(|error| Error::Config(error.to_string()))?;
         Ok(Arc::new(Self {
             store,
             clock,

@@ -146,6 +146,7 @@ mod tests {
             ("[assembly]\nspans_per_record = 0", "assembly.spans_per_record"),
             ("[flush]\nmax_bytes = 0", "flush.max_bytes"),
             ("[limits]\nattributes = 0", "limits.attributes"),
+            ("[head_sampling]\nmax_spans_per_second = 0.0", "head_sampling.max_spans_per_second"),
             ("[memory]\nspans_bytes = 5000000000", "memory.spans_bytes"),
             ("[query]\nmax_row_limit = 0", "query.max_row_limit"),
             ("[wal]\nfile_bytes = 4096", "wal.file_bytes"),

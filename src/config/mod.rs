@@ -7,7 +7,8 @@ mod layers;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use collector::remote::{HeadConfig, LedgerConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{Address, ServerArgs};
@@ -23,6 +24,7 @@ pub struct Config {
     pub memory: Memory,
     /// What is kept, and why.
     pub sampling: sampling::Policy,
+    pub head_sampling: HeadSampling,
     pub limits: collector::Limits,
     pub query: Query,
 }
@@ -98,6 +100,31 @@ pub struct Assembly {
     pub spans_per_record: usize,
 }
 
+/// What SDKs are told that ask how much to sample.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeadSampling {
+    pub when: HeadSamplingWhen,
+    /// Spans that one instance of a service may make a second before its traces are thinned.
+    pub max_spans_per_second: f64,
+    /// How often SDKs poll.
+    #[serde(with = "humantime_serde")]
+    pub poll_interval: Duration,
+    /// How far apart the clocks of clients and this machine may be.
+    #[serde(with = "humantime_serde")]
+    pub clock_slack: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadSamplingWhen {
+    /// As far as the budget leaves the tail sampler more than it can keep.
+    OnBudget,
+    /// Also where the tail sampler would keep everything.
+    Always,
+    Never,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Memory {
@@ -127,6 +154,7 @@ impl Default for Config {
         let storage = storage::Config::default();
         let assembly = collector::sampler::AssemblyConfig::default();
         let query = query::Config::default();
+        let (head, ledger) = (HeadConfig::default(), LedgerConfig::default());
         let local = |port| Address::At(([127, 0, 0, 1], port).into());
         Self {
             server: Server {
@@ -156,6 +184,12 @@ impl Default for Config {
             },
             memory: Memory { spans_bytes: storage.memory_bytes, decided_traces: storage.decided_traces },
             sampling: sampling::Policy::default(),
+            head_sampling: HeadSampling {
+                when: HeadSamplingWhen::OnBudget,
+                max_spans_per_second: head.max_spans_per_second,
+                poll_interval: head.poll_interval,
+                clock_slack: ledger.clock_slack,
+            },
             limits: collector::Limits::default(),
             query: Query {
                 memory_limit_bytes: query.memory_limit_bytes,
@@ -178,7 +212,15 @@ macro_rules! default_from_config {
         }
     )*};
 }
-default_from_config!(Server: server, Wal: wal, Flush: flush, Assembly: assembly, Memory: memory, Query: query);
+default_from_config!(
+    Server: server,
+    Wal: wal,
+    Flush: flush,
+    Assembly: assembly,
+    HeadSampling: head_sampling,
+    Memory: memory,
+    Query: query
+);
 
 impl Config {
     pub fn storage(&self) -> storage::Config {
@@ -211,6 +253,14 @@ impl Config {
         }
     }
 
+    pub fn head(&self) -> HeadConfig {
+        HeadConfig {
+            max_spans_per_second: self.head_sampling.max_spans_per_second,
+            poll_interval: self.head_sampling.poll_interval,
+            follows_budget: self.head_sampling.when != HeadSamplingWhen::Always,
+        }
+    }
+
     pub fn query(&self) -> query::Config {
         query::Config {
             memory_limit_bytes: self.query.memory_limit_bytes,
@@ -228,6 +278,11 @@ impl Config {
         self.storage().validate()?;
         self.assembly().validate()?;
         self.sampling.validate().context("[sampling]")?;
+        let spans = self.head_sampling.max_spans_per_second;
+        ensure!(
+            spans.is_finite() && spans > 0.0,
+            "invalid setting: head_sampling.max_spans_per_second must be above 0; to thin nothing, set head_sampling.when to \"never\""
+        );
         self.query().validate().map_err(anyhow::Error::msg)?;
         Ok(())
     }

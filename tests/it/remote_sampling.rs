@@ -1,8 +1,8 @@
 //! Head sampling on the real binary, asked by clients that we did not write: OpenTelemetry's sampler for Node, and gRPC for
 //! Python.
 //!
-//! The binary has no budget to thin for, so it says that everything is kept. What happens when it says less stands in
-//! `collector/src/remote/tests/clients.rs`, with the same program.
+//! Without a budget it says that everything is kept. With one the loop is closed: what SDKs are told follows what they send,
+//! and weights follow what they were told.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -87,5 +87,112 @@ fn a_poll_without_a_service_is_told_what_is_wrong() -> anyhow::Result<()> {
     let page = get(server.http(), "/metrics")?.text();
     ensure!(page.contains("\nspanhouse_sampling_ledger_services 1\n"), "{page}");
     ensure!((polls(&server, "http", "refused")?, polls(&server, "http", "served")?) == (3, 1));
+    Ok(())
+}
+
+/// What a service did in a second.
+#[derive(Debug)]
+struct Second {
+    second: i64,
+    started: i64,
+    sampled: i64,
+}
+
+/// Ends with the test.
+struct Service(std::process::Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_busy_service_is_thinned_at_its_source_and_weighed_by_what_it_was_told() -> anyhow::Result<()> {
+    const TRACES_PER_SECOND: i64 = 400;
+    let Some(modules) = node_modules() else { return Ok(()) };
+    let directory = tempfile::tempdir()?;
+    let mut server = Server::on(directory.path())
+        .variable("SPANHOUSE_SAMPLING_BUDGET", "20 spans/s")
+        .variable("SPANHOUSE_HEAD_SAMPLING_MAX_SPANS_PER_SECOND", "160")
+        .variable("SPANHOUSE_HEAD_SAMPLING_POLL_INTERVAL", "400ms")
+        .variable("SPANHOUSE_HEAD_SAMPLING_CLOCK_SLACK", "100ms")
+        .variable("SPANHOUSE_ASSEMBLY_ROOT_GRACE", "500ms")
+        .start()?;
+    let mut node = Service(
+        Command::new("node")
+            .arg(workspace().join("tests/fixtures/thinned_service.cjs"))
+            .arg(format!("http://{}", server.sampling_http()))
+            .arg(format!("http://{}", server.otlp_http()))
+            .args(["shop", &TRACES_PER_SECOND.to_string()])
+            .env("NODE_PATH", modules)
+            .stdout(Stdio::piped())
+            .spawn()?,
+    );
+    let lines = BufReader::new(node.0.stdout.take().context("no standard output")?).lines();
+    let mut seconds: Vec<Second> = Vec::new();
+    for line in lines {
+        let said: serde_json::Value = serde_json::from_str(&line?)?;
+        let number = |key: &str| said[key].as_i64().with_context(|| said.to_string());
+        seconds.push(Second { second: number("second")?, started: number("started")?, sampled: number("sampled")? });
+        let thinned = seconds.iter().filter(|second| second.sampled * 2 < second.started).count();
+        if thinned >= 12 || seconds.len() > 60 {
+            break;
+        }
+    }
+    // Ended while its last spans are under way; those seconds are not looked at.
+    drop(node);
+    server.wait_until("all are decided", |server| {
+        Ok(server.count("SELECT count(*) FROM traces WHERE keep_reason = 'pending'")? == 0)
+    })?;
+    let rows = server.sql(
+        "SELECT CAST(date_part('epoch', start_time) AS BIGINT), count(*) - count(head_count), sum(head_count), \
+         sum(head_count * (head_count - 1)), sum(adjusted_count), sum(adjusted_count * (adjusted_count - 1)) \
+         FROM traces GROUP BY 1",
+    )?;
+    let number = |row: &[serde_json::Value], at: usize| row.get(at).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+    let (mut started, mut by_head, mut head_variance, mut by_both, mut variance) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    let mut looked_at = 0;
+    for second in
+        seconds.iter().take(seconds.len().saturating_sub(2)).filter(|second| second.sampled * 2 < second.started)
+    {
+        let row = rows.iter().find(|row| row[0] == second.second).with_context(|| format!("no row of {second:?}"))?;
+        if number(row, 1) > 0.0 {
+            continue;
+        }
+        looked_at += 1;
+        started += second.started as f64;
+        by_head += number(row, 2);
+        head_variance += number(row, 3);
+        by_both += number(row, 4);
+        variance += number(row, 5);
+    }
+    ensure!(looked_at >= 4, "{seconds:?} {rows:?}");
+    eprintln!("{started} traces were begun in {looked_at} s; {by_head} and {by_both} are estimated");
+    for (estimate, variance) in [(by_head, head_variance), (by_both, variance)] {
+        let off = (estimate - started) / variance.sqrt();
+        ensure!(
+            off.abs() < 4.5,
+            "{estimate} instead of {started} traces, {off} standard deviations: {seconds:?} {rows:?}"
+        );
+    }
+    let metrics = get(server.http(), "/metrics")?.text();
+    ensure!(metrics.contains("spanhouse_sampling_unweighed_traces_total "), "{metrics}");
+
+    // What was told outlives a kill: the service may still sample by it.
+    let told = |server: &Server| {
+        let told = get(server.sampling_http(), "/sampling?service=shop")?.json()?;
+        let own = &told["operationSampling"]["perOperationStrategies"][0]["probabilisticSampling"]["samplingRate"];
+        own.as_f64().with_context(|| told.to_string())
+    };
+    let before = told(&server)?;
+    server.kill()?;
+    let mut server = server.start_again()?;
+    ensure!(told(&server)? == before && before < 1.0, "{} instead of {before}", told(&server)?);
+    server.kill()?;
+    std::fs::write(directory.path().join("head_sampling.json"), "{")?;
+    let error = server.start_again().err().context("it started with a damaged ledger")?;
+    ensure!(format!("{error:#}").contains("head_sampling.json is damaged"), "{error:#}");
     Ok(())
 }

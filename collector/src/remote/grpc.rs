@@ -27,11 +27,12 @@ pub async fn handle(
         connection.note_body(body.is_finished());
         return (Outcome::Refused, refuse_http(remote, &parts));
     }
-    match service(remote, connection, &parts, &mut body).await {
-        Ok(service) => {
-            let message = wire::response_protobuf(&remote.serve(&service).strategy);
-            (Outcome::Served, grpc::respond(&message))
-        }
+    let served = match service(remote, connection, &parts, &mut body).await {
+        Ok(service) => remote.serve(&service).await,
+        Err(error) => Err(error),
+    };
+    match served {
+        Ok(served) => (Outcome::Served, grpc::respond(&wire::response_protobuf(&served.strategy))),
         Err(error) => {
             let mut response = grpc::refused(&error, &Refusal::from(&error));
             if matches!(error, Error::UnsupportedEncoding(_)) {

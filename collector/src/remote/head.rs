@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! target = clamp( min(1, S_max / spans a second and instance of the service), floor, 1 )
-//! floor  = min(1, max( 8 * tail probability, 20 / (600 s * traces a second * error share) ))
+//! floor  = min(1, max( 8 * tail probability, 20 / (600 s * traces a second * max(error share, 1/1000)) ))
 //! ```
 //!
 //! A head sampler throws failures away as well as the rest. The floor leaves what the tail sampler needs: eight times what
-//! it keeps, and twenty failures in ten minutes; an operation that had fewer is not thinned at all.
+//! it keeps, and twenty failures in ten minutes. Where fewer failed than one in a thousand, as many are assumed: else a
+//! service without failures would never be thinned. Whoever makes few traces is not thinned all the same.
 //!
 //! From the target to what is served: a fall takes effect at once, since it protects the service. A rise is at most by half
-//! from one poll to the next, and one below a tenth waits: every change makes spans whose probability is unclear, for as long
-//! as some instances have polled and others have not.
+//! from one poll to the next. Changes of less than a fifth wait: every change makes spans whose probability is unclear, and
+//! whose weight is therefore unknown, for as long as some instances have polled and others have not.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,13 +23,15 @@ use super::strategy::Strategy;
 /// Failures to be seen within the window, and it.
 const ERRORS: f64 = 20.0;
 const WINDOW_SECONDS: f64 = 600.0;
+/// What is assumed of services that fail less.
+const LEAST_ERROR_SHARE: f64 = 0.001;
 /// How many times more than the tail keeps is left to it.
 const TAIL_SHARE: f64 = 8.0;
 
 const MAX_RISE: f64 = 1.5;
-const MIN_RISE: f64 = 1.1;
+const MIN_RISE: f64 = 1.25;
 /// A fall of less than this factor is noise.
-const MIN_FALL: f64 = 0.98;
+const MIN_FALL: f64 = 0.8;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadConfig {
@@ -36,20 +39,23 @@ pub struct HeadConfig {
     pub max_spans_per_second: f64,
     /// How often SDKs poll. Shorter than they do, probabilities rise faster than by half a poll.
     pub poll_interval: Duration,
+    /// Whether the floor leaves the tail sampler its choice. Else services are protected even where the tail keeps everything.
+    pub follows_budget: bool,
 }
 
 impl Default for HeadConfig {
     fn default() -> Self {
-        Self { max_spans_per_second: 2_000.0, poll_interval: Duration::from_secs(60) }
+        Self { max_spans_per_second: 2_000.0, poll_interval: Duration::from_secs(60), follows_budget: true }
     }
 }
 
 /// What an operation is not thinned below.
-pub fn floor(rate: &OperationRate) -> f64 {
-    let errors = WINDOW_SECONDS * rate.traces_per_second * rate.error_share;
-    // Without any the quotient is infinite, and the floor 1; so it is with rates that are no numbers.
+pub fn floor(rate: &OperationRate, config: &HeadConfig) -> f64 {
+    // The larger of a number and none is the number.
+    let errors = WINDOW_SECONDS * rate.traces_per_second * rate.error_share.max(LEAST_ERROR_SHARE);
     let for_errors = if errors > 0.0 { ERRORS / errors } else { 1.0 };
-    (TAIL_SHARE * rate.tail_probability).max(for_errors).min(1.0)
+    let for_tail = if config.follows_budget { TAIL_SHARE * rate.tail_probability } else { 0.0 };
+    for_tail.max(for_errors).min(1.0)
 }
 
 /// What an operation's probability should be.
@@ -62,14 +68,15 @@ pub fn target(spans_per_second_and_instance: f64, floor: f64, config: &HeadConfi
 pub fn step(target: f64, last: f64, lowest: f64) -> f64 {
     let allowed = target.min(lowest * MAX_RISE);
     if allowed < last {
-        return if allowed > last * MIN_FALL { last } else { allowed };
+        return if allowed >= last * MIN_FALL { last } else { allowed };
     }
     if allowed < last * MIN_RISE && allowed < 1.0 { last } else { allowed }
 }
 
 /// The next answer to a service's instances. `held` are the strategies that some of them may have, the last served last.
 pub fn strategy(rates: Option<&ServiceRates>, held: &[Arc<Strategy>], config: &HeadConfig) -> Strategy {
-    let target_of = |service: &ServiceRates, rate| target(service.spans_per_second_and_instance(), floor(rate), config);
+    let target_of =
+        |service: &ServiceRates, rate| target(service.spans_per_second_and_instance(), floor(rate, config), config);
     // Operations that nobody has met are rare ones: they are kept.
     let default_target = rates.and_then(|service| service.rest().map(|rest| target_of(service, rest))).unwrap_or(1.0);
     let Some(last) = held.last() else {
@@ -147,18 +154,22 @@ mod tests {
 
     #[test]
     fn the_floor_leaves_the_tail_what_it_needs() {
-        // Eight times what the tail keeps; 20 failures in ten minutes; all where there are fewer, or none.
+        // Eight times what the tail keeps; 20 failures in ten minutes; of one in a thousand at least.
         for (tail_probability, error_share, expected) in [
             (0.05, 0.01, 0.4),
             (0.5, 0.01, 1.0),
             (0.0, 0.01, 20.0 / 24_000.0),
-            (0.0, 0.000_05, 20.0 / 120.0),
-            (0.0, 0.000_001, 1.0),
-            (0.0, 0.0, 1.0),
-            (0.0, f64::NAN, 1.0),
+            (0.0, 0.000_05, 20.0 / 2_400.0),
+            (0.0, 0.0, 20.0 / 2_400.0),
+            (0.0, f64::NAN, 20.0 / 2_400.0),
         ] {
-            check(floor(&OperationRate { tail_probability, error_share, ..busy() }), expected);
+            check(floor(&OperationRate { tail_probability, error_share, ..busy() }, &HeadConfig::default()), expected);
         }
+        let seldom = OperationRate { tail_probability: 0.0, error_share: 0.0, traces_per_second: 20.0, ..busy() };
+        check(floor(&seldom, &HeadConfig::default()), 1.0);
+        check(floor(&OperationRate { traces_per_second: 0.0, ..seldom }, &HeadConfig::default()), 1.0);
+        let always = HeadConfig { follows_budget: false, ..HeadConfig::default() };
+        check(floor(&OperationRate { tail_probability: 1.0, ..busy() }, &always), 20.0 / 24_000.0);
         let strategy = of(&[OperationRate { tail_probability: 0.05, ..busy() }], &[]);
         check(strategy.probability("GET /cart"), 0.4);
     }
@@ -186,10 +197,10 @@ mod tests {
 
     #[test]
     fn small_changes_are_not_worth_one() {
-        check(step(0.495, 0.5, 0.5), 0.5);
-        check(step(0.48, 0.5, 0.5), 0.48);
-        check(step(0.54, 0.5, 0.5), 0.5);
-        check(step(0.56, 0.5, 0.5), 0.56);
+        check(step(0.41, 0.5, 0.5), 0.5);
+        check(step(0.39, 0.5, 0.5), 0.39);
+        check(step(0.62, 0.5, 0.5), 0.5);
+        check(step(0.63, 0.5, 0.5), 0.63);
         check(step(1.0, 0.97, 0.97), 1.0);
     }
 

@@ -35,10 +35,11 @@ pub async fn handle(
     }
     let asked = service(remote, connection, &parts, &mut body).await;
     connection.note_body(body.is_finished());
-    match asked {
-        Ok(service) => answer(remote, &service, &parts),
-        Err(error) => (Outcome::Refused, refuse(&error, &parts)),
-    }
+    let answered = match asked {
+        Ok(service) => answer(remote, &service, &parts).await,
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| (Outcome::Refused, refuse(&error, &parts)))
 }
 
 /// Which service a request asks for.
@@ -57,8 +58,8 @@ async fn service(remote: &Remote, connection: &Connection, parts: &Parts, body: 
     }
 }
 
-fn answer(remote: &Remote, service: &str, parts: &Parts) -> (Outcome, Response<AnswerBody>) {
-    let body = wire::response_json(&remote.serve(service).strategy);
+async fn answer(remote: &Remote, service: &str, parts: &Parts) -> Result<(Outcome, Response<AnswerBody>)> {
+    let body = wire::response_json(&remote.serve(service).await?.strategy);
     let tag = format!("\"{:032x}\"", xxh3_128(&body));
     let is_known = parts.method != Method::POST && is_known(&parts.headers, &tag);
     let shown = if is_known || parts.method == Method::HEAD { Vec::new() } else { body };
@@ -71,10 +72,10 @@ fn answer(remote: &Remote, service: &str, parts: &Parts) -> (Outcome, Response<A
     }
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return (Outcome::Unchanged, response);
+        return Ok((Outcome::Unchanged, response));
     }
     headers.insert(CONTENT_TYPE, JSON);
-    (Outcome::Served, response)
+    Ok((Outcome::Served, response))
 }
 
 /// Whether the client has this already.

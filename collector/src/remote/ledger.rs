@@ -7,9 +7,8 @@
 //! Bounded in services, strategies and probabilities. A strategy that finds no place is not served: the service keeps the
 //! one it had, or keeps everything, which is what a service without an entry counts as.
 //!
-//! The ledger is memory alone so far. A restart forgets it, and spans that were begun under a lowered probability and come
-//! after the restart count as unsampled, until their service has polled again. It is to become a record of the write-ahead
-//! log, durable before the answer that serves the strategy.
+//! What a restart must know of it is `saved`: whoever serves a strategy first writes it to disk while [`Ledger::is_saved`]
+//! says no.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use storage::model::UnixNanos;
 
 use super::strategy::Strategy;
 
+mod saved;
 #[cfg(test)]
 mod tests;
 
@@ -46,7 +46,8 @@ impl Default for LedgerConfig {
             max_services: 4_096,
             max_service_bytes: 256,
             max_strategies: 128,
-            max_probabilities: 2_000_000,
+            // All of them are written anew with every change: 4 MB at most.
+            max_probabilities: 100_000,
             horizon: Duration::from_secs(2 * 60 * 60),
             poll_interval: Duration::from_secs(60),
             clock_slack: Duration::from_secs(5),
@@ -93,6 +94,7 @@ pub struct Ledger {
     services: HashMap<Arc<str>, History>,
     probabilities: usize,
     refused: u64,
+    unsaved: bool,
 }
 
 impl Ledger {
@@ -111,6 +113,16 @@ impl Ledger {
     /// Strategies that found no place, so that others were served in their stead.
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// Whether a restart that reads what was exported last would know all that was served.
+    pub fn is_saved(&self) -> bool {
+        !self.unsaved
+    }
+
+    /// To be told once an export is durable that nothing was served since.
+    pub fn note_saved(&mut self) {
+        self.unsaved = false;
     }
 
     /// Remembers that a service is told `wanted` now, and returns what it is to be told.
@@ -142,6 +154,7 @@ impl Ledger {
         };
         let served = Served { revision, strategy: Arc::new(wanted), first: now, last: now };
         history.served.push_back(served.clone());
+        self.unsaved |= history.matters();
         served
     }
 
@@ -198,6 +211,19 @@ impl Ledger {
         let newest = history.served.len().saturating_sub(1);
         let held = history.served.iter().enumerate().filter(|(index, served)| *index == newest || served.last >= since);
         held.map(|(_, served)| Arc::clone(&served.strategy)).collect()
+    }
+
+    /// Whether traces that began in `service` at `start` may have been sampled there at all.
+    pub fn may_thin(&self, service: &str, start: UnixNanos) -> bool {
+        let Some(history) = self.services.get(service).filter(|history| history.matters()) else { return false };
+        let (slack, interval) = (nanos(self.config.clock_slack), nanos(self.config.poll_interval));
+        let begun =
+            history.served.iter().any(|served| !served.strategy.keeps_all() && served.first <= start.plus(slack));
+        let kept_since = history
+            .served
+            .back()
+            .is_some_and(|newest| newest.strategy.keeps_all() && newest.first <= start.plus(-slack).plus(-interval));
+        (begun || history.is_cut) && !kept_since
     }
 
     /// With which probability traces that began in `service` with `operation` at `start` were sampled there.

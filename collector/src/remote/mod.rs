@@ -3,13 +3,13 @@
 //! - `strategy`: an answer as a value.
 //! - `rates`: what every operation costs, as the sampler publishes it; `head`: from there to probabilities; pure.
 //! - `source`: where strategies come from.
-//! - `ledger`: what was served to whom and when, so that spans can be weighed; pure.
+//! - `ledger`: what was served to whom and when, so that spans can be weighed; pure. Its bytes, too.
 //! - `http`, `grpc`: the two transports; `wire`: their messages. Connections, limits, host check and drain are the
 //!   receiver's.
 //! - `metrics`: polls counted.
 //!
-//! A strategy is in the ledger before it is served, and what finds no place there is not served. Whatever goes wrong, the
-//! answer is to keep everything, or the SDK keeps what it has.
+//! A strategy is in the ledger, and that on disk, before it is served; what finds no place there is not served. Whatever goes
+//! wrong, the answer is to keep everything, or the SDK keeps what it has.
 
 mod grpc;
 pub mod head;
@@ -26,7 +26,7 @@ mod tests;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::http::{Request, Response};
 use hyper::body::Incoming;
@@ -41,12 +41,14 @@ pub use source::{ByRates, KeepAll, Strategies};
 pub use strategy::Strategy;
 
 use crate::config::ReceiverConfig;
+use crate::durable::Durable;
 use crate::receiver::ConnectionCounts;
 use crate::receiver::answer::AnswerBody;
 use crate::receiver::connection::Connection;
 use crate::receiver::in_flight::Budget;
 use crate::receiver::listener;
 use crate::receiver::protocol::Service;
+use crate::{Error, Result};
 
 /// A request is the name of a service.
 const MAX_REQUEST_BYTES: usize = 8 * 1_024;
@@ -76,9 +78,19 @@ pub struct Remote {
     connections: ReceiverConfig,
     strategies: Arc<dyn Strategies>,
     ledger: Arc<Mutex<Ledger>>,
+    file: Arc<dyn Durable>,
+    /// One poll at a time from the ledger to its file.
+    serving: tokio::sync::Mutex<()>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     in_flight: Budget,
+}
+
+/// What the sampler and the listeners share: what operations cost, and what was told of them.
+#[derive(Debug, Clone, Default)]
+pub struct HeadRates {
+    pub rates: Arc<SharedRates>,
+    pub ledger: Arc<Mutex<Ledger>>,
 }
 
 impl fmt::Debug for Remote {
@@ -88,15 +100,17 @@ impl fmt::Debug for Remote {
 }
 
 impl Remote {
-    /// `ledger` is the one that spans are weighed by.
+    /// `ledger` is the one that spans are weighed by; `file` has it across restarts.
     pub fn new(
         connections: ReceiverConfig,
         strategies: Arc<dyn Strategies>,
         ledger: Arc<Mutex<Ledger>>,
+        file: Arc<dyn Durable>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        let metrics = Arc::default();
-        Arc::new(Self { connections, strategies, ledger, clock, metrics, in_flight: Budget::new(IN_FLIGHT_BYTES) })
+        let (metrics, in_flight, serving) =
+            (Arc::default(), Budget::new(IN_FLIGHT_BYTES), tokio::sync::Mutex::default());
+        Arc::new(Self { connections, strategies, ledger, file, serving, clock, metrics, in_flight })
     }
 
     pub fn metrics(&self) -> Arc<Metrics> {
@@ -113,13 +127,38 @@ impl Remote {
         listener::serve(Port { remote: self, transport: Transport::Grpc }, listener, shutdown).await;
     }
 
-    /// What a service that polls now is told; remembered already.
-    fn serve(&self, service: &str) -> Served {
+    /// What a service that polls now is told; remembered already, and durably.
+    async fn serve(&self, service: &str) -> Result<Served> {
+        let _one = self.serving.lock().await;
         let wanted = self.strategies.of(service);
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        let served = ledger.serve(service, wanted, self.clock.now());
-        self.metrics.remembered(&ledger);
-        served
+        let (served, unsaved) = {
+            let mut ledger = self.ledger();
+            let served = ledger.serve(service, wanted, self.clock.now());
+            self.metrics.remembered(&ledger);
+            (served, (!ledger.is_saved()).then(|| ledger.export()))
+        };
+        if let Some(bytes) = unsaved {
+            let file = Arc::clone(&self.file);
+            // A client that goes away meanwhile leaves the ledger unsaved, and the next poll writes it.
+            let written = tokio::task::spawn_blocking(move || file.replace(&bytes)).await;
+            let written =
+                written.map_err(|error| error.to_string()).and_then(|done| done.map_err(|error| error.to_string()));
+            if let Err(why) = written {
+                tracing::error!(
+                    error = why,
+                    "what services are told of head sampling cannot be written, so they are told nothing"
+                );
+                return Err(Error::Unavailable(
+                    "the strategy cannot be remembered now; keep the one you have".to_owned(),
+                ));
+            }
+            self.ledger().note_saved();
+        }
+        Ok(served)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -64,7 +64,17 @@ impl RateTable {
 }
 
 impl ServiceRates {
-    fn new(mut rates: Vec<OperationRate>) -> Self {
+    fn new(rates: Vec<OperationRate>) -> Self {
+        // An SDK asks by name alone: operations that differ in kind have one probability.
+        let mut by_name: HashMap<Arc<str>, OperationRate> = HashMap::new();
+        for rate in rates {
+            let merged = match by_name.remove(&rate.operation) {
+                Some(known) => known.and(&rate),
+                None => rate,
+            };
+            by_name.insert(Arc::clone(&merged.operation), merged);
+        }
+        let mut rates: Vec<OperationRate> = by_name.into_values().collect();
         rates.sort_by(|one, other| other.spans_per_second.total_cmp(&one.spans_per_second));
         let spans_per_second = rates.iter().map(|rate| rate.spans_per_second).sum();
         let instances = rates.iter().map(|rate| rate.instances).max().unwrap_or(1).max(1);
@@ -110,18 +120,19 @@ impl OperationRate {
 
 /// The table of the moment: the sampler's loop publishes, polls read.
 #[derive(Debug, Default)]
-pub struct SharedRates(RwLock<Arc<RateTable>>);
+pub struct SharedRates(RwLock<Option<Arc<RateTable>>>);
 
 impl SharedRates {
     pub fn publish(&self, table: RateTable) {
         // The lock is held for the exchange alone; the last table is freed after it.
-        let table = Arc::new(table);
+        let table = Some(Arc::new(table));
         let last = std::mem::replace(&mut *self.0.write().unwrap_or_else(PoisonError::into_inner), table);
         drop(last);
     }
 
-    pub fn current(&self) -> Arc<RateTable> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    /// `None` until the first is published: after a start nobody knows what is rare.
+    pub fn current(&self) -> Option<Arc<RateTable>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -172,6 +183,13 @@ mod tests {
         let shared = SharedRates::default();
         let before = shared.current();
         shared.publish(RateTable::new([rate("cart", "GET /", 1.0)]));
-        assert!(before.service("cart").is_none() && shared.current().service("cart").is_some());
+        assert!(before.is_none() && shared.current().unwrap().service("cart").is_some());
+    }
+
+    #[test]
+    fn operations_of_one_name_are_one() {
+        let table = RateTable::new([rate("cart", "GET /", 1.0), rate("cart", "GET /", 2.0)]);
+        let operations = table.service("cart").unwrap().operations();
+        assert_eq!((operations.len(), operations[0].spans_per_second), (1, 3.0));
     }
 }

@@ -15,7 +15,7 @@ pub trait Strategies: Send + Sync + Debug {
     fn of(&self, service: &str) -> Strategy;
 }
 
-/// Everything, always: without a budget there is nothing to thin for.
+/// Everything, always.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KeepAll;
 
@@ -25,7 +25,8 @@ impl Strategies for KeepAll {
     }
 }
 
-/// By the rates that the sampler's loop publishes, and by what was served before.
+/// By the rates that the sampler's loop publishes, and by what was served before. Until it has published any, what was served
+/// before stays.
 #[derive(Debug)]
 pub struct ByRates {
     pub rates: Arc<SharedRates>,
@@ -36,8 +37,11 @@ pub struct ByRates {
 
 impl Strategies for ByRates {
     fn of(&self, service: &str) -> Strategy {
-        let rates = self.rates.current();
         let held = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).held(service, self.clock.now());
-        head::strategy(rates.service(service), &held, &self.config)
+        match (self.rates.current(), held.last()) {
+            (Some(rates), _) => head::strategy(rates.service(service), &held, &self.config),
+            (None, Some(last)) => Strategy::clone(last),
+            (None, None) => Strategy::keep_all(),
+        }
     }
 }

@@ -29,6 +29,7 @@ pub struct Counts {
     kept: [AtomicU64; Class::ALL.len()],
     dropped: [AtomicU64; Class::ALL.len()],
     late: [AtomicU64; Late::ALL.len()],
+    unweighed: AtomicU64,
     offered_cost: AtomicU64,
     kept_cost: AtomicU64,
 }
@@ -46,6 +47,7 @@ impl Counts {
         for verdict in verdicts {
             let counters = if verdict.keep { &self.kept } else { &self.dropped };
             add(&counters[verdict.class.index()], 1);
+            add(&self.unweighed, u64::from(verdict.adjusted_count.is_none()));
         }
         // A cast of what is no number gives 0.
         add(&self.offered_cost, report.offered.round() as u64);
@@ -64,6 +66,11 @@ impl Counts {
 
     pub fn late_traces(&self) -> impl Iterator<Item = (Late, u64)> {
         Late::ALL.into_iter().zip(self.late.iter().map(read))
+    }
+
+    /// Traces of which nobody knows with which probability they were sampled at their source.
+    pub fn unweighed(&self) -> u64 {
+        read(&self.unweighed)
     }
 
     /// Of all that was decided, and of what is kept of it.

@@ -11,9 +11,11 @@ use storage::model::{TraceId, UnixNanos};
 use storage::{Clock, Decision, Gathered, Remembered, Store};
 
 use super::counts::{Counts, Late};
-use super::facts::Surveyor;
+use super::facts::{Source, Surveyor};
+use super::load::Loads;
 use super::policy::{ActivePolicy, Revised};
 use super::{AssemblyConfig, Ripeness};
+use crate::remote::HeadRates;
 
 /// `keep_reason` where no budget is set.
 const KEEP_ALL: &str = "all";
@@ -61,6 +63,8 @@ pub struct Deciding {
     sampler: Sampler,
     slow: SlowSpans,
     surveyor: Surveyor,
+    heads: HeadRates,
+    loads: Loads,
     last_tick: Option<UnixNanos>,
     counts: Arc<Counts>,
     past: VecDeque<Past>,
@@ -68,7 +72,8 @@ pub struct Deciding {
 }
 
 impl Deciding {
-    pub fn new(active: Arc<ActivePolicy>) -> Result<Self, sampling::Error> {
+    /// Traces are weighed by the ledger of `heads`, whose rates follow what is decided.
+    pub fn new(active: Arc<ActivePolicy>, heads: HeadRates) -> Result<Self, sampling::Error> {
         let policy = active.get();
         Ok(Self {
             active,
@@ -76,6 +81,8 @@ impl Deciding {
             slow: SlowSpans::new(&policy.policy),
             policy,
             surveyor: Surveyor::default(),
+            heads,
+            loads: Loads::default(),
             last_tick: None,
             counts: Arc::default(),
             past: VecDeque::new(),
@@ -130,18 +137,26 @@ impl Deciding {
         self.surveyor.begin(&batches);
         let budget = self.policy.policy.budget.as_ref();
         let cost_per_byte = budget.filter(|budget| budget.unit() == CostUnit::Bytes).map(|_| stored_share(store));
-        let Self { surveyor, slow, .. } = self;
-        let facts: Vec<Facts> = traces
+        let Self { surveyor, slow, heads, .. } = self;
+        let ledger = &*heads.ledger;
+        let (facts, sources): (Vec<Facts>, Vec<Source<'_>>) = traces
             .iter()
             .map(|(index, spans)| {
-                surveyor.survey(&batches, &ids[*index], spans, cost_per_byte, (&mut *slow, now_nanos))
+                surveyor.survey(&batches, &ids[*index], spans, cost_per_byte, (&mut *slow, now_nanos), ledger)
             })
-            .collect();
+            .unzip();
         let is_fresh = |index: usize| due[index].late.is_none();
         let fresh: Vec<Facts> =
             traces.iter().zip(&facts).filter(|((index, _), _)| is_fresh(*index)).map(|(_, facts)| *facts).collect();
         let verdicts = self.sampler.tick(now_nanos, tick_nanos, &fresh);
         self.counts.tick(&verdicts, &self.sampler.report());
+        let fresh_sources = traces.iter().zip(&sources).filter(|((index, _), _)| is_fresh(*index));
+        for (((_, source), facts), verdict) in fresh_sources.zip(&fresh).zip(&verdicts) {
+            self.loads.count(now_nanos, source, facts, verdict);
+        }
+        if let Some(rates) = self.loads.due(now_nanos) {
+            self.heads.rates.publish(rates);
+        }
 
         let mut records = Records::new();
         let (mut record, mut spans_in_record) = (Vec::new(), 0);

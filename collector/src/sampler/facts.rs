@@ -1,18 +1,22 @@
-//! What is known of a pending trace, as the sampler's core wants it. Pure but for the durations it remembers.
+//! What is known of a pending trace, as the sampler's core wants it, and where it began. Pure but for the durations it
+//! remembers and the ledger of head sampling.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use sampling::shape::{Edge, ShapeBuilder};
 use sampling::sketch::SlowSpans;
-use sampling::{Facts, Priority, tracestate};
-use storage::model::{SpanBatch, SpanId, Template, TextId, TraceId, UnixNanos, ValueType};
+use sampling::{Facts, Head, Priority, tracestate};
+use storage::model::{Entry, ResourceId, SpanBatch, SpanId, Template, TextId, TraceId, UnixNanos, ValueType};
 use storage::rows::SpanRef;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use crate::remote::{self, Ledger};
 
 const STATUS_ERROR: &[u8] = b"error";
 const HTTP_STATUS: [&[u8]; 2] = [b"http.response.status_code", b"http.status_code"];
 const PRIORITY: &[u8] = b"sampling.priority";
+const INSTANCE: &[u8] = b"service.instance.id";
 
 /// What spans of a template have in common.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,40 @@ struct Node {
     span: SpanRef,
 }
 
+/// Where a trace began, as far as its spans say.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    pub service: &'a str,
+    /// The name of the root; without one, of the span that stands for it.
+    pub operation: &'a str,
+    pub has_root: bool,
+    /// Of the process that the root comes from: its `service.instance.id`, or else all of its resource.
+    pub instance: u64,
+    /// Spans of the root's service.
+    pub own_spans: u32,
+    /// The probability that it was sampled with, good enough for rates.
+    pub likely_head: f64,
+}
+
+/// What is known of head sampling by those who told SDKs of it.
+pub trait Heads {
+    /// With which probability a trace was sampled that began there and then.
+    fn of(&self, service: &str, operation: &str, start: UnixNanos) -> remote::Head;
+
+    /// Whether a trace that began there and then may have been sampled with less than 1.
+    fn may_thin(&self, service: &str, start: UnixNanos) -> bool;
+}
+
+impl Heads for Mutex<Ledger> {
+    fn of(&self, service: &str, operation: &str, start: UnixNanos) -> remote::Head {
+        self.lock().unwrap_or_else(PoisonError::into_inner).head(service, operation, start)
+    }
+
+    fn may_thin(&self, service: &str, start: UnixNanos) -> bool {
+        self.lock().unwrap_or_else(PoisonError::into_inner).may_thin(service, start)
+    }
+}
+
 /// Up to this many spans are looked through for a parent; among more it is looked up.
 const FEW: usize = 12;
 
@@ -50,6 +88,8 @@ const FEW: usize = 12;
 pub struct Surveyor {
     /// By batch and template.
     named: Vec<Vec<Option<Named>>>,
+    /// By batch and resource.
+    instances: Vec<Vec<Option<u64>>>,
     nodes: Vec<Node>,
     by_id: HashMap<SpanId, usize>,
     shape: ShapeBuilder,
@@ -60,20 +100,23 @@ impl Surveyor {
     pub fn begin(&mut self, batches: &[Arc<SpanBatch>]) {
         self.named.clear();
         self.named.extend(batches.iter().map(|batch| vec![None; batch.templates().len()]));
+        self.instances.clear();
+        self.instances.extend(batches.iter().map(|batch| vec![None; batch.resource_count()]));
     }
 
     /// The facts of a trace that has spans. `cost_per_byte` is what a byte of memory costs, where that is what is budgeted;
     /// else a span costs 1.
-    pub fn survey(
+    pub fn survey<'a>(
         &mut self,
-        batches: &[Arc<SpanBatch>],
+        batches: &'a [Arc<SpanBatch>],
         trace_id: &TraceId,
         spans: &[SpanRef],
         cost_per_byte: Option<f64>,
         (slow, now_nanos): (&mut SlowSpans, u64),
-    ) -> Facts {
+        heads: &dyn Heads,
+    ) -> (Facts, Source<'a>) {
         self.read(batches, spans);
-        let Self { nodes, by_id, shape, .. } = self;
+        let Self { nodes, by_id, shape, instances, .. } = self;
         by_id.clear();
         if nodes.len() > FEW {
             for (at, node) in nodes.iter().enumerate() {
@@ -134,14 +177,35 @@ impl Surveyor {
             facts.root_duration_nanos = root.map(|root| root.duration_nanos);
             facts.root_failed = root.is_some_and(|root| root.named.has_error);
         }
-        let state = head.map_or("", |head| {
+        let mut source = Source {
+            service: "",
+            operation: "",
+            has_root: root.is_some(),
+            instance: 0,
+            own_spans: 0,
+            likely_head: 1.0,
+        };
+        let (mut state, mut told) = ("", Some(1.0));
+        if let Some(head) = head {
             let batch = &batches[head.span.batch as usize];
-            batch.texts().text(batch.template(head.span.row as usize).trace_state)
-        });
-        let origin = tracestate::Origin::of(trace_id.as_bytes(), state, Some(1.0));
+            let template = batch.template(head.span.row as usize);
+            let text = |id| batch.texts().text(id);
+            state = text(template.trace_state);
+            (source.service, source.operation) = (text(batch.service_name(template)), text(template.span_name));
+            let resource = batch.resource_of(template);
+            let known = instances.get_mut(head.span.batch as usize).and_then(|known| known.get_mut(resource.index()));
+            source.instance = known.map_or(0, |known| *known.get_or_insert_with(|| instance(batch, resource)));
+            let own = nodes.iter().filter(|node| node.named.service == head.named.service).count();
+            source.own_spans = u32::try_from(own).unwrap_or(u32::MAX);
+            (told, source.likely_head) = sampled(heads, &source, head.start);
+        }
+        let origin = tracestate::Origin::of(trace_id.as_bytes(), state, told);
         (facts.randomness, facts.head) = (origin.randomness, origin.head);
+        if let Head::Threshold(threshold) = origin.head {
+            source.likely_head = threshold.probability();
+        }
         facts.cost = cost_per_byte.map_or(nodes.len() as f64, |cost| cost * bytes(batches, spans));
-        facts
+        (facts, source)
     }
 
     fn read(&mut self, batches: &[Arc<SpanBatch>], spans: &[SpanRef]) {
@@ -161,6 +225,40 @@ impl Surveyor {
             }
         }));
     }
+}
+
+/// The probability that a trace without `th` was sampled with, if it is known, and one that is near it.
+fn sampled(heads: &dyn Heads, source: &Source<'_>, start: UnixNanos) -> (Option<f64>, f64) {
+    if !source.has_root {
+        // Its root may have been elsewhere, where nothing was told. If it was here, nobody knows which it was.
+        return ((!heads.may_thin(source.service, start)).then_some(1.0), 1.0);
+    }
+    match heads.of(source.service, source.operation, start) {
+        remote::Head::Unserved => (Some(1.0), 1.0),
+        remote::Head::Known(probability) => (Some(probability), probability),
+        remote::Head::Between { lowest, highest } => (None, (lowest * highest).sqrt()),
+        remote::Head::Forgotten => (None, 1.0),
+    }
+}
+
+/// Tells processes apart.
+fn instance(batch: &SpanBatch, resource: ResourceId) -> u64 {
+    let texts = batch.texts();
+    let value = |entry: &Entry| match entry.key.value_type() {
+        ValueType::Int | ValueType::Float => xxh3_64(batch.word_bytes(entry.value)),
+        ValueType::Bool => u64::from(entry.value.0),
+        ValueType::Text | ValueType::Json => xxh3_64(texts.bytes(TextId(entry.value.0))),
+    };
+    let entries = batch.resource(resource);
+    if let Some(id) = entries.iter().find(|entry| texts.bytes(entry.key.key()) == INSTANCE) {
+        return value(id);
+    }
+    let mut all = Xxh3::new();
+    for entry in entries {
+        all.update(&xxh3_64(texts.bytes(entry.key.key())).to_le_bytes());
+        all.update(&value(entry).to_le_bytes());
+    }
+    all.digest()
 }
 
 fn name(batch: &SpanBatch, template: &Template) -> Named {
@@ -221,10 +319,11 @@ fn bytes(batches: &[Arc<SpanBatch>], spans: &[SpanRef]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use sampling::{Head, Policy, Threshold};
+    use sampling::{Policy, Threshold};
     use storage::model::{SpanBatchBuilder, SpanFields};
 
     use super::*;
+    use crate::remote::Strategy;
 
     #[derive(Clone, Copy)]
     struct Given<'a> {
@@ -282,7 +381,18 @@ mod tests {
         let mut surveyor = Surveyor::default();
         surveyor.begin(&batches);
         let mut slow = SlowSpans::new(&Policy::default());
-        surveyor.survey(&batches, &trace_id, &spans, cost_per_byte, (&mut slow, 0))
+        let (facts, source) = surveyor.survey(&batches, &trace_id, &spans, cost_per_byte, (&mut slow, 0), &told());
+        assert_eq!(source.own_spans as usize, given.iter().filter(|span| span.service == source.service).count());
+        facts
+    }
+
+    /// A thousand seconds ago `web` was told to keep half of `thinned`, and a fortieth of `odd` a moment ago.
+    fn told() -> Mutex<Ledger> {
+        let mut ledger = Ledger::default();
+        let half = ("thinned".into(), 0.5);
+        ledger.serve("web", Strategy::new(1.0, [half.clone()]), UnixNanos(-1_000_000_000_000));
+        ledger.serve("web", Strategy::new(1.0, [half, ("odd".into(), 0.025)]), UnixNanos(0));
+        ledger.into()
     }
 
     fn facts(given: &[Given<'_>]) -> Facts {
@@ -351,6 +461,19 @@ mod tests {
         assert_eq!(head(None), Head::Ratio(1.0));
         assert_eq!(head(Some("vendor=1,ot=th:0")), Head::Threshold(Threshold::from_probability(1.0)));
         assert_eq!(head(Some("ot=th:nonsense")), Head::Unknown);
+    }
+
+    #[test]
+    fn without_a_threshold_the_ledger_says_what_the_client_sampled() {
+        let head = |given| facts(&[given]).head;
+        let thinned = Given { name: "thinned", ..ROOT };
+        assert_eq!(head(thinned), Head::Ratio(0.5));
+        assert_eq!(head(Given { service: "other", ..thinned }), Head::Ratio(1.0));
+        assert_eq!(head(Given { name: "odd", ..ROOT }), Head::Unknown, "not all instances have polled");
+        assert_eq!(head(Given { state: Some("ot=th:0"), ..thinned }), Head::Threshold(Threshold::ALWAYS));
+        // Which root is missing, and whether it was told anything, nobody knows.
+        assert_eq!(head(Given { parent: 9, ..thinned }), Head::Unknown);
+        assert_eq!(head(Given { parent: 9, service: "other", ..thinned }), Head::Ratio(1.0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! - `assembly`: when a trace is ripe. Pure.
 //! - `facts`: what is known of a trace.
+//! - `load`: what operations cost the instances of their services, for head sampling.
 //! - `policy`: the policy in force.
 //! - `deciding`: a tick, from pending traces to decisions; `counts`: of them.
 //!
@@ -11,6 +12,7 @@ mod assembly;
 mod counts;
 mod deciding;
 mod facts;
+mod load;
 mod policy;
 
 pub use assembly::{AssemblyConfig, Ripeness};

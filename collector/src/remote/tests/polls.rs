@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
 use super::server::Server;
-use crate::remote::{Head, Outcome, Transport};
+use crate::remote::{Head, Ledger, LedgerConfig, Outcome, Transport};
 
 pub struct Reply {
     pub status: u16,
@@ -131,4 +131,31 @@ async fn an_answer_that_is_known_is_not_sent_again() {
     assert_ne!(changed.headers["etag"], first.headers["etag"]);
     let head = ask(&server, Method::HEAD, target, &[], "").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn a_strategy_is_on_disk_before_it_is_served() {
+    let server = Server::start().await;
+    let known = |server: &Server| {
+        let bytes = server.written.bytes.lock().unwrap().clone();
+        let now = storage::model::UnixNanos(1_800_000_100_000_000_000);
+        Ledger::restore(LedgerConfig::default(), &bytes, now).map(|ledger| ledger.head("cart", "GET /cart", now))
+    };
+    assert_eq!(get(&server, "/sampling?service=cart").await.status, 200);
+    assert!(server.written.bytes.lock().unwrap().is_empty(), "who keeps everything needs no entry");
+    server.publish(10_000.0);
+    server.written.fails.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        let refused = get(&server, "/sampling?service=cart").await;
+        assert_eq!(refused.status, 503, "{}", refused.text());
+    }
+    assert!(server.written.bytes.lock().unwrap().is_empty());
+    server.written.fails.store(false, Ordering::SeqCst);
+    let told = get(&server, "/sampling?service=cart").await;
+    assert_eq!(own(&told.json()), Some(0.2));
+    assert_eq!(known(&server).unwrap(), Head::Known(0.2));
+    // What is told again is not written again.
+    server.written.bytes.lock().unwrap().clear();
+    assert_eq!(get(&server, "/sampling?service=cart").await.body, told.body);
+    assert!(server.written.bytes.lock().unwrap().is_empty());
 }

@@ -1,7 +1,7 @@
 //! Both listeners on free ports, over a table of rates, with a clock that the test sets.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use storage::Clock;
@@ -10,11 +10,29 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::Durable;
 use crate::config::ReceiverConfig;
 use crate::remote::{
     ByRates, Head, HeadConfig, KeepAll, Ledger, Metrics, OperationRate, Outcome, RateTable, Remote, SharedRates,
     Strategies, Transport,
 };
+
+/// What was written, and whether writing fails.
+#[derive(Debug, Default)]
+pub struct Written {
+    pub bytes: Mutex<Vec<u8>>,
+    pub fails: AtomicBool,
+}
+
+impl Durable for Written {
+    fn replace(&self, bytes: &[u8]) -> std::io::Result<()> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(std::io::Error::other("the disk is full"));
+        }
+        *self.bytes.lock().unwrap() = bytes.to_vec();
+        Ok(())
+    }
+}
 
 #[derive(Debug)]
 pub struct SetClock(AtomicI64);
@@ -31,6 +49,7 @@ pub struct Server {
     pub rates: Arc<SharedRates>,
     pub ledger: Arc<Mutex<Ledger>>,
     pub metrics: Arc<Metrics>,
+    pub written: Arc<Written>,
     clock: Arc<SetClock>,
     stop: Vec<oneshot::Sender<()>>,
     tasks: Vec<JoinHandle<()>>,
@@ -73,7 +92,9 @@ impl Server {
         } else {
             Arc::new(KeepAll)
         };
-        let remote = Remote::new(connections, strategies, Arc::clone(&ledger), Arc::clone(&clock) as _);
+        let written = Arc::<Written>::default();
+        let file = Arc::clone(&written) as _;
+        let remote = Remote::new(connections, strategies, Arc::clone(&ledger), file, Arc::clone(&clock) as _);
         let metrics = remote.metrics();
         let (stop_http, http_stopped) = oneshot::channel::<()>();
         let (stop_grpc, grpc_stopped) = oneshot::channel::<()>();
@@ -82,7 +103,7 @@ impl Server {
             tokio::spawn(remote.serve_grpc(grpc, async { drop(grpc_stopped.await) })),
         ];
         let stop = vec![stop_http, stop_grpc];
-        Self { http: http_address, grpc: grpc_address, rates, ledger, metrics, clock, stop, tasks }
+        Self { http: http_address, grpc: grpc_address, rates, ledger, metrics, written, clock, stop, tasks }
     }
 
     pub fn pass_seconds(&self, seconds: i64) {
