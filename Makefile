@@ -11,7 +11,7 @@ CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
 .PHONY: help run release test check fmt web web-check browser node python bench-commits bench-ingest bench-sampling \
-	bench-sampling-quick bench-steps fuzz
+	bench-sampling-quick bench-steps bench-overhead fuzz
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -69,6 +69,12 @@ bench-sampling: ## What sampling keeps, against others (SEEDS=5 BUDGETS=1,5,10 O
 
 bench-sampling-quick: ## The sampler's goals on one shorter stream; fails when one is missed
 	QUICK=1 $(CARGO) run --package bench-sampling
+
+bench-overhead: ## What tracing costs a small service in Node (ROUNDS=4 SECONDS=10)
+	$(CARGO) build --package spanhouse
+	@mkdir -p $(CACHE)/overhead && cp tests/overhead/package.json tests/overhead/package-lock.json $(CACHE)/overhead
+	@npm ci --prefix $(CACHE)/overhead --silent --ignore-scripts --no-audit --no-fund
+	NODE_PATH=$(CACHE)/overhead/node_modules node tests/overhead/bench.cjs $(CARGO_TARGET_DIR)/debug/spanhouse $(ROUNDS) $(SECONDS)
 
 fuzz: ## Fuzz what reads foreign bytes (TARGET=otlp_protobuf SECONDS=600); needs cargo-fuzz
 	RUSTC_BOOTSTRAP=1 cargo run --locked --manifest-path fuzz/Cargo.toml --bin seeds
