@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use collector::sampler::ActivePolicy;
-use collector::{OtlpDecoder, Pipeline, Receiver};
+use collector::{OtlpDecoder, Pipeline, Receiver, Saved};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::{Clock, Store, SystemClock};
 use tokio::net::TcpListener;
@@ -21,12 +21,15 @@ use tower::ServiceExt;
 
 use crate::config::Config;
 use crate::control::Control;
+use crate::data_file::DataFile;
 use crate::head_sampling::{self, HeadSampling};
 use crate::listeners::{self, HTTP, OTLP_GRPC, OTLP_HTTP};
 use crate::policy::PolicyFile;
 
 pub const DEFAULT_DATA: &str = "./spanhouse-data";
 pub const DEMO_DATA: &str = "./spanhouse-demo";
+
+const SAMPLER_STATE: &str = "sampler.state";
 
 /// How long open pages and downloads get after everything else has ended.
 const HTTP_DRAIN: Duration = Duration::from_secs(2);
@@ -63,7 +66,13 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
     let (policy_file, policy) = PolicyFile::open(&data, config.sampling.clone())?;
     let policy = ActivePolicy::new(policy.policy, policy.revision).context("the sampling policy")?;
     let heads = head_sampling::read_ledger(&config, &*clock)?;
-    let pipeline = Pipeline::new(store.clone(), Arc::clone(&clock), config.assembly(), policy, heads.clone())?;
+    let state_file = DataFile::new(&data, SAMPLER_STATE);
+    let state = state_file.read().unwrap_or_else(|error| {
+        tracing::warn!(error = format!("{error:#}"), "the sampler starts without what it knew of rates and durations");
+        None
+    });
+    let saved = Saved { state, file: Arc::new(state_file) };
+    let pipeline = Pipeline::new(store.clone(), Arc::clone(&clock), config.assembly(), policy, heads.clone(), saved)?;
 
     let grpc = listeners::bind(OTLP_GRPC, config.server.otlp_grpc).await?;
     let otlp_http = listeners::bind(OTLP_HTTP, config.server.otlp_http).await?;
@@ -143,6 +152,7 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
             let _ = receiver.await;
         }
         deciding.abort();
+        pipeline.save_state().await;
         let closed = store.close().await;
         http_stop.send_replace(true);
         if let Some(server) = http_server {

@@ -29,6 +29,6 @@ pub use durable::Durable;
 pub use error::{Error, Result};
 pub use otlp::{Decoded, OtlpDecoder, decode};
 #[cfg(feature = "store")]
-pub use pipeline::Pipeline;
+pub use pipeline::{Pipeline, Saved};
 pub use receiver::{Metrics, Receiver};
 pub use sink::Sink;

@@ -10,10 +10,19 @@ use storage::{Appended, Clock, FlushReport, Request, Store};
 
 use crate::remote::HeadRates;
 use crate::sampler::{ActivePolicy, AssemblyConfig, Counts, Deciding, Records, Revised};
-use crate::{Error, Sink};
+use crate::{Durable, Error, Sink};
 
 /// How often due traces are looked for.
 const TICK: Duration = Duration::from_millis(100);
+/// How often what the sampler knows is written down.
+const SAVE: Duration = Duration::from_secs(10);
+
+/// What the sampler of an earlier process knew, and where this one's goes.
+#[derive(Debug)]
+pub struct Saved {
+    pub state: Option<Vec<u8>>,
+    pub file: Arc<dyn Durable>,
+}
 
 /// The sink of the receivers, on a store.
 #[derive(Debug)]
@@ -24,6 +33,7 @@ pub struct Pipeline {
     policy: Arc<ActivePolicy>,
     deciding: Arc<Mutex<Deciding>>,
     counts: Arc<Counts>,
+    state: Arc<dyn Durable>,
     /// One round of decisions at a time, so that no trace is proposed twice.
     round: tokio::sync::Mutex<()>,
 }
@@ -35,10 +45,12 @@ impl Pipeline {
         config: AssemblyConfig,
         policy: ActivePolicy,
         heads: HeadRates,
+        saved: Saved,
     ) -> crate::Result<Arc<Self>> {
         config.validate()?;
         let policy = Arc::new(policy);
-        let deciding = Deciding::new(Arc::clone(&policy), heads).map_err(|error| Error::Config(error.to_string()))?;
+        let deciding = Deciding::new(Arc::clone(&policy), heads, saved.state.as_deref());
+        let deciding = deciding.map_err(|error| Error::Config(error.to_string()))?;
         Ok(Arc::new(Self {
             store,
             clock,
@@ -46,6 +58,7 @@ impl Pipeline {
             policy,
             counts: deciding.counts(),
             deciding: Arc::new(Mutex::new(deciding)),
+            state: saved.file,
             round: tokio::sync::Mutex::default(),
         }))
     }
@@ -54,14 +67,33 @@ impl Pipeline {
     pub async fn run(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut saved = tokio::time::Instant::now();
         loop {
             ticks.tick().await;
+            if saved.elapsed() >= SAVE {
+                saved = tokio::time::Instant::now();
+                self.save_state().await;
+            }
             match self.decide(Deciding::due).await {
                 Ok(()) => {}
                 Err(storage::Error::Closed) => return,
                 Err(error) => tracing::error!(error = %error, "traces could not be decided and are tried again"),
             }
         }
+    }
+
+    /// Writes down what the sampler knows, for the next process.
+    pub async fn save_state(&self) {
+        let (deciding, file) = (Arc::clone(&self.deciding), Arc::clone(&self.state));
+        let save = move || {
+            let Some(state) = lock(&deciding).state() else { return };
+            if let Err(error) = file.replace(&state) {
+                lock(&deciding).note_unsaved();
+                tracing::warn!(error = %error, "what the sampler knows could not be written; a restart would not know it");
+            }
+        };
+        // One that panicked has written nothing.
+        let _ = tokio::task::spawn_blocking(save).await;
     }
 
     /// Decides everything pending and makes it segments.

@@ -14,12 +14,16 @@ fn trace_id(number: u64) -> String {
 }
 
 fn span(trace: u64, span: u64, failed: bool) -> Value {
+    span_of(trace, span, failed, 5_000)
+}
+
+fn span_of(trace: u64, span: u64, failed: bool, nanos: u128) -> Value {
     let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos());
     let parent = if span == 0 { String::new() } else { format!("{:016x}", 1) };
     json!({
         "traceId": trace_id(trace), "spanId": format!("{:016x}", span + 1), "parentSpanId": parent,
         "name": if span == 0 { "GET /" } else { "query" }, "kind": if span == 0 { 2 } else { 3 },
-        "startTimeUnixNano": now.to_string(), "endTimeUnixNano": (now + 5_000).to_string(),
+        "startTimeUnixNano": now.to_string(), "endTimeUnixNano": (now + nanos).to_string(),
         "status": if failed { json!({"code": 2}) } else { json!({}) },
     })
 }
@@ -162,5 +166,35 @@ fn the_policy_is_read_changed_tried_and_kept() -> anyhow::Result<()> {
     server.kill()?;
     let server = server.start_again()?;
     ensure!(get(server.http(), PATH)?.json()? == answer);
+    Ok(())
+}
+
+#[test]
+fn what_is_slow_is_known_after_a_kill() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let state = directory.path().join("sampler.state");
+    let mut server = on_a_budget(directory.path()).start()?;
+    send_a_thousand(&server)?;
+    server.wait_until("the state is written", |_| Ok(state.exists()))?;
+    server.kill()?;
+    let mut server = server.start_again()?;
+    // An operation needs 200 durations before any is slow for it.
+    let class_of_a_slow_one = |server: &Server, trace: u64| {
+        send(server, vec![span_of(trace, 0, false, 2_000_000_000)])?;
+        let class =
+            format!("SELECT class FROM traces WHERE trace_id = '{}' AND keep_reason <> 'pending'", trace_id(trace));
+        server.wait_until("it is decided", |server| Ok(server.value(&class).is_ok()))?;
+        server.value(&class)
+    };
+    ensure!(class_of_a_slow_one(&server, 5_000)? == "slow");
+    // It is written at the end, too; what is damaged is passed over.
+    std::fs::remove_file(&state)?;
+    let (status, log) = server.stop()?;
+    ensure!(status.success() && state.exists(), "{log}");
+    std::fs::write(&state, b"SHst")?;
+    let mut server = server.start_again()?;
+    ensure!(class_of_a_slow_one(&server, 5_001)? == "normal");
+    let (_, log) = server.stop()?;
+    ensure!(log.contains("saved sampler state is of another version"), "{log}");
     Ok(())
 }

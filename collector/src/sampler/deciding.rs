@@ -14,7 +14,7 @@ use super::counts::{Counts, Late};
 use super::facts::{Source, Surveyor};
 use super::load::Loads;
 use super::policy::{ActivePolicy, Revised};
-use super::{AssemblyConfig, Ripeness};
+use super::{AssemblyConfig, Ripeness, state};
 use crate::remote::HeadRates;
 
 /// `keep_reason` where no budget is set.
@@ -69,16 +69,28 @@ pub struct Deciding {
     counts: Arc<Counts>,
     past: VecDeque<Past>,
     past_facts: usize,
+    is_saved: bool,
 }
 
 impl Deciding {
-    /// Traces are weighed by the ledger of `heads`, whose rates follow what is decided.
-    pub fn new(active: Arc<ActivePolicy>, heads: HeadRates) -> Result<Self, sampling::Error> {
+    /// Traces are weighed by the ledger of `heads`, whose rates follow what is decided. `state` is that of an earlier process.
+    pub fn new(active: Arc<ActivePolicy>, heads: HeadRates, state: Option<&[u8]>) -> Result<Self, sampling::Error> {
         let policy = active.get();
+        let known = state.and_then(|state| match state::read(&policy.policy, state) {
+            Ok(known) => Some(known),
+            Err(error) => {
+                tracing::warn!(error = %error, "the sampler starts without what it knew of rates and durations");
+                None
+            }
+        });
+        let (sampler, slow) = match known {
+            Some(known) => known,
+            None => (Sampler::new(policy.policy.clone())?, SlowSpans::new(&policy.policy)),
+        };
         Ok(Self {
             active,
-            sampler: Sampler::new(policy.policy.clone())?,
-            slow: SlowSpans::new(&policy.policy),
+            sampler,
+            slow,
             policy,
             surveyor: Surveyor::default(),
             heads,
@@ -87,7 +99,19 @@ impl Deciding {
             counts: Arc::default(),
             past: VecDeque::new(),
             past_facts: 0,
+            is_saved: true,
         })
+    }
+
+    /// What is known now, for the next process; `None` if nothing was learnt since it was asked for last.
+    pub fn state(&mut self) -> Option<Vec<u8>> {
+        let is_saved = std::mem::replace(&mut self.is_saved, true);
+        (!is_saved).then(|| state::write(&self.sampler, &self.slow))
+    }
+
+    /// To be told where what [`Self::state`] gave could not be written.
+    pub fn note_unsaved(&mut self) {
+        self.is_saved = false;
     }
 
     pub fn counts(&self) -> Arc<Counts> {
@@ -145,6 +169,7 @@ impl Deciding {
                 surveyor.survey(&batches, &ids[*index], spans, cost_per_byte, (&mut *slow, now_nanos), ledger)
             })
             .unzip();
+        self.is_saved &= facts.is_empty();
         let is_fresh = |index: usize| due[index].late.is_none();
         let fresh: Vec<Facts> =
             traces.iter().zip(&facts).filter(|((index, _), _)| is_fresh(*index)).map(|(_, facts)| *facts).collect();

@@ -4,6 +4,7 @@
 //! - `facts`: what is known of a trace.
 //! - `load`: what operations cost the instances of their services, for head sampling.
 //! - `policy`: the policy in force.
+//! - `state`: what the sampler knows, as bytes.
 //! - `deciding`: a tick, from pending traces to decisions; `counts`: of them.
 //!
 //! The method itself is the crate `sampling`, which knows neither spans nor clocks.
@@ -14,6 +15,7 @@ mod deciding;
 mod facts;
 mod load;
 mod policy;
+mod state;
 
 pub use assembly::{AssemblyConfig, Ripeness};
 pub use counts::{Counts, Late};
