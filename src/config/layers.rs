@@ -96,6 +96,33 @@ pub mod address {
     }
 }
 
+/// A time, or the word for none that is fixed.
+pub mod root_grace {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const ADAPTIVE: &str = "adaptive";
+
+    pub fn serialize<S: Serializer>(grace: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match grace {
+            Some(fixed) => humantime_serde::serialize(fixed, to),
+            None => to.serialize_str(ADAPTIVE),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let text = String::deserialize(from)?;
+        if text == ADAPTIVE {
+            return Ok(None);
+        }
+        let fixed = humantime_serde::re::humantime::parse_duration(&text);
+        fixed
+            .map(Some)
+            .map_err(|error| D::Error::custom(format!("{text:?} is neither \"adaptive\" nor a time: {error}")))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +148,19 @@ mod tests {
         assert_eq!(config.wal.file_bytes, Config::default().wal.file_bytes);
         assert_eq!(config.flush.max_age, std::time::Duration::from_secs(3));
         assert_eq!(config.server.http, crate::cli::Address::Off);
+    }
+
+    #[test]
+    fn a_root_grace_is_adaptive_unless_it_is_a_time() {
+        let of = |file| merged(file, &[]).unwrap().assembly();
+        assert_eq!(of(""), collector::sampler::AssemblyConfig::default());
+        let fixed = of("[assembly]\nroot_grace = \"300ms\"");
+        assert_eq!((fixed.root_grace, fixed.adaptive), (std::time::Duration::from_millis(300), None));
+        let bounds = of("[assembly]\nroot_grace_max = \"4s\"").adaptive.unwrap();
+        assert_eq!((bounds.least.as_millis(), bounds.most.as_millis()), (500, 4_000));
+        refused("[assembly]\nroot_grace = \"soon\"", &[], &["soon", "adaptive"]);
+        let config = merged("[assembly]\nroot_grace_min = \"20s\"", &[]).unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("root_grace_min"));
     }
 
     #[test]

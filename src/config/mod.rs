@@ -85,9 +85,14 @@ pub struct Flush {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Assembly {
-    /// How long a trace waits for more spans once its root is there.
+    /// How long a trace waits for more spans once its root is there: `adaptive`, or a time for all.
+    #[serde(with = "layers::root_grace")]
+    pub root_grace: Option<Duration>,
+    /// Between these it is adapted to how long an operation's spans have needed.
     #[serde(with = "humantime_serde")]
-    pub root_grace: Duration,
+    pub root_grace_min: Duration,
+    #[serde(with = "humantime_serde")]
+    pub root_grace_max: Duration,
     /// How long a trace waits at most.
     #[serde(with = "humantime_serde")]
     pub max_age: Duration,
@@ -154,6 +159,7 @@ impl Default for Config {
         let storage = storage::Config::default();
         let assembly = collector::sampler::AssemblyConfig::default();
         let query = query::Config::default();
+        let bounds = collector::sampler::Bounds::default();
         let (head, ledger) = (HeadConfig::default(), LedgerConfig::default());
         let local = |port| Address::At(([127, 0, 0, 1], port).into());
         Self {
@@ -176,7 +182,9 @@ impl Default for Config {
             },
             flush: Flush { max_age: storage.flush_age, max_bytes: storage.flush_bytes },
             assembly: Assembly {
-                root_grace: assembly.root_grace,
+                root_grace: None,
+                root_grace_min: bounds.least,
+                root_grace_max: bounds.most,
                 max_age: assembly.max_age,
                 max_spans: assembly.max_spans,
                 late_grace: assembly.late_grace,
@@ -244,8 +252,13 @@ impl Config {
     }
 
     pub fn assembly(&self) -> collector::sampler::AssemblyConfig {
+        let defaults = collector::sampler::AssemblyConfig::default();
         collector::sampler::AssemblyConfig {
-            root_grace: self.assembly.root_grace,
+            root_grace: self.assembly.root_grace.unwrap_or(defaults.root_grace),
+            adaptive: self.assembly.root_grace.is_none().then_some(collector::sampler::Bounds {
+                least: self.assembly.root_grace_min,
+                most: self.assembly.root_grace_max,
+            }),
             max_age: self.assembly.max_age,
             max_spans: self.assembly.max_spans,
             late_grace: self.assembly.late_grace,

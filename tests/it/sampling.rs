@@ -198,3 +198,28 @@ fn what_is_slow_is_known_after_a_kill() -> anyhow::Result<()> {
     ensure!(log.contains("saved sampler state is of another version"), "{log}");
     Ok(())
 }
+
+#[test]
+fn traces_wait_as_long_behind_their_root_as_spans_of_their_operation_have_needed() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::on(directory.path()).start()?;
+    let late = |server: &Server| {
+        let metrics = get(server.http(), "/metrics")?.text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("spanhouse_late_traces_total{late=\"kept\"} "));
+        Ok::<u64, anyhow::Error>(line.context("no such metric")?.parse()?)
+    };
+    let round = |traces: std::ops::Range<u64>, wait_millis| {
+        send(&server, traces.clone().map(|trace| span(trace, 0, false)).collect())?;
+        std::thread::sleep(std::time::Duration::from_millis(wait_millis));
+        send(&server, traces.map(|trace| span(trace, 1, false)).collect())
+    };
+    // Two seconds until more is known; these come too late, and more is known.
+    round(0..300, 3_500)?;
+    server.wait_until("they are late", |server| Ok(late(server)? == 300))?;
+    round(1_000..1_100, 2_800)?;
+    server.wait_until("all are decided", |server| {
+        Ok(server.count("SELECT count(*) FROM spans WHERE keep_reason = 'pending'")? == 0)
+    })?;
+    ensure!(late(&server)? == 300, "{} are late", late(&server)?);
+    Ok(())
+}

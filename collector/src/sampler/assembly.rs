@@ -9,6 +9,8 @@ use storage::model::UnixNanos;
 pub struct AssemblyConfig {
     /// After the root came, for spans that come behind it.
     pub root_grace: Duration,
+    /// Between these an operation's traces wait as long as its spans have needed; `root_grace` counts until that is known.
+    pub adaptive: Option<Bounds>,
     /// From a trace's first span to its decision at most, root or not.
     pub max_age: Duration,
     /// A trace with this many spans is decided at once; the rest of it is late.
@@ -17,6 +19,18 @@ pub struct AssemblyConfig {
     pub late_grace: Duration,
     /// Spans that one record of decisions is about, roughly: requests behind it wait while they are derived.
     pub spans_per_record: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    pub least: Duration,
+    pub most: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { least: Duration::from_millis(500), most: Duration::from_secs(10) }
+    }
 }
 
 /// Used shares of the memory between which waits shrink.
@@ -31,6 +45,7 @@ impl Default for AssemblyConfig {
     fn default() -> Self {
         Self {
             root_grace: Duration::from_secs(2),
+            adaptive: Some(Bounds::default()),
             max_age: Duration::from_secs(30),
             max_spans: 100_000,
             late_grace: Duration::from_secs(1),
@@ -45,6 +60,11 @@ impl AssemblyConfig {
         if self.max_age < self.root_grace {
             return refuse("assembly.max_age must be at least assembly.root_grace");
         }
+        if let Some(Bounds { least, most }) = self.adaptive
+            && (least > most || most > self.max_age)
+        {
+            return refuse("assembly.root_grace_min must be at most root_grace_max, and that at most max_age");
+        }
         if self.max_spans == 0 || self.spans_per_record == 0 {
             return refuse("assembly.max_spans and assembly.spans_per_record must be at least 1");
         }
@@ -54,7 +74,7 @@ impl AssemblyConfig {
     /// The waits that are affordable while `used` of the memory for spans is taken: beyond seven tenths they shrink, so
     /// that traces are decided earlier rather than requests refused.
     pub fn under_pressure(&self, used: f64) -> Self {
-        let left = ((FULL - used) / (FULL - PRESSED)).clamp(0.0, 1.0);
+        let left = left(used);
         let shrunk = |wait: Duration, least: Duration| {
             let least = least.min(wait);
             least + (wait - least).mul_f64(left)
@@ -66,6 +86,11 @@ impl AssemblyConfig {
             ..self.clone()
         }
     }
+}
+
+/// The part of waits that is affordable while `used` of the memory is taken.
+pub fn left(used: f64) -> f64 {
+    ((FULL - used) / (FULL - PRESSED)).clamp(0.0, 1.0)
 }
 
 /// What of a pending trace says whether it is ripe.
@@ -88,7 +113,8 @@ impl Ripeness {
         }
     }
 
-    pub fn is_ripe(&self, config: &AssemblyConfig, now: UnixNanos) -> bool {
+    /// `grace` is how long its operation's traces wait behind their root.
+    pub fn is_ripe(&self, config: &AssemblyConfig, grace: Duration, now: UnixNanos) -> bool {
         let waited = |since: UnixNanos, grace: Duration| {
             // A clock that was set back must not hold a trace for ever; a moment is no setting back.
             let nanos = now.since(since);
@@ -97,7 +123,7 @@ impl Ripeness {
         self.span_count >= config.max_spans
             || waited(self.first_arrival, config.max_age)
             || self.late && waited(self.first_arrival, config.late_grace)
-            || self.root_arrival.is_some_and(|root| waited(root, config.root_grace))
+            || self.root_arrival.is_some_and(|root| waited(root, grace))
     }
 }
 
@@ -108,7 +134,8 @@ mod tests {
     const SECOND: i64 = 1_000_000_000;
 
     fn check(trace: Ripeness, now_seconds: i64, expected: bool) {
-        assert_eq!(trace.is_ripe(&AssemblyConfig::default(), UnixNanos(now_seconds * SECOND)), expected, "{trace:?}");
+        let config = AssemblyConfig::default();
+        assert_eq!(trace.is_ripe(&config, config.root_grace, UnixNanos(now_seconds * SECOND)), expected, "{trace:?}");
     }
 
     #[test]
@@ -124,7 +151,11 @@ mod tests {
         check(Ripeness { late: true, ..trace }, 101, true);
         check(trace, 99, true);
         let moment_ago = UnixNanos(100 * SECOND - 1_000_000);
-        assert!(!trace.is_ripe(&AssemblyConfig::default(), moment_ago), "it came while others were looked at");
+        let config = AssemblyConfig::default();
+        assert!(!trace.is_ripe(&config, config.root_grace, moment_ago), "it came while others were looked at");
+        let now = UnixNanos(106 * SECOND);
+        assert!(!rooted.is_ripe(&config, Duration::from_millis(1_001), now));
+        assert!(rooted.is_ripe(&config, Duration::from_secs(1), now));
     }
 
     #[test]

@@ -10,11 +10,13 @@ use sampling::{Batch, Class, Facts, KeepReason, Policy, Sampler, Score, Verdict}
 use storage::model::{TraceId, UnixNanos};
 use storage::{Clock, Decision, Gathered, Remembered, Store};
 
+use super::assembly::left;
 use super::counts::{Counts, Late};
-use super::facts::{Source, Surveyor};
+use super::facts::{Source, Surveyor, operation};
+use super::grace::{Grace, Graces};
 use super::load::Loads;
 use super::policy::{ActivePolicy, Revised};
-use super::{AssemblyConfig, Ripeness, state};
+use super::{AssemblyConfig, Bounds, Ripeness, state};
 use crate::remote::HeadRates;
 
 /// `keep_reason` where no budget is set.
@@ -65,6 +67,8 @@ pub struct Deciding {
     surveyor: Surveyor,
     heads: HeadRates,
     loads: Loads,
+    bounds: Option<Bounds>,
+    graces: Option<Graces>,
     last_tick: Option<UnixNanos>,
     counts: Arc<Counts>,
     past: VecDeque<Past>,
@@ -95,6 +99,8 @@ impl Deciding {
             surveyor: Surveyor::default(),
             heads,
             loads: Loads::default(),
+            bounds: None,
+            graces: None,
             last_tick: None,
             counts: Arc::default(),
             past: VecDeque::new(),
@@ -122,13 +128,28 @@ impl Deciding {
     pub fn due(&mut self, store: &Store, config: &AssemblyConfig, clock: &dyn Clock) -> Records {
         let pressure = store.memory_pressure();
         let waits = config.under_pressure(pressure);
+        self.follow_bounds(config);
+        let graces = &mut self.graces;
         // Under the lock, so that no trace came after it.
         let mut moment = None;
-        let due = due(store, |late, trace| {
+        let mut rooted = Vec::new();
+        let due = due(store, |late, id, trace| {
             let now = *moment.get_or_insert_with(|| clock.now());
-            Ripeness::of(trace, late).is_ripe(&waits, now)
+            let mut grace = waits.root_grace;
+            if let Some(graces) = graces.as_mut() {
+                // Late spans come without their root, which is remembered.
+                match (graces.see(id, trace.span_count(), now), trace.root_arrival) {
+                    (Some(Grace::Known(known)), _) => grace = known.mul_f64(left(pressure)),
+                    (None, Some(root_arrival)) if !late && graces.has_room() => {
+                        rooted.push((*id, root_arrival, trace.span_count()));
+                    }
+                    _ => {}
+                }
+            }
+            Ripeness::of(trace, late).is_ripe(&waits, grace, now)
         });
         let now = moment.unwrap_or_else(|| clock.now());
+        self.begin(store, &rooted, now);
         let fresh = due.iter().filter(|due| due.late.is_none()).count();
         let longest = i64::try_from(LONGEST_TICK.as_nanos()).unwrap_or(i64::MAX);
         let since = self.last_tick.map_or(i64::MAX, |last| now.since(last));
@@ -141,7 +162,7 @@ impl Deciding {
 
     /// Decisions for all that is pending, ripe or not.
     pub fn all(&mut self, store: &Store, config: &AssemblyConfig, clock: &dyn Clock) -> Records {
-        let due = due(store, |_, _| true);
+        let due = due(store, |_, _, _| true);
         self.decide(store, due, config.spans_per_record, clock.now())
     }
 
@@ -170,6 +191,9 @@ impl Deciding {
             })
             .unzip();
         self.is_saved &= facts.is_empty();
+        if let Some(graces) = &mut self.graces {
+            graces.decided(&ids);
+        }
         let is_fresh = |index: usize| due[index].late.is_none();
         let fresh: Vec<Facts> =
             traces.iter().zip(&facts).filter(|((index, _), _)| is_fresh(*index)).map(|(_, facts)| *facts).collect();
@@ -210,6 +234,28 @@ impl Deciding {
         }
         self.remember(Past { now_nanos, tick_nanos, facts: fresh });
         records
+    }
+
+    fn follow_bounds(&mut self, config: &AssemblyConfig) {
+        if config.adaptive != self.bounds {
+            self.bounds = config.adaptive;
+            self.graces = config.adaptive.map(Graces::between);
+        }
+    }
+
+    /// Takes note of traces whose root has come since the last tick.
+    fn begin(&mut self, store: &Store, rooted: &[(TraceId, UnixNanos, usize)], now: UnixNanos) {
+        let Some(graces) = &mut self.graces else { return };
+        graces.prune(now);
+        let ids: Vec<TraceId> = rooted.iter().map(|(id, _, _)| *id).collect();
+        let Gathered { batches, traces, .. } = store.look(&ids);
+        for (index, spans) in traces {
+            if let (Some((id, root_arrival, span_count)), Some(operation)) =
+                (rooted.get(index), operation(&batches, &spans))
+            {
+                graces.begin(*id, operation, *root_arrival, *span_count);
+            }
+        }
     }
 
     fn follow_policy(&mut self) {
@@ -288,10 +334,10 @@ fn late(trace_id: TraceId, first: &Remembered, facts: &Facts) -> (Decision, Late
 }
 
 /// The traces that `choose` takes, in the order of their arrival, so that those that came together are decided together.
-fn due(store: &Store, mut choose: impl FnMut(bool, &storage::PendingTrace) -> bool) -> Vec<Due> {
+fn due(store: &Store, mut choose: impl FnMut(bool, &TraceId, &storage::PendingTrace) -> bool) -> Vec<Due> {
     let mut due = Vec::new();
     store.pending(|decided, trace_id, trace| {
-        if choose(decided.is_some(), trace) {
+        if choose(decided.is_some(), trace_id, trace) {
             due.push(Due { trace_id: *trace_id, first_arrival: trace.first_arrival, late: decided.cloned() });
         }
     });

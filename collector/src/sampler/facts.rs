@@ -227,6 +227,15 @@ impl Surveyor {
     }
 }
 
+/// The operation of a trace with a root.
+pub fn operation(batches: &[Arc<SpanBatch>], spans: &[SpanRef]) -> Option<u64> {
+    spans.iter().find_map(|span| {
+        let batch = batches.get(span.batch as usize)?;
+        let head = batch.heads().get(span.row as usize).filter(|head| head.parent_span_id().is_none())?;
+        batch.templates().get(head.template as usize).map(|template| name(batch, template).operation)
+    })
+}
+
 /// The probability that a trace without `th` was sampled with, if it is known, and one that is near it.
 fn sampled(heads: &dyn Heads, source: &Source<'_>, start: UnixNanos) -> (Option<f64>, f64) {
     if !source.has_root {

@@ -1,6 +1,6 @@
 //! Decides pending traces: which are due, what is known of them, and what becomes of them.
 //!
-//! - `assembly`: when a trace is ripe. Pure.
+//! - `assembly`: when a trace is ripe; `grace`: how long its operation's spans need. Pure.
 //! - `facts`: what is known of a trace.
 //! - `load`: what operations cost the instances of their services, for head sampling.
 //! - `policy`: the policy in force.
@@ -13,11 +13,12 @@ mod assembly;
 mod counts;
 mod deciding;
 mod facts;
+mod grace;
 mod load;
 mod policy;
 mod state;
 
-pub use assembly::{AssemblyConfig, Ripeness};
+pub use assembly::{AssemblyConfig, Bounds, Ripeness};
 pub use counts::{Counts, Late};
 pub use deciding::{Deciding, Records};
 pub use policy::{ActivePolicy, Revised};
