@@ -22,6 +22,9 @@ pub struct Policy {
     pub must_keep_share: f64,
     /// The part of the budget that clients can claim with `sampling.priority`.
     pub priority_share: f64,
+    /// Attributes by which clients claim it, too: present on any span, and neither empty, `false` nor 0. As
+    /// `http.request.header.x-force-trace`.
+    pub force_keep: Vec<String>,
     pub strength: Strength,
     pub slow: Slow,
     pub alarm: Alarm,
@@ -108,6 +111,7 @@ impl Default for Policy {
             diversity: 0.1,
             must_keep_share: 0.6,
             priority_share: 0.05,
+            force_keep: Vec::new(),
             strength: Strength::default(),
             slow: Slow::default(),
             alarm: Alarm::default(),
@@ -239,9 +243,19 @@ impl Policy {
                 return Err(Error::Policy { key: key.to_owned(), found: value.to_string(), remedy });
             }
         }
+        let too_long = self.force_keep.iter().find(|key| key.is_empty() || key.len() > MAX_FORCE_KEEP_BYTES);
+        if self.force_keep.len() > MAX_FORCE_KEEP || too_long.is_some() {
+            let found =
+                too_long.map_or_else(|| format!("a list of {}", self.force_keep.len()), |key| format!("{key:?}"));
+            let remedy = "write at most 32 attributes of 1 to 256 bytes";
+            return Err(Error::Policy { key: "force_keep".to_owned(), found, remedy });
+        }
         Ok(())
     }
 }
+
+const MAX_FORCE_KEEP: usize = 32;
+const MAX_FORCE_KEEP_BYTES: usize = 256;
 
 const STRENGTH: &str =
     "write a strength from 0.000001 to 1000000, relative to an ordinary trace; to drop traces, lower the budget";
@@ -287,6 +301,14 @@ mod tests {
         check(
             |p| p.cap.large_traces = 0.0,
             "cap.large_traces is 0; write 1 to 1000, or large traces can never be kept",
+        );
+        check(
+            |p| p.force_keep = vec![String::new()],
+            "force_keep is \"\"; write at most 32 attributes of 1 to 256 bytes",
+        );
+        check(
+            |p| p.force_keep = vec!["a".to_owned(); 33],
+            "force_keep is a list of 33; write at most 32 attributes of 1 to 256 bytes",
         );
         check(|p| p.limits.max_shapes = 0, "limits.max_shapes is 0; write 1 to 10000000");
         check(
