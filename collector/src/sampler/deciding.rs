@@ -179,7 +179,7 @@ impl Deciding {
 
         let ids: Vec<TraceId> = due.iter().map(|due| due.trace_id).collect();
         let Gathered { batches, traces, .. } = store.look(&ids);
-        self.surveyor.begin(&batches);
+        self.surveyor.begin(&batches, &self.policy.policy.force_keep);
         let budget = self.policy.policy.budget.as_ref();
         let cost_per_byte = budget.filter(|budget| budget.unit() == CostUnit::Bytes).map(|_| stored_share(store));
         let Self { surveyor, slow, heads, .. } = self;

@@ -11,11 +11,11 @@ use storage::model::{Entry, ResourceId, SpanBatch, SpanId, Template, TextId, Tra
 use storage::rows::SpanRef;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::wish::{self, Wish};
 use crate::remote::{self, Ledger};
 
 const STATUS_ERROR: &[u8] = b"error";
 const HTTP_STATUS: [&[u8]; 2] = [b"http.response.status_code", b"http.status_code"];
-const PRIORITY: &[u8] = b"sampling.priority";
 const INSTANCE: &[u8] = b"service.instance.id";
 
 /// What spans of a template have in common.
@@ -32,7 +32,7 @@ struct Named {
     receives: bool,
     has_error: bool,
     http_status_at: Option<usize>,
-    priority_at: Option<usize>,
+    wish: Wish,
 }
 
 /// A span of the trace at hand.
@@ -93,11 +93,14 @@ pub struct Surveyor {
     nodes: Vec<Node>,
     by_id: HashMap<SpanId, usize>,
     shape: ShapeBuilder,
+    force_keep: Vec<String>,
 }
 
 impl Surveyor {
-    /// Begins with other batches.
-    pub fn begin(&mut self, batches: &[Arc<SpanBatch>]) {
+    /// Begins with other batches. The attributes in `force_keep` are clients' wishes to keep a trace.
+    pub fn begin(&mut self, batches: &[Arc<SpanBatch>], force_keep: &[String]) {
+        self.force_keep.clear();
+        self.force_keep.extend_from_slice(force_keep);
         self.named.clear();
         self.named.extend(batches.iter().map(|batch| vec![None; batch.templates().len()]));
         self.instances.clear();
@@ -116,7 +119,7 @@ impl Surveyor {
         heads: &dyn Heads,
     ) -> (Facts, Source<'a>) {
         self.read(batches, spans);
-        let Self { nodes, by_id, shape, instances, .. } = self;
+        let Self { nodes, by_id, shape, instances, force_keep, .. } = self;
         by_id.clear();
         if nodes.len() > FEW {
             for (at, node) in nodes.iter().enumerate() {
@@ -154,9 +157,9 @@ impl Surveyor {
             facts.entry_failed |= is_entry && (named.has_error || status());
             facts.inner_error |= named.has_error;
             facts.slow_span |= slow.observe(now_nanos, named.span, node.duration_nanos);
-            match number(batches, node, named.priority_at) {
-                Some(wish) if wish > 0.0 => facts.priority = Priority::Keep,
-                Some(_) if facts.priority == Priority::Unset => facts.priority = Priority::Drop,
+            match wish::of(&batches[node.span.batch as usize], node.span.row as usize, named.wish, force_keep) {
+                Priority::Keep => facts.priority = Priority::Keep,
+                Priority::Drop if facts.priority == Priority::Unset => facts.priority = Priority::Drop,
                 _ => {}
             }
             shape.edge(Edge {
@@ -209,14 +212,15 @@ impl Surveyor {
     }
 
     fn read(&mut self, batches: &[Arc<SpanBatch>], spans: &[SpanRef]) {
-        let Self { named, nodes, .. } = self;
+        let Self { named, nodes, force_keep, .. } = self;
         nodes.clear();
         nodes.extend(spans.iter().map(|span| {
             let batch = &batches[span.batch as usize];
             let head = &batch.heads()[span.row as usize];
             let known = &mut named[span.batch as usize][head.template as usize];
             Node {
-                named: *known.get_or_insert_with(|| name(batch, &batch.templates()[head.template as usize])),
+                named: *known
+                    .get_or_insert_with(|| name(batch, &batch.templates()[head.template as usize], force_keep)),
                 span_id: head.span_id,
                 parent_span_id: head.parent_span_id(),
                 start: head.start,
@@ -232,7 +236,7 @@ pub fn operation(batches: &[Arc<SpanBatch>], spans: &[SpanRef]) -> Option<u64> {
     spans.iter().find_map(|span| {
         let batch = batches.get(span.batch as usize)?;
         let head = batch.heads().get(span.row as usize).filter(|head| head.parent_span_id().is_none())?;
-        batch.templates().get(head.template as usize).map(|template| name(batch, template).operation)
+        batch.templates().get(head.template as usize).map(|template| name(batch, template, &[]).operation)
     })
 }
 
@@ -270,7 +274,7 @@ fn instance(batch: &SpanBatch, resource: ResourceId) -> u64 {
     all.digest()
 }
 
-fn name(batch: &SpanBatch, template: &Template) -> Named {
+fn name(batch: &SpanBatch, template: &Template, force_keep: &[String]) -> Named {
     let texts = batch.texts();
     let hash = |id: TextId| xxh3_64(texts.bytes(id));
     let both = |a: u64, b: u64| xxh3_64(&[a.to_le_bytes(), b.to_le_bytes()].concat());
@@ -288,27 +292,12 @@ fn name(batch: &SpanBatch, template: &Template) -> Named {
         receives: matches!(kind, b"server" | b"consumer"),
         has_error: texts.bytes(template.status_code) == STATUS_ERROR,
         http_status_at: HTTP_STATUS.iter().find_map(|key| place(key)),
-        priority_at: place(PRIORITY),
-    }
-}
-
-/// What a span's attribute says as a number; text is read, too, as Zipkin's tags are text.
-fn number(batches: &[Arc<SpanBatch>], node: &Node, at: Option<usize>) -> Option<f64> {
-    let batch = &batches[node.span.batch as usize];
-    let row = node.span.row as usize;
-    let key = batch.keys(batch.template(row)).get(at?)?;
-    let value = *batch.values(row).get(at?)?;
-    match key.value_type() {
-        ValueType::Int => Some(batch.word(value).cast_signed() as f64),
-        ValueType::Float => Some(f64::from_bits(batch.word(value))),
-        ValueType::Text => batch.texts().text(TextId(value.0)).parse().ok(),
-        ValueType::Bool => Some(f64::from(value.0)),
-        ValueType::Json => None,
+        wish: Wish::place(texts, keys, force_keep),
     }
 }
 
 fn integer(batches: &[Arc<SpanBatch>], node: &Node, at: Option<usize>) -> Option<i64> {
-    number(batches, node, at).map(|number| number as i64)
+    wish::number(&batches[node.span.batch as usize], node.span.row as usize, at).map(|number| number as i64)
 }
 
 /// A trace's share of the batches that its spans lie in.
@@ -388,7 +377,7 @@ mod tests {
         let batches = [Arc::new(builder.finish().unwrap())];
         let spans: Vec<SpanRef> = (0..given.len() as u32).map(|row| SpanRef { batch: 0, row }).collect();
         let mut surveyor = Surveyor::default();
-        surveyor.begin(&batches);
+        surveyor.begin(&batches, &["http.request.header.x-force-trace".to_owned()]);
         let mut slow = SlowSpans::new(&Policy::default());
         let (facts, source) = surveyor.survey(&batches, &trace_id, &spans, cost_per_byte, (&mut slow, 0), &told());
         assert_eq!(source.own_spans as usize, given.iter().filter(|span| span.service == source.service).count());
@@ -449,6 +438,8 @@ mod tests {
         assert_eq!(facts(&[wish(ROOT, 0), CALL]).priority, Priority::Drop);
         assert_eq!(facts(&[wish(ROOT, 0), wish(CALL, 1)]).priority, Priority::Keep);
         assert_eq!(facts(&[wish(ROOT, 2), wish(CALL, 0)]).priority, Priority::Keep);
+        let forced = Given { attribute: Some(("http.request.header.x-force-trace", 1)), ..CALL };
+        assert_eq!(facts(&[ROOT, forced]).priority, Priority::Keep);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Decides pending traces: which are due, what is known of them, and what becomes of them.
 //!
 //! - `assembly`: when a trace is ripe; `grace`: how long its operation's spans need. Pure.
-//! - `facts`: what is known of a trace.
+//! - `facts`: what is known of a trace; `wish`: whether its client wants it kept.
 //! - `load`: what operations cost the instances of their services, for head sampling.
 //! - `policy`: the policy in force.
 //! - `state`: what the sampler knows, as bytes.
@@ -17,6 +17,7 @@ mod grace;
 mod load;
 mod policy;
 mod state;
+mod wish;
 
 pub use assembly::{AssemblyConfig, Bounds, Ripeness};
 pub use counts::{Counts, Late};
