@@ -265,6 +265,12 @@ impl Sampler {
         };
     }
 
+    /// Whether a root of this duration is slow for its operation, for roots that come when their trace is decided. Nothing is
+    /// counted.
+    pub fn slow_root(&mut self, operation: u64, service: u64, duration_nanos: u64, now_nanos: u64) -> bool {
+        self.seen.is_slow_root(now_nanos, operation, service, duration_nanos)
+    }
+
     /// Of the last tick.
     pub fn report(&self) -> TickReport {
         self.report

@@ -198,6 +198,17 @@ impl Seen {
         threshold.is_some_and(|threshold| duration > threshold)
     }
 
+    /// The same of a root that came too late for its tick; nothing is counted.
+    pub fn is_slow_root(&mut self, now_nanos: u64, operation: u64, service: u64, duration_nanos: u64) -> bool {
+        let slow = self.slow;
+        let own = self.operations.find(operation).and_then(|row| self.operations.get_mut(row));
+        let threshold = own.and_then(|operation| operation.durations.quantile(now_nanos, slow)).or_else(|| {
+            let row = self.services.find(service)?;
+            self.services.get_mut(row).and_then(|(_, durations)| durations.quantile(now_nanos, slow))
+        });
+        threshold.is_some_and(|threshold| duration_nanos > threshold)
+    }
+
     pub fn count(
         &mut self,
         now_nanos: u64,

@@ -173,6 +173,15 @@ fn slow_is_above_its_operation_and_before_200_above_its_service() {
     assert_eq!(class(Facts { inner_error: true, ..timed(2, 1) }), Class::InnerError);
     assert_eq!(class(Facts { entry_failed: true, inner_error: true, ..timed(2, 5_000) }), Class::Error);
     assert_eq!(class(Facts { root_duration_nanos: None, ..timed(2, 1) }), Class::Normal);
+    // Roots that come late are judged alike, and not counted.
+    for (operation, millis, slow) in [(1, 190, false), (1, 210, true), (2, 1_050, false), (2, 1_200, true)] {
+        for _ in 0..500 {
+            assert_eq!(sampler.slow_root(operation, 1, millis * 1_000_000, now), slow, "{operation}: {millis}");
+        }
+    }
+    assert!(sampler.slow_root(77, 1, u64::MAX, now), "by its service");
+    assert!(!sampler.slow_root(77, 78, u64::MAX, now));
+    assert!(sampler.operations(now).iter().all(|rate| rate.operation != 77));
 }
 
 #[test]
