@@ -96,7 +96,7 @@ impl Pipeline {
         let _ = tokio::task::spawn_blocking(save).await;
     }
 
-    /// Decides everything pending and makes it segments.
+    /// Decides everything pending and makes it segments. A budget lets it keep as much as the ticks that it anticipates.
     pub async fn flush(&self) -> storage::Result<FlushReport> {
         self.decide(Deciding::all).await?;
         self.store.flush().await

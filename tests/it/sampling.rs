@@ -223,3 +223,48 @@ fn traces_wait_as_long_behind_their_root_as_spans_of_their_operation_have_needed
     ensure!(late(&server)? == 300, "{} are late", late(&server)?);
     Ok(())
 }
+
+#[test]
+fn a_late_root_that_is_slow_is_stored_and_stands_for_nothing() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = on_a_budget(directory.path())
+        .variable("SPANHOUSE_SAMPLING_BUDGET", "50 spans/s")
+        .variable("SPANHOUSE_ASSEMBLY_MAX_AGE", "1s")
+        .start()?;
+    // What is usual, and traces whose roots do not come in time.
+    send_a_thousand(&server)?;
+    send(&server, (2_000..2_500).map(|trace| span(trace, 1, false)).collect())?;
+    let dropped = "SELECT trace_id FROM traces WHERE NOT kept AND span_count = 1 AND keep_reason = 'normal'";
+    server.wait_until("some are dropped", |server| Ok(server.sql(dropped)?.len() > 100))?;
+    let rows = server.sql(dropped)?;
+    let id = |at: usize| rows[at][0].as_str().context("no id").map(str::to_owned);
+    let number = |id: &str| u64::from_str_radix(id, 16).map(|number| number - 1);
+    let (slow, usual) = (id(0)?, id(1)?);
+    send(&server, vec![span_of(number(&slow)?, 0, false, 2_000_000_000), span(number(&usual)?, 0, false)])?;
+    server.wait_until("late spans are decided", |server| {
+        Ok(server.count("SELECT count(*) FROM spans WHERE keep_reason = 'pending'")? == 0)
+    })?;
+    let rescued =
+        server.sql("SELECT lower(encode(trace_id, 'hex')), adjusted_count FROM spans WHERE keep_reason = 'rescued'")?;
+    ensure!(rescued == [vec![json!(slow), json!(0.0)]], "{rescued:?} instead of {slow}");
+    Ok(())
+}
+
+#[test]
+fn a_flush_has_the_budget_of_the_time_that_its_traces_came_in() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = on_a_budget(directory.path()).variable("SPANHOUSE_ASSEMBLY_ROOT_GRACE", "20s").start()?;
+    for second in 0..3 {
+        send(
+            &server,
+            (second * 500..(second + 1) * 500).flat_map(|at| [span(at, 0, false), span(at, 1, false)]).collect(),
+        )?;
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    server.flush()?;
+    // Three seconds of 600 spans, of 3,000; a tick alone has one.
+    let kept = server.count("SELECT count(*) FROM spans")?;
+    ensure!(server.count("SELECT count(*) FROM traces WHERE kept IS NULL")? == 0);
+    ensure!((1_300..2_400).contains(&kept), "{kept} spans are kept");
+    Ok(())
+}

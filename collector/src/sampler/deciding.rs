@@ -157,13 +157,20 @@ impl Deciding {
             && fresh < ENOUGH_TRACES
             && (0..longest).contains(&since)
             && pressure < PRESSED;
-        if waits_on { Records::new() } else { self.decide(store, due, config.spans_per_record, now) }
+        if waits_on {
+            return Records::new();
+        }
+        // What a start found in the log came in longer than a tick, too.
+        let came_in = if self.last_tick.is_none() { time_of(&due, now) } else { 0 };
+        self.decide(store, due, config.spans_per_record, now, came_in)
     }
 
-    /// Decisions for all that is pending, ripe or not.
+    /// Decisions for all that is pending, ripe or not. Ticks to come would have decided it, so it has their budget.
     pub fn all(&mut self, store: &Store, config: &AssemblyConfig, clock: &dyn Clock) -> Records {
         let due = due(store, |_, _, _| true);
-        self.decide(store, due, config.spans_per_record, clock.now())
+        let now = clock.now();
+        let came_in = time_of(&due, now);
+        self.decide(store, due, config.spans_per_record, now, came_in)
     }
 
     /// What another policy would have done with recent traces.
@@ -171,10 +178,19 @@ impl Deciding {
         self.sampler.preview(policy, self.past.iter().map(Past::batch))
     }
 
-    fn decide(&mut self, store: &Store, due: Vec<Due>, spans_per_record: usize, now: UnixNanos) -> Records {
+    /// `came_in` is how long a time the traces came in, in nanoseconds: the tick is at least as long.
+    fn decide(
+        &mut self,
+        store: &Store,
+        due: Vec<Due>,
+        spans_per_record: usize,
+        now: UnixNanos,
+        came_in: u64,
+    ) -> Records {
         self.follow_policy();
         let now_nanos = u64::try_from(now.0).unwrap_or_default();
-        let tick_nanos = self.last_tick.map_or(0, |last| u64::try_from(now.since(last)).unwrap_or_default());
+        let since = self.last_tick.map_or(0, |last| u64::try_from(now.since(last)).unwrap_or_default());
+        let tick_nanos = since.max(came_in);
         self.last_tick = Some(now);
 
         let ids: Vec<TraceId> = due.iter().map(|due| due.trace_id).collect();
@@ -213,7 +229,12 @@ impl Deciding {
         for ((index, spans), facts) in traces.iter().zip(&facts) {
             let decision = match &due[*index].late {
                 Some(first) => {
-                    let (decision, late) = late(ids[*index], first, facts);
+                    let (operation, service) = (facts.operation, facts.service);
+                    let is_slow = !first.keep
+                        && facts.root_duration_nanos.is_some_and(|duration_nanos| {
+                            self.sampler.slow_root(operation, service, duration_nanos, now_nanos)
+                        });
+                    let (decision, late) = late(ids[*index], first, facts, is_slow);
                     self.counts.late(late);
                     decision
                 }
@@ -309,12 +330,12 @@ impl Deciding {
     }
 }
 
-/// Late spans follow the decision of their trace. Where they show that a dropped trace failed, they are stored all the same,
-/// with weight 0: the kept traces of its kind stand for it already, and any other weight would bias sums.
-fn late(trace_id: TraceId, first: &Remembered, facts: &Facts) -> (Decision, Late) {
+/// Late spans follow the decision of their trace. Where they show that a dropped trace failed or that its root is slow, they are
+/// stored all the same, with weight 0: the kept traces of its kind stand for it already, and any other weight would bias sums.
+fn late(trace_id: TraceId, first: &Remembered, facts: &Facts, is_slow: bool) -> (Decision, Late) {
     let rescue = !first.keep
         && *first.keep_reason != *KeepReason::OptedOut.word()
-        && facts.class_by_itself(false) == Class::Error;
+        && (is_slow || facts.class_by_itself(false) == Class::Error);
     let decision = Decision {
         trace_id,
         keep: first.keep || rescue,
@@ -345,6 +366,18 @@ fn due(store: &Store, mut choose: impl FnMut(bool, &TraceId, &storage::PendingTr
     due
 }
 
+/// How long a time fresh traces came in: twice their mean age, as if evenly, but not before the first. So a single old one does
+/// not bring the budget of all the time it waited.
+fn time_of(due: &[Due], now: UnixNanos) -> u64 {
+    let age = |due: &Due| u64::try_from(now.since(due.first_arrival)).unwrap_or_default();
+    let ages = due.iter().filter(|due| due.late.is_none()).map(age);
+    let (count, sum, oldest) = ages.fold((0_u128, 0_u128, 0), |(count, sum, oldest), age| {
+        (count + 1, sum + u128::from(age), u64::max(oldest, age))
+    });
+    let even = (2 * sum).checked_div(count).map_or(0, |even| u64::try_from(even).unwrap_or(u64::MAX));
+    even.min(oldest)
+}
+
 /// Bytes in segments for a byte in memory: what the tables have so far, else what the shop's and the benchmark's spans take.
 fn stored_share(store: &Store) -> f64 {
     const AT_FIRST: f64 = 0.3;
@@ -355,5 +388,31 @@ fn stored_share(store: &Store) -> f64 {
     match spans.filter(|spans| spans.rows >= ENOUGH_ROWS) {
         Some(spans) => spans.bytes as f64 / spans.rows as f64 / MEMORY_BYTES_PER_SPAN,
         None => AT_FIRST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_came_in_the_time_that_most_of_them_took() {
+        let check = |ages_millis: &[i64], expected_millis: u64| {
+            let due: Vec<Due> = ages_millis
+                .iter()
+                .map(|age| Due {
+                    trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+                    first_arrival: UnixNanos(1_000_000_000_000 - age * 1_000_000),
+                    late: None,
+                })
+                .collect();
+            assert_eq!(time_of(&due, UnixNanos(1_000_000_000_000)), expected_millis * 1_000_000, "{ages_millis:?}");
+        };
+        check(&[], 0);
+        check(&[300], 300);
+        check(&[300, 300], 300);
+        check(&(0..=2_000).collect::<Vec<_>>(), 2_000);
+        check(&[&[29_000][..], &[1_000; 279]].concat(), 2_200);
+        check(&[-5, 100], 100);
     }
 }
