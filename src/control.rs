@@ -151,6 +151,17 @@ fn refused(error: sampling::Error) -> ControlError {
 }
 
 impl Control {
+    /// Follows a configuration that may have changed; the revision if its policy is another one than the configuration had.
+    pub async fn follow(&self, configured: Policy) -> anyhow::Result<Option<i64>> {
+        let mut file = self.policy_file.lock().await;
+        if !file.configure(&configured) {
+            return Ok(None);
+        }
+        let revised = self.pipeline.set_policy(configured)?;
+        tokio::task::block_in_place(|| file.write(&revised))?;
+        Ok(Some(revised.revision))
+    }
+
     fn ingest(&self) -> ui::Ingest {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         ui::Ingest {

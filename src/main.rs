@@ -4,6 +4,7 @@
 //! - `config`: settings from file, environment and flags.
 //! - `serve`: everything in one process; `listeners`, `control`, `metrics` are its parts.
 //! - `import`, `flush`, `sql`: commands that talk to a server, or to a directory without one; `client` asks the server.
+//! - `reload`: the configuration file, followed while the server runs.
 //! - `data_file`: small files of the data directory; `policy` and `head_sampling` keep theirs by it.
 //! - `repair`: a damaged directory.
 
@@ -18,6 +19,7 @@ mod import;
 mod listeners;
 mod metrics;
 mod policy;
+mod reload;
 mod repair;
 mod serve;
 mod sql;
@@ -59,12 +61,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(arguments) => {
             telemetry::start()?;
-            serve(config::load(&arguments, serve::DEFAULT_DATA)?, None)
+            serve(arguments, serve::DEFAULT_DATA, None)
         }
         Command::Demo(arguments) => {
             telemetry::start()?;
             let shop = serve::Shop { seed: arguments.seed, visits_per_second: arguments.visits_per_second };
-            serve(config::load(&arguments.server, serve::DEMO_DATA)?, Some(shop))
+            serve(arguments.server, serve::DEMO_DATA, Some(shop))
         }
         Command::Import(arguments) => done(block_on(import::run(arguments))),
         Command::Flush(arguments) => done(block_on(flush::run(arguments))),
@@ -74,9 +76,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn serve(config: config::Config, shop: Option<serve::Shop>) -> anyhow::Result<ExitCode> {
+fn serve(
+    arguments: cli::ServerArgs,
+    default_data: &'static str,
+    shop: Option<serve::Shop>,
+) -> anyhow::Result<ExitCode> {
+    let config = config::load(&arguments, default_data)?;
     let data = config.server.data.clone();
-    block_on(serve::run(config, shop)).map(|()| ExitCode::SUCCESS).map_err(|error| repair::advised(error, &data))
+    let path = arguments.config.clone();
+    let load: reload::Load = Box::new(move || config::load(&arguments, default_data));
+    let source = path.map(|path| reload::Source { path, load });
+    block_on(serve::run(config, source, shop))
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| repair::advised(error, &data))
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

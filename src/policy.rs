@@ -1,6 +1,7 @@
 //! The sampling policy of a data directory, which outlives the process.
 //!
-//! A policy comes from the configuration or over the API; whichever changed last counts. `sampling.json` has what is in
+//! A policy comes from the configuration or over the API; whichever changed last counts, at a start or while the server runs
+//! (`reload`). `sampling.json` has what is in
 //! force, its revision, and what the configuration said then.
 
 use std::path::Path;
@@ -48,6 +49,13 @@ impl PolicyFile {
         Ok((file, revised))
     }
 
+    /// What the configuration says now; whether that is news.
+    pub fn configure(&mut self, configured: &Policy) -> bool {
+        let is_news = self.configured != *configured;
+        self.configured.clone_from(configured);
+        is_news
+    }
+
     fn read(&self) -> anyhow::Result<Option<Kept>> {
         let Some(text) = self.file.read()? else { return Ok(None) };
         let shown = self.file.path().display();
@@ -77,7 +85,7 @@ mod tests {
     fn what_changed_last_counts() {
         let data = tempfile::tempdir().unwrap();
         let open = |configured: &Policy| PolicyFile::open(data.path(), configured.clone()).unwrap();
-        let (file, first) = open(&Policy::default());
+        let (mut file, first) = open(&Policy::default());
         assert_eq!(first, Revised { policy: Policy::default(), revision: 0 });
         let set = Revised { policy: budget("10 spans/s"), revision: 1 };
         file.write(&set).unwrap();
@@ -85,6 +93,10 @@ mod tests {
         let configured = budget("1 GiB/day");
         assert_eq!(open(&configured).1, Revised { policy: configured.clone(), revision: 2 });
         assert_eq!(open(&configured).1.revision, 2);
+        // The same while it runs.
+        assert!(!file.configure(&Policy::default()) && file.configure(&budget("7 spans/s")));
+        file.write(&Revised { policy: budget("7 spans/s"), revision: 3 }).unwrap();
+        assert_eq!(open(&budget("7 spans/s")).1.revision, 3);
         std::fs::write(data.path().join(FILE), "{").unwrap();
         let error = PolicyFile::open(data.path(), configured).unwrap_err();
         assert!(format!("{error:#}").contains("remove it"), "{error:#}");

@@ -25,6 +25,7 @@ use crate::data_file::DataFile;
 use crate::head_sampling::{self, HeadSampling};
 use crate::listeners::{self, HTTP, OTLP_GRPC, OTLP_HTTP};
 use crate::policy::PolicyFile;
+use crate::reload;
 
 pub const DEFAULT_DATA: &str = "./spanhouse-data";
 pub const DEMO_DATA: &str = "./spanhouse-demo";
@@ -41,8 +42,8 @@ pub struct Shop {
     pub visits_per_second: Option<f64>,
 }
 
-/// Runs until a signal, or until the WAL fails.
-pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
+/// Runs until a signal, or until the WAL fails. `source` is where the configuration came from, to be followed.
+pub async fn run(config: Config, source: Option<reload::Source>, shop: Option<Shop>) -> anyhow::Result<()> {
     listeners::check(&config.server)?;
     raise_file_limit();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -112,6 +113,7 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
     let engine = Arc::new(query::Engine::new(config.query(), Arc::new(store.clone()))?);
     let mut host_names = config.server.host_names.clone();
     host_names.extend(http_address.map(|address| address.ip().to_string()));
+    let following = tokio::spawn(reload::follow(source, config.clone(), Arc::clone(&control)));
     let app = ui::router(engine, control, ui::Config { host_names, ..ui::Config::default() });
     // The cell is empty until here.
     let _ = page.set(app);
@@ -136,6 +138,7 @@ pub async fn run(config: Config, shop: Option<Shop>) -> anyhow::Result<()> {
         error = store.failed() => Some(error),
     };
     ready.store(false, Ordering::Relaxed);
+    following.abort();
     stop.send_replace(true);
     match failure {
         None => tracing::info!("shutting down: requests in flight are answered, then memory is flushed"),

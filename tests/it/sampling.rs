@@ -268,3 +268,62 @@ fn a_flush_has_the_budget_of_the_time_that_its_traces_came_in() -> anyhow::Resul
     ensure!((1_300..2_400).contains(&kept), "{kept} spans are kept");
     Ok(())
 }
+
+#[test]
+fn the_configuration_file_is_followed() -> anyhow::Result<()> {
+    const PATH: &str = "/api/spanhouse/sampling";
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("spanhouse.toml");
+    std::fs::write(&file, "[sampling]\nbudget = \"600 spans/s\"\n")?;
+    let mut server = Server::on(&directory.path().join("data"))
+        .argument("--config")
+        .argument(&file.display().to_string())
+        .start()?;
+    let policy = |server: &Server| {
+        let answer = get(server.http(), PATH)?.json()?;
+        Ok::<_, anyhow::Error>((answer["revision"].clone(), answer["policy"]["budget"].clone()))
+    };
+    ensure!(policy(&server)? == (json!(0), json!("600 spans/s")));
+
+    let mut worst = std::time::Duration::ZERO;
+    for revision in 1..=5 {
+        let budget = format!("{revision}00 spans/s");
+        let written = std::time::Instant::now();
+        std::fs::write(&file, format!("[sampling]\nbudget = \"{budget}\"\n"))?;
+        while policy(&server)? != (json!(revision), json!(budget)) {
+            ensure!(written.elapsed().as_secs() < 10, "{:?} instead of {budget}", policy(&server)?);
+        }
+        worst = worst.max(written.elapsed());
+    }
+    eprintln!("followed within {worst:?}");
+    ensure!(worst.as_millis() < 400, "followed after {worst:?}; 100 ms on a machine that does nothing else");
+
+    // Over the API it changes again, and a file that is broken, or says the same of sampling, leaves that.
+    put(server.http(), PATH, &JSON, br#"{"budget": "7 spans/s"}"#)?;
+    for broken in [
+        "[sampling]\nbudget = \"12 parsecs\"\n",
+        "[samplin",
+        "[sampling]\nbudget = \"500 spans/s\"\n[limits]\nattributes = 9\n",
+    ] {
+        std::fs::write(&file, broken)?;
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        ensure!(policy(&server)? == (json!(6), json!("7 spans/s")), "{:?} after {broken:?}", policy(&server)?);
+    }
+    // The last change counts, also after a kill.
+    let next = directory.path().join("next.toml");
+    std::fs::write(&next, "[sampling]\nbudget = \"8 spans/s\"\n")?;
+    std::fs::rename(&next, &file)?;
+    server.wait_until("the file is followed", |server| Ok(policy(server)? == (json!(7), json!("8 spans/s"))))?;
+    server.kill()?;
+    let mut server = server.start_again()?;
+    ensure!(policy(&server)? == (json!(7), json!("8 spans/s")), "{:?}", policy(&server)?);
+    // A file that does not seem to have changed is read when asked for.
+    std::process::Command::new("kill").args(["-HUP", &server.pid().to_string()]).status()?;
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    ensure!(policy(&server)?.0 == json!(7));
+    std::fs::write(&file, "[samplin")?;
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let (status, log) = server.stop()?;
+    ensure!(status.success() && log.contains("is not followed") && log.contains("spanhouse.toml"), "{log}");
+    Ok(())
+}
