@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use sampling::budget::CostUnit;
 use sampling::sketch::SlowSpans;
-use sampling::{Batch, Class, Facts, KeepReason, Policy, Sampler, Score, Verdict};
+use sampling::{Batch, Facts, KeepReason, Policy, Sampler, Score, Verdict};
 use storage::model::{TraceId, UnixNanos};
-use storage::{Clock, Decision, Gathered, Remembered, Store};
+use storage::{Clock, Decision, Gathered, Store};
 
 use super::assembly::left;
-use super::counts::{Counts, Late};
-use super::facts::{Source, Surveyor, operation};
+use super::counts::Counts;
+use super::due::{Due, due, time_of};
+use super::facts::{Surveyor, operation};
 use super::grace::{Grace, Graces};
+use super::late::late;
 use super::load::Loads;
 use super::policy::{ActivePolicy, Revised};
+use super::source::Source;
 use super::{AssemblyConfig, Bounds, Ripeness, state};
 use crate::remote::HeadRates;
 
@@ -31,14 +34,6 @@ const PRESSED: f64 = 0.7;
 /// What is kept for dry runs, 7 MB at most: an hour where traffic is slow.
 const REMEMBERED_FACTS: usize = 50_000;
 const REMEMBERED_TICKS: usize = 3_600;
-
-/// A trace to decide.
-#[derive(Debug)]
-struct Due {
-    trace_id: TraceId,
-    first_arrival: UnixNanos,
-    late: Option<Arc<Remembered>>,
-}
 
 /// Decisions in one record of the log: small, so that requests are acknowledged in between.
 pub type Records = Vec<Vec<Decision>>;
@@ -330,54 +325,6 @@ impl Deciding {
     }
 }
 
-/// Late spans follow the decision of their trace. Where they show that a dropped trace failed or that its root is slow, they are
-/// stored all the same, with weight 0: the kept traces of its kind stand for it already, and any other weight would bias sums.
-fn late(trace_id: TraceId, first: &Remembered, facts: &Facts, is_slow: bool) -> (Decision, Late) {
-    let rescue = !first.keep
-        && *first.keep_reason != *KeepReason::OptedOut.word()
-        && (is_slow || facts.class_by_itself(false) == Class::Error);
-    let decision = Decision {
-        trace_id,
-        keep: first.keep || rescue,
-        adjusted_count: if rescue { Some(0.0) } else { first.adjusted_count },
-        head_count: first.head_count,
-        keep_reason: if rescue { KeepReason::Rescued.word().into() } else { first.keep_reason.to_string().into() },
-        class: first.class.to_string().into(),
-        shape: facts.shape,
-        policy_revision: first.policy_revision,
-    };
-    let late = match (first.keep, rescue) {
-        (true, _) => Late::Kept,
-        (false, true) => Late::Rescued,
-        (false, false) => Late::Dropped,
-    };
-    (decision, late)
-}
-
-/// The traces that `choose` takes, in the order of their arrival, so that those that came together are decided together.
-fn due(store: &Store, mut choose: impl FnMut(bool, &TraceId, &storage::PendingTrace) -> bool) -> Vec<Due> {
-    let mut due = Vec::new();
-    store.pending(|decided, trace_id, trace| {
-        if choose(decided.is_some(), trace_id, trace) {
-            due.push(Due { trace_id: *trace_id, first_arrival: trace.first_arrival, late: decided.cloned() });
-        }
-    });
-    due.sort_unstable_by_key(|due| (due.first_arrival, due.trace_id));
-    due
-}
-
-/// How long a time fresh traces came in: twice their mean age, as if evenly, but not before the first. So a single old one does
-/// not bring the budget of all the time it waited.
-fn time_of(due: &[Due], now: UnixNanos) -> u64 {
-    let age = |due: &Due| u64::try_from(now.since(due.first_arrival)).unwrap_or_default();
-    let ages = due.iter().filter(|due| due.late.is_none()).map(age);
-    let (count, sum, oldest) = ages.fold((0_u128, 0_u128, 0), |(count, sum, oldest), age| {
-        (count + 1, sum + u128::from(age), u64::max(oldest, age))
-    });
-    let even = (2 * sum).checked_div(count).map_or(0, |even| u64::try_from(even).unwrap_or(u64::MAX));
-    even.min(oldest)
-}
-
 /// Bytes in segments for a byte in memory: what the tables have so far, else what the shop's and the benchmark's spans take.
 fn stored_share(store: &Store) -> f64 {
     const AT_FIRST: f64 = 0.3;
@@ -388,31 +335,5 @@ fn stored_share(store: &Store) -> f64 {
     match spans.filter(|spans| spans.rows >= ENOUGH_ROWS) {
         Some(spans) => spans.bytes as f64 / spans.rows as f64 / MEMORY_BYTES_PER_SPAN,
         None => AT_FIRST,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn traces_came_in_the_time_that_most_of_them_took() {
-        let check = |ages_millis: &[i64], expected_millis: u64| {
-            let due: Vec<Due> = ages_millis
-                .iter()
-                .map(|age| Due {
-                    trace_id: TraceId::from_bytes([1; 16]).unwrap(),
-                    first_arrival: UnixNanos(1_000_000_000_000 - age * 1_000_000),
-                    late: None,
-                })
-                .collect();
-            assert_eq!(time_of(&due, UnixNanos(1_000_000_000_000)), expected_millis * 1_000_000, "{ages_millis:?}");
-        };
-        check(&[], 0);
-        check(&[300], 300);
-        check(&[300, 300], 300);
-        check(&(0..=2_000).collect::<Vec<_>>(), 2_000);
-        check(&[&[29_000][..], &[1_000; 279]].concat(), 2_200);
-        check(&[-5, 100], 100);
     }
 }

@@ -1,22 +1,21 @@
 //! What is known of a pending trace, as the sampler's core wants it, and where it began. Pure but for the durations it
 //! remembers and the ledger of head sampling.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use sampling::shape::{Edge, ShapeBuilder};
 use sampling::sketch::SlowSpans;
 use sampling::{Facts, Head, Priority, tracestate};
-use storage::model::{Entry, ResourceId, SpanBatch, SpanId, Template, TextId, TraceId, UnixNanos, ValueType};
+use storage::model::{SpanBatch, SpanId, Template, TextId, TraceId, UnixNanos};
 use storage::rows::SpanRef;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
+use super::source::{Heads, Source, instance, sampled};
 use super::wish::{self, Wish};
-use crate::remote::{self, Ledger};
 
 const STATUS_ERROR: &[u8] = b"error";
 const HTTP_STATUS: [&[u8]; 2] = [b"http.response.status_code", b"http.status_code"];
-const INSTANCE: &[u8] = b"service.instance.id";
 
 /// What spans of a template have in common.
 #[derive(Debug, Clone, Copy)]
@@ -44,40 +43,6 @@ struct Node {
     start: UnixNanos,
     duration_nanos: u64,
     span: SpanRef,
-}
-
-/// Where a trace began, as far as its spans say.
-#[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
-    pub service: &'a str,
-    /// The name of the root; without one, of the span that stands for it.
-    pub operation: &'a str,
-    pub has_root: bool,
-    /// Of the process that the root comes from: its `service.instance.id`, or else all of its resource.
-    pub instance: u64,
-    /// Spans of the root's service.
-    pub own_spans: u32,
-    /// The probability that it was sampled with, good enough for rates.
-    pub likely_head: f64,
-}
-
-/// What is known of head sampling by those who told SDKs of it.
-pub trait Heads {
-    /// With which probability a trace was sampled that began there and then.
-    fn of(&self, service: &str, operation: &str, start: UnixNanos) -> remote::Head;
-
-    /// Whether a trace that began there and then may have been sampled with less than 1.
-    fn may_thin(&self, service: &str, start: UnixNanos) -> bool;
-}
-
-impl Heads for Mutex<Ledger> {
-    fn of(&self, service: &str, operation: &str, start: UnixNanos) -> remote::Head {
-        self.lock().unwrap_or_else(PoisonError::into_inner).head(service, operation, start)
-    }
-
-    fn may_thin(&self, service: &str, start: UnixNanos) -> bool {
-        self.lock().unwrap_or_else(PoisonError::into_inner).may_thin(service, start)
-    }
 }
 
 /// Up to this many spans are looked through for a parent; among more it is looked up.
@@ -240,40 +205,6 @@ pub fn operation(batches: &[Arc<SpanBatch>], spans: &[SpanRef]) -> Option<u64> {
     })
 }
 
-/// The probability that a trace without `th` was sampled with, if it is known, and one that is near it.
-fn sampled(heads: &dyn Heads, source: &Source<'_>, start: UnixNanos) -> (Option<f64>, f64) {
-    if !source.has_root {
-        // Its root may have been elsewhere, where nothing was told. If it was here, nobody knows which it was.
-        return ((!heads.may_thin(source.service, start)).then_some(1.0), 1.0);
-    }
-    match heads.of(source.service, source.operation, start) {
-        remote::Head::Unserved => (Some(1.0), 1.0),
-        remote::Head::Known(probability) => (Some(probability), probability),
-        remote::Head::Between { lowest, highest } => (None, (lowest * highest).sqrt()),
-        remote::Head::Forgotten => (None, 1.0),
-    }
-}
-
-/// Tells processes apart.
-fn instance(batch: &SpanBatch, resource: ResourceId) -> u64 {
-    let texts = batch.texts();
-    let value = |entry: &Entry| match entry.key.value_type() {
-        ValueType::Int | ValueType::Float => xxh3_64(batch.word_bytes(entry.value)),
-        ValueType::Bool => u64::from(entry.value.0),
-        ValueType::Text | ValueType::Json => xxh3_64(texts.bytes(TextId(entry.value.0))),
-    };
-    let entries = batch.resource(resource);
-    if let Some(id) = entries.iter().find(|entry| texts.bytes(entry.key.key()) == INSTANCE) {
-        return value(id);
-    }
-    let mut all = Xxh3::new();
-    for entry in entries {
-        all.update(&xxh3_64(texts.bytes(entry.key.key())).to_le_bytes());
-        all.update(&value(entry).to_le_bytes());
-    }
-    all.digest()
-}
-
 fn name(batch: &SpanBatch, template: &Template, force_keep: &[String]) -> Named {
     let texts = batch.texts();
     let hash = |id: TextId| xxh3_64(texts.bytes(id));
@@ -317,11 +248,13 @@ fn bytes(batches: &[Arc<SpanBatch>], spans: &[SpanRef]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use sampling::{Policy, Threshold};
     use storage::model::{SpanBatchBuilder, SpanFields};
 
     use super::*;
-    use crate::remote::Strategy;
+    use crate::remote::{Ledger, Strategy};
 
     #[derive(Clone, Copy)]
     struct Given<'a> {

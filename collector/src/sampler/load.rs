@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sampling::rate::{Decayed, HalfLife};
 use sampling::{Class, Facts, Head, KeepReason, Verdict};
 
-use super::facts::Source;
+use super::source::Source;
 use crate::remote::{OperationRate, RateTable};
 
 /// Operations and instances beyond these are not counted; such operations keep everything.

@@ -1,7 +1,9 @@
 //! Decides pending traces: which are due, what is known of them, and what becomes of them.
 //!
 //! - `assembly`: when a trace is ripe; `grace`: how long its operation's spans need. Pure.
-//! - `facts`: what is known of a trace; `wish`: whether its client wants it kept.
+//! - `due`: which traces a tick decides; `late`: what becomes of spans that come after it.
+//! - `facts`: what is known of a trace; `source`: where it began, and how it was sampled there; `wish`: whether its client wants
+//!   it kept.
 //! - `load`: what operations cost the instances of their services, for head sampling.
 //! - `policy`: the policy in force.
 //! - `state`: what the sampler knows, as bytes.
@@ -12,10 +14,13 @@
 mod assembly;
 mod counts;
 mod deciding;
+mod due;
 mod facts;
 mod grace;
+mod late;
 mod load;
 mod policy;
+mod source;
 mod state;
 mod wish;
 
