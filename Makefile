@@ -28,6 +28,7 @@ release: web ## Build the fastest binary
 test: browser node python web web-check ## Run every test
 	$(CARGO) build --workspace
 	VENV=$(VENV) NODE=$(NODE) tests/setup/with-tools.sh $(CARGO) test --workspace
+	$(MAKE) bench-sampling-quick
 
 check: web ## Formatting and lints, as CI has them
 	cargo fmt --all --check
@@ -67,7 +68,7 @@ bench-ingest: release ## What ingest costs (SPANS=1000000 RUNS=3 ENCODING=identi
 bench-sampling: ## What sampling keeps, against others (SEEDS=5 BUDGETS=1,5,10 OURS=1 POLICY='{"diversity":0.2}', and more)
 	$(CARGO) run --release --package bench-sampling
 
-bench-sampling-quick: ## The sampler's goals on one shorter stream; fails when one is missed
+bench-sampling-quick: ## The sampler's goals at 5 %, in a minute; fails when one is missed
 	QUICK=1 $(CARGO) run --package bench-sampling
 
 bench-overhead: ## What tracing costs a small service in Node (ROUNDS=4 SECONDS=10)

@@ -120,7 +120,8 @@ impl Head {
 /// Everything that is known of a trace when it is decided. Keys are hashes that the caller chose, the same everywhere.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Facts {
-    /// Of (root service, root span name, kind).
+    /// Of (root service, root span name, kind). Traces without a root share one for each service of their topmost span: which
+    /// spans of a trace are lost is chance, and would make as many operations, each of them rare.
     pub operation: u64,
     /// Of the root service: whose slow threshold counts while the operation has seen too little.
     pub service: u64,
@@ -130,6 +131,8 @@ pub struct Facts {
     pub coarse_shape: u64,
     /// `None` without a root.
     pub root_duration_nanos: Option<u64>,
+    /// From the first start to the last end of what has arrived: what a trace without a root has lasted at least.
+    pub lasted_nanos: u64,
     pub root_failed: bool,
     /// An entry span failed: the first of a service in this trace.
     pub entry_failed: bool,

@@ -8,7 +8,7 @@
 //! - `class`, `shape`: what a trace is, from facts.
 //! - `rate`, `sketch`: what has been seen, in bounded space.
 //! - `policy`, `budget`: what the sampler is told.
-//! - `solve`, `cap`: probabilities whose cost is the budget, and the cut where chance exceeds it.
+//! - `demand`, `solve`, `cap`: what is asked for, probabilities whose cost is the budget, and the cut where chance exceeds it.
 //! - `sampler`: one tick, from facts to verdicts.
 //! - `shed`: what is not held at all under overload.
 //! - `decided`: what was decided, for spans that come later.
@@ -26,6 +26,7 @@ mod cap;
 pub mod class;
 mod codec;
 pub mod decided;
+mod demand;
 mod error;
 mod math;
 pub mod policy;

@@ -16,10 +16,14 @@ pub struct Policy {
     pub budget: Option<Budget>,
     /// The power of an operation's rate that its share of the budget grows with: 1 is proportional, 0 is equal.
     pub evenness: f64,
-    /// How much a seldom shape weighs.
+    /// How much a shape weighs that was not kept for `rates.shape_seconds`; it grows with the third power of that time.
     pub diversity: f64,
+    /// How much an operation of one trace a second weighs for being rare, whatever its shapes.
+    pub rarity: f64,
     /// The part of the budget that failed and slow traces always get, if they need it.
     pub must_keep_share: f64,
+    /// The part of what these leave that ordinary traces always get, if they need it; for the rest they compete with rare ones.
+    pub ordinary_share: f64,
     /// The part of the budget that clients can claim with `sampling.priority`.
     pub priority_share: f64,
     /// Attributes by which clients claim it, too: present on any span, and neither empty, `false` nor 0. As
@@ -73,19 +77,24 @@ pub struct Alarm {
 pub struct Rates {
     pub operation_half_life_seconds: f64,
     pub shape_half_life_seconds: f64,
+    /// After so long without a kept trace a shape is due.
+    pub shape_seconds: f64,
+    /// Of the demand that prices follow.
+    pub price_half_life_seconds: f64,
     /// Above it an operation's new shapes are told apart by services only.
     pub new_shapes_per_minute: u32,
 }
 
-/// The hard cap of what a tick may keep beyond its budget.
+/// The hard cap: what may be kept beyond the budget in any time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cap {
     /// Of the budget.
     pub seconds: f64,
-    /// At least so many large traces (the p99.9 of cost) always fit, and the budget of so many is saved by empty ticks.
+    /// At least so many large traces (the p99.9 of cost) always fit.
     pub large_traces: f64,
-    pub refill_seconds: f64,
+    /// In which prices make up for what was kept too much or too little.
+    pub settle_seconds: f64,
 }
 
 /// Bounds of the state.
@@ -97,6 +106,8 @@ pub struct Limits {
     pub max_services: u32,
     /// Shapes beyond it share one entry per operation.
     pub max_shapes: u32,
+    /// What an operation had before it went beyond it is forgotten, and an incomplete trace may pass for something new.
+    pub max_edges: u32,
     /// Spans of names beyond it are never slow.
     pub max_span_names: u32,
     /// Per sketch; a wider range is kept with less precision.
@@ -107,9 +118,11 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             budget: None,
-            evenness: 0.4,
-            diversity: 0.1,
-            must_keep_share: 0.6,
+            evenness: 0.7,
+            diversity: 30.0,
+            rarity: 1.0,
+            must_keep_share: 0.85,
+            ordinary_share: 0.6,
             priority_share: 0.05,
             force_keep: Vec::new(),
             strength: Strength::default(),
@@ -124,7 +137,7 @@ impl Default for Policy {
 
 impl Default for Strength {
     fn default() -> Self {
-        Self { error: 100.0, slow: 30.0, slow_span: 10.0, inner_error: 1.0, normal: 1.0 }
+        Self { error: 1000.0, slow: 30.0, slow_span: 10.0, inner_error: 1.0, normal: 1.0 }
     }
 }
 
@@ -142,13 +155,19 @@ impl Default for Alarm {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { operation_half_life_seconds: 30.0, shape_half_life_seconds: 600.0, new_shapes_per_minute: 1000 }
+        Self {
+            operation_half_life_seconds: 30.0,
+            shape_half_life_seconds: 600.0,
+            shape_seconds: 250.0,
+            price_half_life_seconds: 4.0,
+            new_shapes_per_minute: 1000,
+        }
     }
 }
 
 impl Default for Cap {
     fn default() -> Self {
-        Self { seconds: 0.25, large_traces: 4.0, refill_seconds: 10.0 }
+        Self { seconds: 0.25, large_traces: 4.0, settle_seconds: 0.5 }
     }
 }
 
@@ -158,6 +177,7 @@ impl Default for Limits {
             max_operations: 10_000,
             max_services: 2_000,
             max_shapes: 200_000,
+            max_edges: 400_000,
             max_span_names: 20_000,
             max_buckets: 640,
         }
@@ -180,10 +200,12 @@ impl Policy {
                 self.evenness,
                 0.0,
                 1.0,
-                "0 treats operations alike, 1 follows their traffic; 0.4 is the default",
+                "0 treats operations alike, 1 follows their traffic; 0.7 is the default",
             ),
-            ("diversity", self.diversity, 0.0, 1e6, "0 ignores shapes; 0.1 is the default"),
-            ("must_keep_share", self.must_keep_share, 0.0, 0.95, "write a share from 0 to 0.95; 0.6 is the default"),
+            ("diversity", self.diversity, 0.0, 1e6, "0 ignores shapes; 30 is the default"),
+            ("rarity", self.rarity, 0.0, 1e6, "0 ignores how rare an operation is; 1 is the default"),
+            ("must_keep_share", self.must_keep_share, 0.0, 0.95, "write a share from 0 to 0.95; 0.85 is the default"),
+            ("ordinary_share", self.ordinary_share, 0.0, 1.0, "write a share from 0 to 1; 0.6 is the default"),
             ("priority_share", self.priority_share, 0.0, 0.5, "write a share from 0 to 0.5; 0.05 is the default"),
             ("strength.error", a.error, 1e-6, 1e6, STRENGTH),
             ("strength.slow", a.slow, 1e-6, 1e6, STRENGTH),
@@ -209,7 +231,15 @@ impl Policy {
                 86_400.0,
                 "write 10 to 86400 seconds",
             ),
-            ("cap.seconds", self.cap.seconds, 0.0, 60.0, "write 0 to 60 seconds of the budget; 0.25 is the default"),
+            ("rates.shape_seconds", self.rates.shape_seconds, 1.0, 86_400.0, "write 1 to 86400 seconds"),
+            (
+                "rates.price_half_life_seconds",
+                self.rates.price_half_life_seconds,
+                0.1,
+                60.0,
+                "write 0.1 to 60 seconds; 4 is the default",
+            ),
+            ("cap.seconds", self.cap.seconds, 0.0, 60.0, "write 0 to 60 seconds of the budget; 0.30 is the default"),
             (
                 "cap.large_traces",
                 self.cap.large_traces,
@@ -217,7 +247,7 @@ impl Policy {
                 1000.0,
                 "write 1 to 1000, or large traces can never be kept",
             ),
-            ("cap.refill_seconds", self.cap.refill_seconds, 1.0, 3600.0, "write 1 to 3600 seconds"),
+            ("cap.settle_seconds", self.cap.settle_seconds, 0.1, 60.0, "write 0.1 to 60 seconds; 0.5 is the default"),
         ] {
             // A comparison with what is not a number is false, so it fails here too.
             if !(value >= low && value <= high) {
@@ -230,6 +260,7 @@ impl Policy {
             ("limits.max_operations", self.limits.max_operations.into(), 1, 1_000_000, "write 1 to 1000000"),
             ("limits.max_services", self.limits.max_services.into(), 1, 1_000_000, "write 1 to 1000000"),
             ("limits.max_shapes", self.limits.max_shapes.into(), 1, 10_000_000, "write 1 to 10000000"),
+            ("limits.max_edges", self.limits.max_edges.into(), 1, 100_000_000, "write 1 to 100000000"),
             ("limits.max_span_names", self.limits.max_span_names.into(), 1, 1_000_000, "write 1 to 1000000"),
             (
                 "limits.max_buckets",
@@ -268,7 +299,7 @@ mod tests {
     fn reads_what_it_writes_and_fills_in_the_rest() {
         let policy: Policy =
             toml::from_str("budget = \"50 GiB/day\"\ndiversity = 0.2\n[strength]\nslow = 40.0").unwrap();
-        assert_eq!((policy.diversity, policy.strength.slow, policy.strength.error), (0.2, 40.0, 100.0));
+        assert_eq!((policy.diversity, policy.strength.slow, policy.strength.error), (0.2, 40.0, 1000.0));
         assert_eq!(policy.budget.as_ref().map(ToString::to_string).as_deref(), Some("50 GiB/day"));
         policy.validate().unwrap();
         let json = serde_json::to_string(&policy).unwrap();
@@ -293,10 +324,10 @@ mod tests {
             change(&mut policy);
             assert_eq!(policy.validate().unwrap_err().to_string(), expected);
         };
-        check(|p| p.must_keep_share = 1.5, "must_keep_share is 1.5; write a share from 0 to 0.95; 0.6 is the default");
+        check(|p| p.must_keep_share = 1.5, "must_keep_share is 1.5; write a share from 0 to 0.95; 0.85 is the default");
         check(
             |p| p.evenness = f64::NAN,
-            "evenness is NaN; 0 treats operations alike, 1 follows their traffic; 0.4 is the default",
+            "evenness is NaN; 0 treats operations alike, 1 follows their traffic; 0.7 is the default",
         );
         check(
             |p| p.cap.large_traces = 0.0,

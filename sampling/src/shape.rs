@@ -4,11 +4,18 @@
 //! edges tells traces apart as well as their trees do (Gleaner, arXiv 2604.16810). Beside it the coarse shape, of edges
 //! between services alone.
 //!
+//! A trace of which parts are missing has a shape that nobody has seen, and would pass for rare; there are as many such shapes
+//! as ways to lose spans. So where a span lacks its parent, only edges of which both ends are here can tell that the trace is
+//! something new: if its operation has had all of them before, it has the one shape of the operation's incomplete traces.
+//!
 //! Of more than [`MAX_EDGES`] distinct edges those with the least hashes count, which does not depend on their order either.
 
+use std::collections::HashSet;
 use std::mem;
 
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::table::Mixed;
 
 pub const MAX_EDGES: usize = 4096;
 
@@ -21,6 +28,8 @@ pub struct Edge {
     pub name: u64,
     pub kind: u8,
     pub error: bool,
+    /// The span names a parent that is not here.
+    pub parent_missing: bool,
 }
 
 /// One for many traces: `finish` leaves it empty, and its memory stays.
@@ -28,6 +37,8 @@ pub struct Edge {
 pub struct ShapeBuilder {
     fine: Vec<u64>,
     coarse: Vec<u64>,
+    /// Of `fine`, those of spans whose parent is missing.
+    broken: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,13 +56,95 @@ impl ShapeBuilder {
         }
         bytes[32] = edge.kind;
         bytes[33] = u8::from(edge.error);
-        add(&mut self.fine, xxh3_64(&bytes));
+        let hash = xxh3_64(&bytes);
+        if edge.parent_missing {
+            add(&mut self.broken, hash);
+        }
+        add(&mut self.fine, hash);
         add(&mut self.coarse, xxh3_64(&bytes[..16]));
     }
 
+    /// Of all edges, whatever is missing.
     pub fn finish(&mut self) -> Shape {
+        self.broken.clear();
         Shape { fine: sum(&mut self.fine), coarse: sum(&mut self.coarse) }
     }
+
+    /// Of a trace of `operation` whose edges `known` remembers: where parts are missing, that of incomplete traces or of what
+    /// is new about it.
+    pub fn finish_known(&mut self, operation: u64, known: &mut KnownEdges) -> Shape {
+        if self.broken.is_empty() {
+            distinct(&mut self.fine);
+            let shape = self.fine.iter().fold(0, |sum: u64, hash| sum.wrapping_add(*hash));
+            // Its edges were known when its shape was.
+            if !known.is_known(operation, shape) {
+                known.add(operation, shape);
+                self.fine.iter().for_each(|edge| known.add(operation, *edge));
+            }
+            return self.finish();
+        }
+        distinct(&mut self.broken);
+        let broken = &self.broken;
+        self.fine.retain(|edge| broken.binary_search(edge).is_err());
+        distinct(&mut self.fine);
+        let new = self.fine.iter().fold(false, |new, edge| {
+            let is_known = known.is_known(operation, *edge);
+            if !is_known {
+                known.add(operation, *edge);
+            }
+            new || !is_known
+        });
+        let shape = self.finish();
+        if new { shape } else { Shape { fine: INCOMPLETE.wrapping_add(operation), ..shape } }
+    }
+}
+
+/// Added to an operation it gives the shape of its incomplete traces.
+const INCOMPLETE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Edges and shapes that operations have had lately: two generations, of which the elder goes when the younger is full.
+#[derive(Debug, Clone)]
+pub struct KnownEdges {
+    young: HashSet<u64, Mixed>,
+    old: HashSet<u64, Mixed>,
+    /// Of a generation.
+    max: usize,
+}
+
+impl KnownEdges {
+    /// `max` hashes at most, 9 to 18 bytes each.
+    pub fn new(max: usize) -> Self {
+        Self { young: HashSet::default(), old: HashSet::default(), max: (max / 2).max(1) }
+    }
+
+    /// What is known and asked for stays known.
+    fn is_known(&mut self, operation: u64, hash: u64) -> bool {
+        let key = key(operation, hash);
+        if self.young.contains(&key) {
+            return true;
+        }
+        let is_old = self.old.contains(&key);
+        if is_old {
+            self.insert(key);
+        }
+        is_old
+    }
+
+    fn add(&mut self, operation: u64, hash: u64) {
+        self.insert(key(operation, hash));
+    }
+
+    fn insert(&mut self, key: u64) {
+        if self.young.len() >= self.max {
+            mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
+        }
+        self.young.insert(key);
+    }
+}
+
+fn key(operation: u64, hash: u64) -> u64 {
+    operation.rotate_left(32) ^ hash
 }
 
 fn add(hashes: &mut Vec<u64>, hash: u64) {
@@ -137,7 +230,7 @@ mod tests {
     }
 
     fn edge(service: u64, name: u64) -> Edge {
-        Edge { parent_service: 1, parent_name: 2, service, name, kind: 3, error: false }
+        Edge { parent_service: 1, parent_name: 2, service, name, kind: 3, ..Edge::default() }
     }
 
     #[test]
@@ -165,6 +258,47 @@ mod tests {
         builder.finish();
         builder.edge(edge(7, 8));
         assert_eq!(builder.finish(), of(&[edge(7, 8)]));
+    }
+
+    /// The shape of a trace of `operation` that had these edges.
+    fn known(known: &mut KnownEdges, operation: u64, edges: &[Edge]) -> Shape {
+        let mut builder = ShapeBuilder::default();
+        edges.iter().for_each(|edge| builder.edge(*edge));
+        builder.finish_known(operation, known)
+    }
+
+    #[test]
+    fn an_incomplete_trace_of_what_is_known_is_nothing_new() {
+        let mut memory = KnownEdges::new(1_000);
+        let broken = |edge: Edge| Edge { parent_service: 0, parent_name: 0, parent_missing: true, ..edge };
+        let whole = [edge(1, 2), edge(3, 4), edge(5, 6)];
+        assert_eq!(known(&mut memory, 9, &whole), of(&whole));
+        let incomplete = known(&mut memory, 9, &[edge(1, 2), broken(edge(5, 6))]);
+        assert_ne!(incomplete.fine, of(&[edge(1, 2)]).fine);
+        // Whatever is missing, they are alike; services are told apart all the same.
+        assert_eq!(known(&mut memory, 9, &[edge(3, 4), broken(edge(5, 6))]).fine, incomplete.fine);
+        assert_ne!(known(&mut memory, 9, &[edge(3, 4), broken(edge(7, 6))]).coarse, incomplete.coarse);
+        // Of another operation it is new, once.
+        let elsewhere = known(&mut memory, 8, &[edge(1, 2), broken(edge(5, 6))]);
+        assert_eq!(elsewhere.fine, of(&[edge(1, 2)]).fine);
+        let again = known(&mut memory, 8, &[edge(1, 2), broken(edge(5, 6))]);
+        assert!(again.fine != elsewhere.fine && again.fine != incomplete.fine);
+        // An edge that nobody has had is what it is told by.
+        assert_eq!(
+            known(&mut memory, 9, &[edge(1, 2), edge(1, 3), broken(edge(5, 6))]).fine,
+            of(&[edge(1, 2), edge(1, 3)]).fine
+        );
+        assert_eq!(known(&mut memory, 9, &whole), of(&whole));
+    }
+
+    #[test]
+    fn what_was_had_lately_is_remembered_within_bounds() {
+        let mut memory = KnownEdges::new(100);
+        for n in 0..10_000 {
+            known(&mut memory, 1, &[edge(1, n), edge(7, 7)]);
+        }
+        assert!(memory.young.len() <= 50 && memory.old.len() <= 50);
+        assert!(memory.is_known(1, of(&[edge(7, 7)]).fine) && !memory.is_known(1, of(&[edge(1, 1)]).fine));
     }
 
     #[test]

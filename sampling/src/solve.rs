@@ -26,6 +26,19 @@ impl Demand {
         Self { certain_at: 1.0 / weight, cost, before: 0.0 }
     }
 
+    pub fn cost(&self) -> f64 {
+        self.cost
+    }
+
+    /// The same, so many times as much wanted.
+    pub(crate) fn weighing(&self, times: f64) -> Self {
+        Self { certain_at: self.certain_at / times, ..*self }
+    }
+
+    pub fn certain_at(&self) -> f64 {
+        self.certain_at
+    }
+
     /// Its expected cost at a price.
     pub fn expected(&self, tau: f64) -> f64 {
         if tau >= self.certain_at { self.cost } else { self.cost * (tau / self.certain_at) }

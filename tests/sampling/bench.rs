@@ -27,7 +27,28 @@ pub struct Run {
 const BIAS_SECONDS: u32 = 110;
 const BIAS_SECONDS_QUICK: u32 = 20;
 
+/// Seeds are played on two threads: a stream takes a gigabyte.
+const THREADS: usize = 2;
+
 pub fn run(options: &Options) -> anyhow::Result<Vec<Run>> {
+    let seeds: Vec<u64> = (1..=options.seeds).collect();
+    let mut runs = Vec::new();
+    for seeds in seeds.chunks(THREADS) {
+        let played: Vec<anyhow::Result<Vec<Run>>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = seeds.iter().map(|seed| scope.spawn(|| play(options, *seed))).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined.map(|played| played.unwrap_or_else(|_| Err(anyhow::anyhow!("a seed's thread panicked")))).collect()
+        });
+        for (seed, played) in seeds.iter().zip(played) {
+            runs.extend(played?);
+            println!("seed {seed} done");
+        }
+    }
+    Ok(runs)
+}
+
+/// All streams of a seed.
+fn play(options: &Options, seed: u64) -> anyhow::Result<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     let mut add = |outcome: &Outcome, seed, budget: f64, figures: Figures| {
         let budget_percent = 100.0 * budget;
@@ -39,18 +60,14 @@ pub fn run(options: &Options) -> anyhow::Result<Vec<Run>> {
             None => runs.push(Run { sampler: outcome.name, seed, budget_percent, figures }),
         }
     };
-    for seed in 1..=options.seeds {
-        let settings = if options.quick { Settings::quick(seed) } else { Settings::full(seed) };
-        let settings = Settings { late: options.late, ..settings };
-        calm(options, &settings, &mut add).with_context(|| format!("seed {seed}"))?;
-        bursting(options, &Settings::burst(seed, options.burst_seconds), &mut add)
-            .with_context(|| format!("the burst of seed {seed}"))?;
-        if seed == 1 {
-            let seconds = if options.quick { BIAS_SECONDS_QUICK } else { BIAS_SECONDS };
-            let settings = Settings { warmup_seconds: 10, seconds, ..Settings::quick(seed) };
-            unbiased(options, &settings, &mut add).context("bias")?;
-        }
-        println!("seed {seed} done");
+    let settings = Settings { late: options.late, ..Settings::full(seed) };
+    calm(options, &settings, &mut add).with_context(|| format!("seed {seed}"))?;
+    bursting(options, &Settings::burst(seed, options.burst_seconds), &mut add)
+        .with_context(|| format!("the burst of seed {seed}"))?;
+    if seed == 1 {
+        let seconds = if options.quick { BIAS_SECONDS_QUICK } else { BIAS_SECONDS };
+        let settings = Settings { warmup_seconds: 10, seconds, ..Settings::short(seed) };
+        unbiased(options, &settings, &mut add).context("bias")?;
     }
     Ok(runs)
 }
@@ -108,7 +125,7 @@ fn bursting(
             outcomes.extend(peers::run(&world, &truth, *budget));
         }
         for outcome in outcomes {
-            add(&outcome, settings.seed, *budget, burst(&world, &outcome, *budget));
+            add(&outcome, settings.seed, *budget, burst(&world, &timeline, &outcome, *budget));
         }
     }
     Ok(())

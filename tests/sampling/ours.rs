@@ -22,9 +22,11 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     let mut sampler = Sampler::new(policy.clone())?;
     let mut cache = DecisionCache::new(Limits::default());
     let mut late = timeline.late.iter().peekable();
-    let (mut asked, mut followed, mut uncharged, mut decide_nanos) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let (mut asked, mut followed, mut followers, mut decide_nanos) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut cut = 0_u64;
+    // Says how many spans followed a trace that is kept.
     let mut follow = |cache: &DecisionCache, out: &mut Outcome, until: u32| {
+        let before = followers;
         while let Some(span) = late.next_if(|span| span.arrival_millis <= until) {
             let trace = span.trace as usize;
             let (Some(id), Some(kept)) = (world.traces.get(trace).map(|trace| &trace.id), out.kept.get(trace)) else {
@@ -32,7 +34,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
             };
             asked += 1;
             let decided = cache.get(id, nanos(span.arrival_millis));
-            uncharged += u64::from(*kept);
+            followers += u64::from(*kept);
             followed += u64::from(match decided {
                 Some(Decided::Kept(_)) => *kept,
                 Some(Decided::Dropped) => !*kept,
@@ -42,9 +44,10 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
                 out.rescued[trace] = true;
             }
         }
+        (followers - before) as f64
     };
     for tick in &timeline.ticks {
-        follow(&cache, &mut out, tick.now_millis);
+        sampler.charge(follow(&cache, &mut out, tick.now_millis));
         let ripe = timeline.facts.get(tick.first..tick.first + tick.len).context("a tick beyond its facts")?;
         let (now, length) = (nanos(tick.now_millis), u64::from(tick.length_millis) * 1_000_000);
         let began = Instant::now();
@@ -74,7 +77,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     out.figures = vec![
         ("late_spans_that_follow_percent", 100.0 * followed as f64 / asked.max(1) as f64),
         ("late_spans_percent_of_all", 100.0 * asked as f64 / world.span_count().max(1) as f64),
-        ("late_spans_percent_of_kept", 100.0 * uncharged as f64 / kept_spans),
+        ("late_spans_percent_of_kept", 100.0 * followers as f64 / kept_spans),
         ("decision_beyond_grace_p50_seconds", beyond(0.5)),
         ("decision_beyond_grace_p99_seconds", beyond(0.99)),
         ("ticks_cut_by_hard_cap_percent", 100.0 * cut as f64 / timeline.ticks.len().max(1) as f64),

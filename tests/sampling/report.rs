@@ -65,9 +65,7 @@ pub fn missed(runs: &[Run]) -> Vec<String> {
         let of_budget: Vec<&Run> = runs.iter().filter(|run| run.budget_percent == budget).collect();
         let is_missed = |goal: &&Goal| {
             let values = values(&of_budget, "ours", goal.figure);
-            goal.gate
-                && goal.is_for(goal.figure, budget)
-                && (values.is_empty() || !goal.is_met(median(&values), &values))
+            goal.is_for(goal.figure, budget) && (goal.gate && values.is_empty() || goal.fails(median(&values), &values))
         };
         missed.extend(GOALS.iter().filter(is_missed).map(|goal| format!("{} at {budget} %", goal.figure)));
     }

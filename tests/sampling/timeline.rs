@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_trace_is_decided_once_at_its_time() {
-        let world = generate(&Settings { seconds: 20, warmup_seconds: 20, ..Settings::quick(1) });
+        let world = generate(&Settings { seconds: 20, warmup_seconds: 20, ..Settings::short(1) });
         let timeline = Timeline::of(&world, &Policy::default());
         assert_eq!(timeline.facts.len(), world.traces.len());
         let mut seen = vec![0; world.traces.len()];

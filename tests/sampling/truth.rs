@@ -25,6 +25,8 @@ pub struct Known {
     pub of_incident: bool,
     /// The first of a shape that was not there in the warm-up.
     pub first_of_shape: bool,
+    /// Its shape was not there in the warm-up, and one of it came whole.
+    pub new_shape: bool,
 }
 
 #[derive(Debug, Default)]
@@ -86,10 +88,13 @@ impl Truth {
             })
             .collect();
         let most = world.settings.rare_at_most();
+        let mut is_new = vec![false; self.shapes];
+        self.traces.iter().filter(|known| known.first_of_shape).for_each(|known| is_new[known.shape as usize] = true);
         for (known, trace) in self.traces.iter_mut().zip(&world.traces).filter(|(known, _)| known.judged) {
             let operation = usize::from(trace.operation);
             known.slow = trace.root_millis.is_some() && trace.duration_micros >= p99[operation];
             known.rare_operation = of_operation[operation] <= most;
+            known.new_shape = is_new[known.shape as usize];
             known.rare = known.whole && of_shape[known.shape as usize] <= most;
         }
     }

@@ -87,11 +87,11 @@ impl Deciding {
             None => (Sampler::new(policy.policy.clone())?, SlowSpans::new(&policy.policy)),
         };
         Ok(Self {
+            surveyor: Surveyor::new(policy.policy.limits.max_edges),
             active,
             sampler,
             slow,
             policy,
-            surveyor: Surveyor::default(),
             heads,
             loads: Loads::default(),
             bounds: None,
@@ -208,6 +208,12 @@ impl Deciding {
         let is_fresh = |index: usize| due[index].late.is_none();
         let fresh: Vec<Facts> =
             traces.iter().zip(&facts).filter(|((index, _), _)| is_fresh(*index)).map(|(_, facts)| *facts).collect();
+        // What follows a trace that is kept was not foreseen when it was decided.
+        let followers = traces
+            .iter()
+            .zip(&facts)
+            .filter(|((index, _), _)| due[*index].late.as_ref().is_some_and(|first| first.keep));
+        self.sampler.charge(followers.map(|(_, facts)| facts.cost).sum());
         let verdicts = self.sampler.tick(now_nanos, tick_nanos, &fresh);
         self.counts.tick(&verdicts, &self.sampler.report());
         let fresh_sources = traces.iter().zip(&sources).filter(|((index, _), _)| is_fresh(*index));

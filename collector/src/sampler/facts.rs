@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use sampling::shape::{Edge, ShapeBuilder};
+use sampling::shape::{Edge, KnownEdges, ShapeBuilder};
 use sampling::sketch::SlowSpans;
 use sampling::{Facts, Head, Priority, tracestate};
 use storage::model::{SpanBatch, SpanId, Template, TextId, TraceId, UnixNanos};
@@ -49,7 +49,7 @@ struct Node {
 const FEW: usize = 12;
 
 /// Surveys the traces whose spans lie in some batches; what it needs on the way is allocated once for many.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Surveyor {
     /// By batch and template.
     named: Vec<Vec<Option<Named>>>,
@@ -58,10 +58,23 @@ pub struct Surveyor {
     nodes: Vec<Node>,
     by_id: HashMap<SpanId, usize>,
     shape: ShapeBuilder,
+    known_edges: KnownEdges,
     force_keep: Vec<String>,
 }
 
 impl Surveyor {
+    pub fn new(max_edges: u32) -> Self {
+        Self {
+            named: Vec::new(),
+            instances: Vec::new(),
+            nodes: Vec::new(),
+            by_id: HashMap::new(),
+            shape: ShapeBuilder::default(),
+            known_edges: KnownEdges::new(max_edges as usize),
+            force_keep: Vec::new(),
+        }
+    }
+
     /// Begins with other batches. The attributes in `force_keep` are clients' wishes to keep a trace.
     pub fn begin(&mut self, batches: &[Arc<SpanBatch>], force_keep: &[String]) {
         self.force_keep.clear();
@@ -84,7 +97,7 @@ impl Surveyor {
         heads: &dyn Heads,
     ) -> (Facts, Source<'a>) {
         self.read(batches, spans);
-        let Self { nodes, by_id, shape, instances, force_keep, .. } = self;
+        let Self { nodes, by_id, shape, known_edges, instances, force_keep, .. } = self;
         by_id.clear();
         if nodes.len() > FEW {
             for (at, node) in nodes.iter().enumerate() {
@@ -102,6 +115,7 @@ impl Surveyor {
         let mut facts = Facts::default();
         // The earliest root; where there is none, the earliest span whose parent is elsewhere.
         let (mut root, mut top): (Option<&Node>, Option<&Node>) = (None, None);
+        let (mut first, mut last) = (i64::MAX, i64::MIN);
         for (at, node) in nodes.iter().enumerate() {
             let parent = node.parent_span_id.and_then(|id| parent_of(at, id));
             let is_root = node.parent_span_id.is_none();
@@ -112,6 +126,8 @@ impl Surveyor {
             if parent.is_none() && earlier(top) {
                 top = Some(node);
             }
+            first = first.min(node.start.0);
+            last = last.max(node.start.0.saturating_add_unsigned(node.duration_nanos));
             let named = &node.named;
             let is_entry = is_root
                 || match parent {
@@ -134,17 +150,19 @@ impl Surveyor {
                 name: named.name,
                 kind: named.kind,
                 error: named.has_error,
+                parent_missing: parent.is_none() && !is_root,
             });
         }
-        let shape = shape.finish();
-        (facts.shape, facts.coarse_shape) = (shape.fine, shape.coarse);
+        facts.lasted_nanos = u64::try_from(last.saturating_sub(first)).unwrap_or(0);
         let head = root.or(top).or(nodes.first());
         if let Some(head) = head {
-            facts.operation = head.named.operation;
+            facts.operation = if root.is_some() { head.named.operation } else { head.named.service };
             facts.service = head.named.service;
             facts.root_duration_nanos = root.map(|root| root.duration_nanos);
             facts.root_failed = root.is_some_and(|root| root.named.has_error);
         }
+        let shape = shape.finish_known(facts.operation, known_edges);
+        (facts.shape, facts.coarse_shape) = (shape.fine, shape.coarse);
         let mut source = Source {
             service: "",
             operation: "",
@@ -284,6 +302,10 @@ mod tests {
     const SERVED: Given<'_> = Given { id: 3, parent: 2, service: "cart", name: "add", start: 30, ..ROOT };
 
     fn facts_and_cost(given: &[Given<'_>], cost_per_byte: Option<f64>) -> Facts {
+        survey(&mut Surveyor::new(1_000), given, cost_per_byte)
+    }
+
+    fn survey(surveyor: &mut Surveyor, given: &[Given<'_>], cost_per_byte: Option<f64>) -> Facts {
         let trace_id = TraceId::from_bytes([7; 16]).unwrap();
         let mut builder = SpanBatchBuilder::default();
         let resource = builder.resource(|_| {});
@@ -309,7 +331,6 @@ mod tests {
         }
         let batches = [Arc::new(builder.finish().unwrap())];
         let spans: Vec<SpanRef> = (0..given.len() as u32).map(|row| SpanRef { batch: 0, row }).collect();
-        let mut surveyor = Surveyor::default();
         surveyor.begin(&batches, &["http.request.header.x-force-trace".to_owned()]);
         let mut slow = SlowSpans::new(&Policy::default());
         let (facts, source) = surveyor.survey(&batches, &trace_id, &spans, cost_per_byte, (&mut slow, 0), &told());
@@ -326,6 +347,10 @@ mod tests {
         ledger.into()
     }
 
+    fn shape_by(surveyor: &mut Surveyor, given: &[Given<'_>]) -> u64 {
+        survey(surveyor, given, None).shape
+    }
+
     fn facts(given: &[Given<'_>]) -> Facts {
         facts_and_cost(given, None)
     }
@@ -336,10 +361,12 @@ mod tests {
         assert_eq!(facts_of.operation, facts(&[ROOT]).operation);
         assert_ne!(facts_of.operation, facts(&[Given { kind: "consumer", ..ROOT }]).operation);
         assert_eq!((facts_of.root_duration_nanos, facts_of.cost), (Some(30), 3.0));
-        // Without a root it is the earliest span whose parent is elsewhere, which has no duration to judge.
+        // Without a root it is that of the service of the earliest span whose parent is elsewhere. There is no duration to judge,
+        // but how long it has lasted so far.
         let rootless = facts(&[SERVED, Given { parent: 99, ..CALL }]);
-        assert_eq!(rootless.operation, facts(&[Given { parent: 0, ..CALL }]).operation);
-        assert_eq!(rootless.root_duration_nanos, None);
+        assert_eq!(rootless.operation, facts(&[Given { parent: 99, name: "other", ..ROOT }]).operation);
+        assert_ne!(rootless.operation, facts(&[Given { parent: 99, service: "cart", ..ROOT }]).operation);
+        assert_eq!((rootless.root_duration_nanos, rootless.lasted_nanos), (None, 30 + 90 - 20));
         let earlier = Given { parent: 99, start: 5, ..SERVED };
         assert_eq!(facts(&[earlier, ROOT]).operation, facts_of.operation);
         // Two that are each other's parent, too.
@@ -386,6 +413,17 @@ mod tests {
         let many: Vec<Given<'_>> =
             (0..40).map(|id| Given { id: 100 + id, ..CALL }).chain([ROOT, CALL, SERVED]).collect();
         assert_eq!(shape(&many), whole);
+    }
+
+    #[test]
+    fn which_spans_are_missing_makes_no_shape() {
+        let mut surveyor = Surveyor::new(1_000);
+        let other = Given { id: 4, name: "remove", ..SERVED };
+        let whole = shape_by(&mut surveyor, &[ROOT, CALL, SERVED, other]);
+        let one = shape_by(&mut surveyor, &[ROOT, SERVED]);
+        assert!(one == shape_by(&mut surveyor, &[ROOT, other]) && one != whole);
+        let unknown = Given { id: 5, name: "never had", parent: 1, ..CALL };
+        assert_ne!(shape_by(&mut surveyor, &[ROOT, SERVED, unknown]), one);
     }
 
     #[test]

@@ -3,15 +3,16 @@
 //! - `verdict`: what comes out.
 //! - `seen`: rates and durations, and the weights that follow.
 //! - `work`: a trace within a tick.
+//! - `pricing`: what the budget buys.
 //! - `save`: the state as bytes.
 //!
 //! # A tick
 //!
 //! 1. Every trace gets its class and is counted, so the tick's own traces are in the rates.
 //! 2. Every trace gets its weight from those rates.
-//! 3. A price for each tier makes the expected cost the budget of the tick.
+//! 3. A price for each tier makes the cost of a second the budget; a tick that would cost too much has lower ones of its own.
 //! 4. Probability, rounded threshold, decision.
-//! 5. Where chance kept more than budget and bucket allow, the prices fall and step 4 is done again.
+//! 5. Where chance kept more than the tick has room for, the prices fall and step 4 is done again.
 //!
 //! # Sampled at the source
 //!
@@ -20,6 +21,7 @@
 //! threshold is that of `p / p_head` itself. Either way `p_total = min(p_head, p)`, and the tier's cost is counted with what
 //! the tail decides. Rates are of arrived traces: a claim about `p_head` cannot make an operation look frequent.
 
+mod pricing;
 mod save;
 mod seen;
 #[cfg(test)]
@@ -27,16 +29,16 @@ mod tests;
 mod verdict;
 mod work;
 
+use pricing::Pricing;
 use seen::{Place, Seen};
 pub use verdict::{Batch, OperationRate, Score, TickReport, Verdict};
-use work::{Prices, Work, verdict};
+use work::{Prices, Tier, Work, verdict};
 
 use crate::budget::{Allowance, Budget, Purse};
 use crate::cap::{self, Candidate};
 use crate::class::{Class, Facts, Head, KeepReason, Priority};
 use crate::error::Error;
 use crate::policy::Policy;
-use crate::solve::{self, Demand};
 
 /// A tick that was late gets no more budget than this.
 const MAX_TICK_NANOS: u64 = 10_000_000_000;
@@ -49,12 +51,11 @@ pub struct Sampler {
     policy: Policy,
     seen: Seen,
     purse: Purse,
+    pricing: Pricing,
     report: TickReport,
     last_nanos: u64,
     // Of the tick, kept for their memory.
     work: Vec<Work>,
-    must: Vec<Demand>,
-    rest: Vec<Demand>,
     candidates: Vec<Candidate>,
 }
 
@@ -62,19 +63,18 @@ impl Sampler {
     pub fn new(policy: Policy) -> Result<Self, Error> {
         policy.validate()?;
         let seen = Seen::new(&policy);
-        Ok(Self::with(policy, seen, Purse::default()))
+        Ok(Self::with(policy, seen, Purse::default(), Pricing::default()))
     }
 
-    fn with(policy: Policy, seen: Seen, purse: Purse) -> Self {
+    fn with(policy: Policy, seen: Seen, purse: Purse, pricing: Pricing) -> Self {
         Self {
             policy,
             seen,
             purse,
+            pricing,
             report: TickReport::default(),
             last_nanos: 0,
             work: Vec::new(),
-            must: Vec::new(),
-            rest: Vec::new(),
             candidates: Vec::new(),
         }
     }
@@ -83,7 +83,8 @@ impl Sampler {
         &self.policy
     }
 
-    /// From the next tick on. Rates, sketches and credit stay; what was counted in another unit of cost does not.
+    /// From the next tick on. Rates, sketches and credit stay; what was counted in another unit of cost does not. Prices are
+    /// found anew, since weights are others.
     pub fn set_policy(&mut self, policy: Policy) -> Result<(), Error> {
         policy.validate()?;
         if policy.budget.as_ref().map(Budget::unit) != self.policy.budget.as_ref().map(Budget::unit) {
@@ -91,6 +92,7 @@ impl Sampler {
             self.purse = Purse::default();
         }
         self.seen.set_policy(&policy);
+        self.pricing = Pricing::default();
         self.policy = policy;
         Ok(())
     }
@@ -103,28 +105,26 @@ impl Sampler {
         self.seen.begin(now_nanos, tick_nanos);
         let budget = self.policy.budget.as_ref();
         let seconds = tick_nanos as f64 / 1e9;
-        let allowance = budget.map(|budget| self.purse.open(now_nanos, seconds, budget, &self.policy));
+        let large_cost = self.seen.large_cost(now_nanos);
+        let allowance = budget.map(|budget| self.purse.open(now_nanos, seconds, budget, &self.policy, large_cost));
         self.work.clear();
         for facts in ripe {
             let work = self.count(now_nanos, facts, allowance.is_some());
             self.work.push(work);
         }
-        let mut prices = Prices { must: f64::INFINITY, rest: f64::INFINITY };
-        let mut cap_factor = 1.0;
+        let (mut prices, mut cap_factor) = (Prices::NONE, 1.0);
         if let Some(allowance) = &allowance {
             self.weigh(now_nanos, ripe);
-            prices = self.solve(allowance);
+            prices = self.pricing.prices(&self.work, allowance, &self.policy);
         }
         let mut verdicts = Vec::with_capacity(ripe.len());
         self.decide(ripe, &prices, &mut verdicts);
-        if let Some(allowance) = &allowance {
-            let large_cost = self.seen.large_cost(now_nanos);
-            let room = allowance.tick + self.purse.cap_room(allowance, &self.policy, large_cost);
-            if let Some(factor) = self.cut(&prices, room, ripe, &verdicts) {
-                cap_factor = factor;
-                prices = Prices { must: prices.must * factor, rest: prices.rest * factor };
-                self.decide(ripe, &prices, &mut verdicts);
-            }
+        if let Some(allowance) = &allowance
+            && let Some(factor) = self.cut(&prices, allowance.room, ripe, &verdicts)
+        {
+            cap_factor = factor;
+            prices = prices.times(factor);
+            self.decide(ripe, &prices, &mut verdicts);
         }
         self.close(allowance, &verdicts, prices, cap_factor);
         verdicts
@@ -152,12 +152,13 @@ impl Sampler {
             Head::Threshold(threshold) => shed.min(threshold.probability()),
             _ => shed,
         };
-        Work { place, class, reason, granted, slow_root, cost, lever: 0.0, survived }
+        let tier = if class.must_keep() { Tier::Must } else { Tier::Rest };
+        Work { place, class, tier, reason, granted, slow_root, cost, lever: 0.0, survived }
     }
 
     fn weigh(&mut self, now_nanos: u64, ripe: &[Facts]) {
         for (work, facts) in self.work.iter_mut().zip(ripe) {
-            if work.granted || work.reason == KeepReason::OptedOut {
+            if work.granted || work.is_out() {
                 continue;
             }
             let strength = &self.policy.strength;
@@ -168,47 +169,17 @@ impl Sampler {
                 Class::InnerError => strength.inner_error,
                 Class::Normal => strength.normal,
             };
-            let (weight, by_shape) = self.seen.weight(now_nanos, work.place, work.class, strength, &self.policy);
-            if by_shape && work.reason == KeepReason::Normal {
+            let (weight, by_rareness) = self.seen.weight(now_nanos, work.place, work.class, strength, &self.policy);
+            if by_rareness && work.tier == Tier::Rest {
+                work.tier = Tier::Rare;
+            }
+            if by_rareness && work.reason == KeepReason::Normal {
                 work.reason = KeepReason::Rare;
             }
             work.lever = match facts.head {
                 Head::Ratio(_) => weight / facts.head.probability().unwrap_or(1.0),
                 _ => weight,
             };
-        }
-    }
-
-    fn solve(&mut self, allowance: &Allowance) -> Prices {
-        self.must.clear();
-        self.rest.clear();
-        let (mut granted, mut must, mut rest) = (0.0, 0.0, 0.0);
-        for work in &self.work {
-            if work.reason == KeepReason::OptedOut {
-                continue;
-            }
-            if work.granted {
-                granted += work.cost;
-                continue;
-            }
-            // A trace that is here by a chance of one in 2^56 does not claim the budget of all others.
-            let demand = Demand::new(work.lever / work.survived.max(1e-9), work.cost);
-            if work.class.must_keep() {
-                must += work.cost;
-                self.must.push(demand);
-            } else {
-                rest += work.cost;
-                self.rest.push(demand);
-            }
-        }
-        let (must_budget, rest_budget) =
-            solve::tiers(allowance.tick, self.policy.must_keep_share, granted + must, rest);
-        // A wish larger than all of it must not make the others impossible.
-        let must_budget = (must_budget - granted).max(0.1 * must_budget);
-        let spare = solve::SPARE * allowance.tick;
-        Prices {
-            must: solve::price(&mut self.must, must_budget + spare),
-            rest: solve::price(&mut self.rest, rest_budget + spare),
         }
     }
 
@@ -224,7 +195,7 @@ impl Sampler {
             if !verdict.keep {
                 continue;
             }
-            let tau = prices.of(work.class);
+            let tau = prices.of(work.tier);
             if work.granted || tau == f64::INFINITY {
                 room -= work.cost;
             } else {
@@ -239,11 +210,12 @@ impl Sampler {
         let (mut offered, mut opted_out, mut used) = (0.0, 0.0, 0.0);
         for (work, verdict) in self.work.iter().zip(verdicts) {
             offered += work.cost;
-            if work.reason == KeepReason::OptedOut {
+            if work.is_out() {
                 opted_out += work.cost;
             }
             if verdict.keep {
                 used += work.cost;
+                self.seen.kept(self.last_nanos, work.place);
             }
             if work.reason == KeepReason::Normal
                 && let Some(operation) = self.seen.operations.get_mut(work.place.operation)
@@ -257,7 +229,7 @@ impl Sampler {
         self.report = TickReport {
             tau_must: prices.must,
             tau_rest: prices.rest,
-            budget: allowance.map_or(f64::INFINITY, |allowance| allowance.tick),
+            budget: allowance.map_or(f64::INFINITY, |allowance| allowance.target * allowance.seconds),
             offered,
             used,
             credit: self.purse.credit(),
@@ -269,6 +241,13 @@ impl Sampler {
     /// counted.
     pub fn slow_root(&mut self, operation: u64, service: u64, duration_nanos: u64, now_nanos: u64) -> bool {
         self.seen.is_slow_root(now_nanos, operation, service, duration_nanos)
+    }
+
+    /// Counts cost that is stored without a verdict of its own: spans that came later and follow their trace.
+    pub fn charge(&mut self, cost: f64) {
+        if cost > 0.0 {
+            self.purse.charge(cost.min(MAX_COST));
+        }
     }
 
     /// Of the last tick.
@@ -326,13 +305,13 @@ impl Sampler {
 
     /// Rates, sketches and credit, for a state record.
     pub fn export(&self) -> Vec<u8> {
-        save::write(&self.policy, &self.seen, &self.purse)
+        save::write(&self.policy, &self.seen, &self.purse, &self.pricing)
     }
 
     /// A sampler with what [`Self::export`] wrote.
     pub fn restore(policy: Policy, state: &[u8]) -> Result<Self, Error> {
         policy.validate()?;
-        let (seen, purse) = save::read(&policy, state)?;
-        Ok(Self::with(policy, seen, purse))
+        let (seen, purse, pricing) = save::read(&policy, state)?;
+        Ok(Self::with(policy, seen, purse, pricing))
     }
 }

@@ -4,6 +4,8 @@
 //! shares one entry, which is frequent and therefore weighs little.
 
 use crate::class::{Class, Facts};
+use crate::codec::{Reader, Writer};
+use crate::error::Error;
 use crate::math::pow;
 use crate::policy::Policy;
 use crate::rate::{Decayed, HalfLife};
@@ -25,13 +27,56 @@ const SHAPES_AGE_NANOS: u64 = 60_000_000_000;
 /// The policy's 0.999 of cost: what a large trace is.
 const LARGE: Quantile = Quantile { q: 0.999, min_values: 1, half_nanos: 1_800_000_000_000 };
 
+/// A trace a second and fewer: an operation's weight for being rare grows from here on with the second power.
+const RARE_PER_SECOND: f64 = 0.3;
+/// A shape that was not kept for so many times its due time weighs no more for it.
+const MOST_DUE: f64 = 3.0;
+
+/// What is known of a shape.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ShapeSeen {
+    traces: Decayed,
+    /// When a trace of it was last kept; 0 for never.
+    kept_nanos: u64,
+    /// How many came in a tick.
+    tick: u64,
+    in_tick: u32,
+}
+
+impl ShapeSeen {
+    fn add(&mut self, now_nanos: u64, half_life: HalfLife, cost: f64, tick: u64) {
+        self.traces.add(now_nanos, half_life, cost);
+        self.in_tick = if self.tick == tick { self.in_tick.saturating_add(1) } else { 1 };
+        self.tick = tick;
+    }
+
+    /// How long none of it was kept, in parts of `due_seconds`.
+    fn due(&self, now_nanos: u64, due_seconds: f64) -> f64 {
+        match self.kept_nanos {
+            0 => MOST_DUE,
+            kept => (now_nanos.saturating_sub(kept) as f64 / (1e9 * due_seconds)).min(MOST_DUE),
+        }
+    }
+
+    pub fn write(&self, out: &mut Writer) {
+        self.traces.write(out);
+        out.u64(self.kept_nanos);
+    }
+
+    pub fn read(input: &mut Reader) -> Result<Self, Error> {
+        Ok(Self { traces: Decayed::read(input)?, kept_nanos: input.u64()?, ..Self::default() })
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Operation {
     pub service: u64,
     pub strata: [Decayed; 5],
     pub durations: Recent,
+    /// For as long as shapes count.
+    pub traces: Decayed,
     /// Of the shapes that do not fit.
-    pub other_shapes: Decayed,
+    pub other_shapes: ShapeSeen,
     pub novelty: Novelty,
     pub alarm_until_nanos: u64,
     pub seen_nanos: u64,
@@ -47,7 +92,8 @@ impl Operation {
             service,
             strata: [Decayed::default(); 5],
             durations: Recent::new(max_buckets, now_nanos),
-            other_shapes: Decayed::default(),
+            traces: Decayed::default(),
+            other_shapes: ShapeSeen::default(),
             novelty: Novelty::default(),
             alarm_until_nanos: 0,
             seen_nanos: now_nanos,
@@ -62,8 +108,10 @@ impl Operation {
 pub(super) struct Seen {
     pub operations: Table<Operation>,
     pub services: Table<(u64, Recent)>,
-    pub shapes: Table<Decayed>,
+    pub shapes: Table<ShapeSeen>,
     pub costs: Recent,
+    /// Of all roots: what lasts longer without one is slow.
+    pub durations: Recent,
     pub started_nanos: Option<u64>,
     pub tick: u64,
     pruned_nanos: u64,
@@ -96,6 +144,7 @@ impl Seen {
             services: Table::new(0),
             shapes: Table::new(0),
             costs: Recent::new(policy.limits.max_buckets, 0),
+            durations: Recent::new(policy.limits.max_buckets, 0),
             started_nanos: None,
             tick: 0,
             pruned_nanos: 0,
@@ -151,7 +200,7 @@ impl Seen {
 
     fn prune(&mut self, now_nanos: u64, half_nanos: u64) {
         let half_life = self.shapes_half_life;
-        self.shapes.retain(|_, counter| counter.count_at(now_nanos, half_life) > FADED);
+        self.shapes.retain(|_, shape| shape.traces.count_at(now_nanos, half_life) > FADED);
         let idle = IDLE_NANOS.max(half_nanos.saturating_mul(2));
         let stays = |key: u64, seen_nanos: u64, crowded: bool| {
             key == SHARED || now_nanos.saturating_sub(seen_nanos) < if crowded { idle / 12 } else { idle }
@@ -176,12 +225,16 @@ impl Seen {
             .unwrap_or(0)
     }
 
-    /// Judges the root by what came before it, then counts it.
+    /// Judges the root by what came before it, then counts it. Without a root, what has come of the trace is judged by all
+    /// roots: who lasts so long without one is slow, or has lost it.
     pub fn slow_root(&mut self, now_nanos: u64, row: u32, facts: &Facts) -> bool {
         let (slow, max_buckets) = (self.slow, self.max_buckets);
         let Some(operation) = self.operations.get_mut(row) else { return false };
         operation.seen_nanos = now_nanos;
-        let Some(duration) = facts.root_duration_nanos else { return false };
+        let Some(duration) = facts.root_duration_nanos else {
+            return self.durations.quantile(now_nanos, slow).is_some_and(|threshold| facts.lasted_nanos > threshold);
+        };
+        self.durations.record(now_nanos, slow.half_nanos, duration);
         let own = operation.durations.quantile(now_nanos, slow);
         operation.durations.record(now_nanos, slow.half_nanos, duration);
         let service = self
@@ -223,16 +276,22 @@ impl Seen {
         let place = Place::outside(row);
         let Some(operation) = self.operations.get_mut(row) else { return place };
         operation.strata[class.index()].add(now_nanos, self.strata_half_life, cost);
+        operation.traces.add(now_nanos, half_life, cost);
         let shape = self.shapes.find(facts.shape).or_else(|| {
             let flood = operation.novelty.is_flood(now_nanos, facts.shape, per_minute);
-            self.shapes.find_or_add(if flood { facts.coarse_shape } else { facts.shape }, Decayed::default)
+            self.shapes.find_or_add(if flood { facts.coarse_shape } else { facts.shape }, ShapeSeen::default)
         });
         let shape = shape.unwrap_or(NO_ROW);
-        self.shapes.get_mut(shape).unwrap_or(&mut operation.other_shapes).add(now_nanos, half_life, cost);
+        let known = self.shapes.get_mut(shape).unwrap_or(&mut operation.other_shapes);
+        known.add(now_nanos, half_life, cost, self.tick);
         Place { operation: row, shape }
     }
 
-    /// The weight of a trace that was counted in this tick, and whether its shape set it.
+    /// The weight of a trace that was counted in this tick, and whether its shape or the rareness of its operation set it.
+    ///
+    /// A shape's weight follows the time since one was last kept. The reciprocal of its rate would keep the same number of
+    /// each on average, and of one in e^n none where that number is n; this keeps one in time for much less. It depends on
+    /// coins of the past, never on the trace's own.
     pub fn weight(
         &mut self,
         now_nanos: u64,
@@ -257,10 +316,21 @@ impl Seen {
             }
         };
         let shape = self.shapes.get_mut(place.shape).unwrap_or(&mut operation.other_shapes);
+        let due = shape.due(now_nanos, policy.rates.shape_seconds);
+        let by_shape = policy.diversity * due * due * due / f64::from(shape.in_tick.max(1));
+        operation.traces.advance(now_nanos, self.shapes_half_life);
         let floor = 1.0 / policy.rates.shape_half_life_seconds;
-        let by_shape = policy.diversity / (shape.count() * self.shapes_rate_per_count).max(floor);
+        let rate = (operation.traces.count() * self.shapes_rate_per_count).max(floor);
+        let by_rareness = by_shape.max(policy.rarity / rate * (RARE_PER_SECOND / rate).max(1.0));
         let by_class = strength * by_rate;
-        ((by_class.max(by_shape) * by_cost).clamp(1e-30, 1e30), by_shape > by_class)
+        ((by_class.max(by_rareness) * by_cost).clamp(1e-30, 1e30), by_rareness > by_class)
+    }
+
+    /// A trace of this shape was kept.
+    pub fn kept(&mut self, now_nanos: u64, place: Place) {
+        if let Some(operation) = self.operations.get_mut(place.operation) {
+            self.shapes.get_mut(place.shape).unwrap_or(&mut operation.other_shapes).kept_nanos = now_nanos;
+        }
     }
 
     pub fn large_cost(&mut self, now_nanos: u64) -> f64 {

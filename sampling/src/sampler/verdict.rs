@@ -27,7 +27,8 @@ pub struct TickReport {
     pub tau_must: f64,
     /// Price of the rest.
     pub tau_rest: f64,
-    /// What the tick was allowed to keep, with what empty ticks saved, in the unit of cost; infinite without a budget.
+    /// What prices were set for, in the unit of cost: the budget of the tick, corrected by what earlier ticks left or took too
+    /// much. Infinite without a budget.
     pub budget: f64,
     /// What arrived and what was kept.
     pub offered: f64,

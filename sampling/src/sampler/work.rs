@@ -3,13 +3,29 @@
 use super::seen::Place;
 use super::verdict::Verdict;
 use crate::class::{Class, Facts, Head, KeepReason};
+use crate::solve::Demand;
 use crate::threshold::Threshold;
+
+/// What shares a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tier {
+    /// Priority, failed, slow.
+    Must = 0,
+    /// Of the rest, what weighs more for its shape or the rareness of its operation than for anything else.
+    Rare = 1,
+    Rest = 2,
+}
+
+impl Tier {
+    pub const COUNT: usize = 3;
+}
 
 /// A trace within a tick.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
     pub place: Place,
     pub class: Class,
+    pub tier: Tier,
     pub reason: KeepReason,
     /// Kept for certain, because a client's wish was granted.
     pub granted: bool,
@@ -23,9 +39,20 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Not part of any estimate, and of no budget.
+    pub fn is_out(&self) -> bool {
+        self.reason == KeepReason::OptedOut
+    }
+
+    /// What it asks of its tier.
+    pub fn demand(&self) -> Demand {
+        // A trace that is here by a chance of one in 2^56 does not claim the budget of all others.
+        Demand::new(self.lever / self.survived.max(1e-9), self.cost)
+    }
+
     /// On our coin.
     fn probability(&self, prices: &Prices) -> f64 {
-        let tau = prices.of(self.class);
+        let tau = prices.of(self.tier);
         if self.granted || tau == f64::INFINITY { 1.0 } else { (self.lever * tau).min(1.0) }
     }
 }
@@ -33,12 +60,24 @@ impl Work {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prices {
     pub must: f64,
+    pub rare: f64,
     pub rest: f64,
 }
 
 impl Prices {
-    pub fn of(&self, class: Class) -> f64 {
-        if class.must_keep() { self.must } else { self.rest }
+    /// All that there is fits.
+    pub const NONE: Self = Self { must: f64::INFINITY, rare: f64::INFINITY, rest: f64::INFINITY };
+
+    pub fn times(&self, factor: f64) -> Self {
+        Self { must: self.must * factor, rare: self.rare * factor, rest: self.rest * factor }
+    }
+
+    pub fn of(&self, tier: Tier) -> f64 {
+        match tier {
+            Tier::Must => self.must,
+            Tier::Rare => self.rare,
+            Tier::Rest => self.rest,
+        }
     }
 }
 

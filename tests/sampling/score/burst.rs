@@ -1,8 +1,8 @@
-//! What is spent, and when: from the moment of decision on, in steps of a tick.
+//! What is spent, and when, in steps of a tick: at the moment of decision, and for late spans when they arrive.
 
 use super::{Figures, figures};
 use crate::outcome::Outcome;
-use crate::timeline::TICK_MILLIS;
+use crate::timeline::{TICK_MILLIS, Timeline};
 use crate::world::World;
 
 const STEPS_PER_SECOND: usize = (1_000 / TICK_MILLIS) as usize;
@@ -12,8 +12,9 @@ const SETTLED_WITHIN: f64 = 0.1;
 const BURST: f64 = 5.0;
 
 /// Of a stream with a burst; in parts of the budget.
-pub fn burst(world: &World, outcome: &Outcome, budget: f64) -> Figures {
-    let last = outcome.decided_millis.iter().copied().max().unwrap_or(0);
+pub fn burst(world: &World, timeline: &Timeline, outcome: &Outcome, budget: f64) -> Figures {
+    let late = timeline.late.iter().map(|span| span.arrival_millis);
+    let last = outcome.decided_millis.iter().copied().chain(late).max().unwrap_or(0);
     let steps = (last / TICK_MILLIS) as usize + 1;
     let (mut offered, mut spent) = (vec![0.0; steps], vec![0.0; steps]);
     for (at, trace) in world.traces.iter().enumerate() {
@@ -22,6 +23,10 @@ pub fn burst(world: &World, outcome: &Outcome, budget: f64) -> Figures {
         if outcome.kept[at] {
             spent[step] += f64::from(trace.spans);
         }
+    }
+    for span in timeline.late.iter().filter(|span| outcome.kept[span.trace as usize]) {
+        spent[(outcome.decided_millis[span.trace as usize] / TICK_MILLIS) as usize] -= 1.0;
+        spent[(span.arrival_millis / TICK_MILLIS) as usize] += 1.0;
     }
     let base = world.base_spans_per_second();
     in_steps(&offered, &spent, base, budget * base)

@@ -1,6 +1,6 @@
 //! What is known of a trace when it is decided.
 
-use sampling::shape::{Edge, ShapeBuilder};
+use sampling::shape::{Edge, KnownEdges, ShapeBuilder};
 use sampling::sketch::{Quantile, Recent, SlowSpans};
 use sampling::{Facts, Policy, Threshold};
 
@@ -14,6 +14,7 @@ const BUCKETS: u32 = 640;
 pub struct Assembly<'a> {
     world: &'a World,
     shapes: ShapeBuilder,
+    known: KnownEdges,
     slow_spans: SlowSpans,
     /// Of roots, by operation: whether one that is late is slow. The sampler has the same and does not tell.
     durations: Vec<Recent>,
@@ -26,6 +27,7 @@ impl<'a> Assembly<'a> {
         Self {
             world,
             shapes: ShapeBuilder::default(),
+            known: KnownEdges::new(policy.limits.max_edges as usize),
             slow_spans: SlowSpans::new(policy),
             durations: world.plan.operations.iter().map(|_| Recent::new(BUCKETS, START_NANOS)).collect(),
             slow_root: Quantile {
@@ -43,23 +45,30 @@ impl<'a> Assembly<'a> {
         let mut facts = Facts { randomness: trace.randomness, shed: Threshold::ALWAYS, ..Facts::default() };
         let arrived = world.spans(trace).iter().filter(|span| span.arrival_millis <= now);
         let present = arrived.clone().fold(0_u32, |present, span| present | 1 << span.node);
+        let (mut first, mut last) = (f64::INFINITY, 0.0_f64);
         for span in arrived.clone() {
             let Some(node) = nodes.get(usize::from(span.node)) else { continue };
             facts.cost += 1.0;
             facts.inner_error |= span.error;
+            let begin = f64::from(node.start) * f64::from(trace.duration_micros);
+            (first, last) = (first.min(begin), last.max(begin + f64::from(span.duration_micros)));
             let is_root = span.node == 0;
             facts.root_failed |= is_root && span.error;
             facts.entry_failed |= node.entry && span.error;
             self.shapes.edge(edge(world, nodes, node, span, present));
             facts.slow_span |= self.observe(node, span, span.arrival_millis, now_nanos);
         }
-        let shape = self.shapes.finish();
-        (facts.shape, facts.coarse_shape) = (shape.fine, shape.coarse);
+        facts.lasted_nanos = (1e3 * (last - first).max(0.0)) as u64;
         let root = if present & 1 == 1 { nodes.first() } else { self.topmost(trace, nodes, present) };
         if let Some((node, name)) = root.and_then(|node| Some((node, world.plan.names.get(usize::from(node.name))?))) {
             facts.operation = mix(name.key ^ u64::from(node.kind));
             facts.service = mix(u64::from(name.service) + 1);
         }
+        if present & 1 == 0 {
+            facts.operation = mix(facts.service);
+        }
+        let shape = self.shapes.finish_known(facts.operation, &mut self.known);
+        (facts.shape, facts.coarse_shape) = (shape.fine, shape.coarse);
         if present & 1 == 1 {
             let duration = u64::from(trace.duration_micros) * 1_000;
             facts.root_duration_nanos = Some(duration);
@@ -114,5 +123,6 @@ pub fn edge(world: &World, nodes: &[Node], node: &Node, span: &Span, present: u3
     let (service, name) = named(node);
     let parent = nodes.get(usize::from(node.parent)).filter(|_| span.node != 0 && present >> node.parent & 1 == 1);
     let (parent_service, parent_name) = parent.map_or((0, 0), named);
-    Edge { parent_service, parent_name, service, name, kind: node.kind, error: span.error }
+    let parent_missing = span.node != 0 && parent.is_none();
+    Edge { parent_service, parent_name, service, name, kind: node.kind, error: span.error, parent_missing }
 }

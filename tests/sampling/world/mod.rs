@@ -62,9 +62,8 @@ impl Settings {
         }
     }
 
-    /// Half as long, with the incident as long a part of it. What is rare needs minutes to be told from what is new: in 30 s
-    /// most shapes occur once.
-    pub fn quick(seed: u64) -> Self {
+    /// Half as long, with the incident as long a part of it.
+    pub fn short(seed: u64) -> Self {
         Self { warmup_seconds: 120, seconds: 180, incident: (72, 36), cooldown_seconds: 20, ..Self::full(seed) }
     }
 
@@ -187,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_stream() {
-        let settings = Settings { seconds: 2, warmup_seconds: 1, ..Settings::quick(7) };
+        let settings = Settings { seconds: 2, warmup_seconds: 1, ..Settings::short(7) };
         let (one, same) = (generate(&settings), generate(&settings));
         assert!(one.traces.iter().zip(&same.traces).all(|(a, b)| a.id == b.id && a.spans == b.spans));
         let other = generate(&Settings { seed: 8, ..settings });

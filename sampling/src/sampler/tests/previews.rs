@@ -40,12 +40,12 @@ fn a_preview_of_the_same_policy_keeps_as_much_as_was_kept() {
     assert!((again.kept_cost / kept - 1.0).abs() < 1e-12, "{} of {kept}", again.kept_cost);
     assert!(same.peak_cost_per_second > 400.0 && same.peak_cost_per_second < 4.0 * 400.0, "{same:?}");
     // What the policy changes, the preview shows.
-    let mut quiet = policy("400 spans/s");
-    quiet.diversity = 0.0;
-    quiet.strength.error = 1.0;
+    let narrow = sampler.preview(policy("60 spans/s"), batches()).unwrap();
+    let mut quiet = policy("60 spans/s");
+    (quiet.diversity, quiet.rarity, quiet.strength.error) = (0.0, 0.0, 1.0);
     let quiet = sampler.preview(quiet, batches()).unwrap();
-    assert_eq!(quiet.rare_seen, 0);
-    assert!(quiet.kept[Class::Error.index()] < same.kept[Class::Error.index()], "{quiet:?} {same:?}");
+    assert!(quiet.rare_seen == 0 && narrow.rare_seen > 0, "{quiet:?} {narrow:?}");
+    assert!(quiet.kept[Class::Error.index()] < narrow.kept[Class::Error.index()], "{quiet:?} {narrow:?}");
 }
 
 #[test]

@@ -30,8 +30,8 @@ fn the_budget_holds_in_every_second_of_a_burst() {
         let mean = used.iter().sum::<f64>() / 60.0;
         let ten = used.windows(10).map(|window| window.iter().sum::<f64>() / 10.0).fold(0.0, f64::max);
         println!("seed {seed}: mean {mean:.0}, peak second {peak:.0}, peak of ten {ten:.0} of 1000");
-        // The budget, a full bucket of the cap, and what time adds to it.
-        assert!(peak <= 1_275.0 && ten <= 1_050.0 && (980.0..=1_005.0).contains(&mean), "seed {seed}: {used:?}");
+        // The budget, the range of credit, and a first trace that always fits. After the burst prices remember it for 3 s.
+        assert!(peak <= 1_275.0 && ten <= 1_050.0 && (950.0..=1_005.0).contains(&mean), "seed {seed}: {used:?}");
     }
 }
 
@@ -41,8 +41,8 @@ fn after_a_pause_a_second_has_hardly_more() {
         let used = used_by_second(seed, "1000 spans/s", |second| if second % 40 < 35 { 0 } else { 8_000 }, 160);
         let peak = used.iter().copied().fold(0.0, f64::max);
         println!("seed {seed}: peak second {peak:.0} of 1000");
-        // A full bucket of the cap, what time adds to it, and a tenth from credit. What was saved is in the bucket.
-        assert!(peak <= 1_375.0, "seed {seed}: {peak}");
+        // The range of credit, and what comes back of what did not fit it.
+        assert!(peak <= 1_300.0, "seed {seed}: {peak}");
     }
 }
 
@@ -129,7 +129,7 @@ fn verdicts_are_pinned() {
         run(&mut sampler(budget), &mut Random(5), START, 60, rate, |_, _, verdicts| add(verdicts));
     }
     assert_eq!(bytes.len(), 27 * 60 * (400 + 400 + 4 + 800));
-    assert_eq!(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)), "53df760da0a73b6a");
+    assert_eq!(format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes)), "601aeecd616a2a8c");
 }
 
 proptest! {

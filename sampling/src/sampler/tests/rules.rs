@@ -79,8 +79,8 @@ fn a_failed_operation_has_at_most_its_tier_when_all_fails() {
     ripe.iter_mut().take(500).for_each(|facts| facts.root_failed = true);
     let mut sampler = sampler("2000 spans/s");
     let verdicts = sampler.tick(START, SECOND, &ripe);
-    // 60 % of 2000 spans over 500 failed traces of 10, 40 % over 500 others.
-    assert!((verdicts[0].p_tail - 0.24).abs() < 1e-4 && (verdicts[999].p_tail - 0.16).abs() < 1e-4);
+    // 85 % of 2000 spans over 500 failed traces of 10, 15 % over 500 others.
+    assert!((verdicts[0].p_tail - 0.34).abs() < 1e-4 && (verdicts[999].p_tail - 0.06).abs() < 1e-4);
     assert_eq!((verdicts[0].class, verdicts[999].class), (Class::Error, Class::Normal));
 }
 
@@ -92,12 +92,12 @@ fn weights_by_hand() {
         ripe.extend((0..traces).map(|n| facts(operation, (f64::from(n) + 0.5) / f64::from(traces))));
     }
     let mut policy = policy("1000 spans/s");
-    policy.diversity = 0.0;
+    (policy.diversity, policy.rarity) = (0.0, 0.0);
     let mut sampler = Sampler::new(policy).unwrap();
     let verdicts = sampler.tick(START, SECOND, &ripe);
-    // p is in proportion to L^-0.6.
+    // p is in proportion to L^-0.3.
     let ratio = verdicts[1_050].p_tail / verdicts[0].p_tail;
-    assert!((ratio / 10.0f64.powf(0.6) - 1.0).abs() < 1e-3, "{ratio}");
+    assert!((ratio / 10.0f64.powf(0.3) - 1.0).abs() < 1e-3, "{ratio}");
     let expected: f64 = verdicts.iter().map(|verdict| verdict.p_tail * 10.0).sum();
     assert!((expected / 1_000.0 - 1.0).abs() < 1e-3, "{expected}");
 }
@@ -119,8 +119,8 @@ fn a_rare_shape_is_kept_among_frequent_ones_and_says_so() {
         let rare = Facts { shape: second, ..facts(1, 0.0) };
         ripe.push(rare);
         let verdicts = sampler.tick(START + second * SECOND, SECOND, &ripe);
-        assert_eq!(verdicts[0].keep_reason, KeepReason::Normal);
         if second > 10 {
+            assert_eq!(verdicts[0].keep_reason, KeepReason::Normal);
             assert!(
                 verdicts[500].keep && verdicts[500].keep_reason == KeepReason::Rare,
                 "{second}: {:?}",
@@ -350,8 +350,12 @@ fn another_unit_of_cost_starts_anew() {
 fn a_clock_that_is_set_back_stops_nothing() {
     let mut sampler = sampler("1000 spans/s");
     let ripe: Vec<Facts> = (0..400).map(|n| facts(1, (f64::from(n) + 0.5) / 400.0)).collect();
+    let mut used = 0.0;
     for second in (0..20).chain(0..200) {
         sampler.tick(START + second * SECOND - if second < 20 { 0 } else { 10 * 3_600 * SECOND }, SECOND, &ripe);
-        assert!((sampler.report().used / 1_000.0 - 1.0).abs() < 0.03, "{:?}", sampler.report());
+        used += sampler.report().used;
+        // While counters do not fade, rates grow and weights fall; prices are some seconds behind.
+        assert!((400.0..=1_250.0).contains(&sampler.report().used), "{:?}", sampler.report());
     }
+    assert!((used / 220_000.0 - 1.0).abs() < 0.02, "{used}");
 }

@@ -30,7 +30,7 @@ fn check(all: impl Iterator<Item = f64>, low: f64, high: f64) {
 #[test]
 fn chance_leaves_nothing_unused() {
     let seeds = || [1, 4, 10, 20].into_iter().flat_map(|ticks| (0..3).map(move |seed| (ticks, seed)));
-    check(seeds().map(|(ticks, seed)| used(seed, 1_000, ticks, 800.0, 120, trace)), 0.99, 1.005);
+    check(seeds().map(|(ticks, seed)| used(seed, 1_000, ticks, 800.0, 120, trace)), 0.985, 1.005);
 }
 
 #[test]
@@ -49,14 +49,15 @@ fn sparse_traffic_of_uneven_costs_uses_its_budget() {
 
 #[test]
 fn a_tick_of_those_who_opted_out_is_empty() {
-    let budget = |ripe: &[Facts]| {
+    let credit = |ripe: &[Facts]| {
         let mut sampler = sampler("20 spans/s");
         sampler.tick(START, SECOND, &[facts(1, 0.5)]);
         (1..20).for_each(|tick| drop(sampler.tick(START + tick * SECOND, SECOND / 10, ripe)));
-        sampler.report().budget
+        sampler.report().credit
     };
-    assert_eq!(budget(&[Facts { priority: Priority::Drop, ..facts(1, 0.5) }]), budget(&[]));
-    assert!(budget(&[]) > 30.0, "{}", budget(&[]));
+    assert_eq!(credit(&[Facts { priority: Priority::Drop, ..facts(1, 0.5) }]), credit(&[]));
+    // Two fifths of four traces, and what the last tick left.
+    assert!((17.9..18.2).contains(&credit(&[])), "{}", credit(&[]));
 }
 
 /// The mean probability of class normal in ticks of this length, over a minute of 200 traces a second.
@@ -79,7 +80,8 @@ fn the_length_of_ticks_changes_no_probability() {
     for ticks in [1, 4, 20, 50] {
         let p = mean_probability(ticks);
         println!("{ticks} ticks a second: p {p:.4}");
-        assert!((p / 0.2 - 1.0).abs() < 0.05, "{ticks} ticks a second: {p}");
+        // A quarter of a second is ten traces here: chance often keeps more, and the hard cap takes it back.
+        assert!((p / 0.2 - 1.0).abs() < 0.08, "{ticks} ticks a second: {p}");
     }
 }
 
