@@ -186,6 +186,16 @@ fn sampling(page: &mut Page, decided: &Counts, policy_revision: i64) {
         "Traces of which nobody knows with which probability they were sampled at their source: their weight is NULL.",
         decided.unweighed(),
     );
+    page.counter(
+        "spanhouse_sampling_shed_traces_total",
+        "Traces that were dropped unseen because memory ran short; others carry their weight.",
+        decided.shed(),
+    );
+    page.gauge(
+        "spanhouse_sampling_shed_probability",
+        "The probability with which a trace that comes now is waited for: 1 unless memory runs short.",
+        decided.shedding(),
+    );
     let (offered, kept) = decided.costs();
     page.counter("spanhouse_sampling_offered_cost_total", "Cost of decided traces, in the budget's unit.", offered);
     page.counter("spanhouse_sampling_kept_cost_total", "Cost of kept traces, in the budget's unit.", kept);

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use collector::sampler::ActivePolicy;
+use collector::sampler::{ActivePolicy, Shedding};
 use collector::{OtlpDecoder, Pipeline, Receiver, Saved};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::{Clock, Store, SystemClock};
@@ -31,6 +31,7 @@ pub const DEFAULT_DATA: &str = "./spanhouse-data";
 pub const DEMO_DATA: &str = "./spanhouse-demo";
 
 const SAMPLER_STATE: &str = "sampler.state";
+const SHED: &str = "shed.json";
 
 /// How long open pages and downloads get after everything else has ended.
 const HTTP_DRAIN: Duration = Duration::from_secs(2);
@@ -72,7 +73,11 @@ pub async fn run(config: Config, source: Option<reload::Source>, shop: Option<Sh
         tracing::warn!(error = format!("{error:#}"), "the sampler starts without what it knew of rates and durations");
         None
     });
-    let saved = Saved { state, file: Arc::new(state_file) };
+    let shed_file = DataFile::new(&data, SHED);
+    let shed = shed_file.read()?;
+    let shedding = Shedding::new(Arc::new(shed_file.clone()), shed.as_deref())
+        .with_context(|| shed_file.path().display().to_string())?;
+    let saved = Saved { state, file: Arc::new(state_file), shedding };
     let pipeline = Pipeline::new(store.clone(), Arc::clone(&clock), config.assembly(), policy, heads.clone(), saved)?;
 
     let grpc = listeners::bind(OTLP_GRPC, config.server.otlp_grpc).await?;

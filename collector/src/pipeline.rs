@@ -9,7 +9,7 @@ use storage::model::SpanBatch;
 use storage::{Appended, Clock, FlushReport, Request, Store};
 
 use crate::remote::HeadRates;
-use crate::sampler::{ActivePolicy, AssemblyConfig, Counts, Deciding, Records, Revised};
+use crate::sampler::{ActivePolicy, AssemblyConfig, Counts, Deciding, Records, Revised, Shedding};
 use crate::{Durable, Error, Sink};
 
 /// How often due traces are looked for.
@@ -22,6 +22,8 @@ const SAVE: Duration = Duration::from_secs(10);
 pub struct Saved {
     pub state: Option<Vec<u8>>,
     pub file: Arc<dyn Durable>,
+    /// What is shed while memory runs short.
+    pub shedding: Shedding,
 }
 
 /// The sink of the receivers, on a store.
@@ -49,7 +51,7 @@ impl Pipeline {
     ) -> crate::Result<Arc<Self>> {
         config.validate()?;
         let policy = Arc::new(policy);
-        let deciding = Deciding::new(Arc::clone(&policy), heads, saved.state.as_deref());
+        let deciding = Deciding::new(Arc::clone(&policy), heads, saved.shedding, saved.state.as_deref());
         let deciding = deciding.map_err(|error| Error::Config(error.to_string()))?;
         Ok(Arc::new(Self {
             store,

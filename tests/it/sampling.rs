@@ -327,3 +327,62 @@ fn the_configuration_file_is_followed() -> anyhow::Result<()> {
     ensure!(status.success() && log.contains("is not followed") && log.contains("spanhouse.toml"), "{log}");
     Ok(())
 }
+
+/// Sends traces of a root with a long name, so that they take memory, and says how many were accepted.
+fn flood(server: &Server, traces: std::ops::Range<u64>) -> anyhow::Result<i64> {
+    let mut accepted = 0;
+    let service = json!({"key": "service.name", "value": {"stringValue": "shop"}});
+    for first in traces.step_by(500) {
+        let spans: Vec<Value> = (first..first + 500)
+            .map(|trace| {
+                let mut span = span(trace, 0, false);
+                span["name"] = json!(format!("{trace} {}", "x".repeat(600)));
+                span
+            })
+            .collect();
+        let body =
+            json!({"resourceSpans": [{"resource": {"attributes": [service]}, "scopeSpans": [{"spans": spans}]}]});
+        let answer = post(server.otlp_http(), "/v1/traces", &JSON, &serde_json::to_vec(&body)?)?;
+        ensure!(answer.status == 200 || answer.status == 429, "{}", answer.text());
+        accepted += if answer.status == 200 { 500 } else { 0 };
+        std::thread::sleep(std::time::Duration::from_millis(40));
+    }
+    Ok(accepted)
+}
+
+#[test]
+fn memory_that_runs_short_sheds_traces_and_keeps_weights_right() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    // Traces wait long, so pending ones fill the memory; the budget is more than what comes.
+    let pressed = |data: &Path| {
+        Server::on(data)
+            .variable("SPANHOUSE_SAMPLING_BUDGET", "100000 spans/s")
+            .variable("SPANHOUSE_ASSEMBLY_ROOT_GRACE", "20s")
+            .variable("SPANHOUSE_MEMORY_SPANS_BYTES", "16777216")
+            .variable("SPANHOUSE_FLUSH_MAX_BYTES", "8388608")
+    };
+    let mut server = pressed(directory.path()).start()?;
+    let mut accepted = flood(&server, 0..30_000)?;
+    let metrics = get(server.http(), "/metrics")?.text();
+    let shed = |metrics: &str| {
+        let line = metrics.lines().find(|line| line.starts_with("spanhouse_sampling_shed_traces_total "));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or_default()
+    };
+    ensure!(shed(&metrics) > 1_000, "{metrics}");
+    // Those that wait were waited for with a probability, which a kill does not change.
+    server.kill()?;
+    let server = pressed(directory.path()).start()?;
+    accepted += flood(&server, 30_000..34_000)?;
+    post(server.http(), "/api/spanhouse/flush", &[], b"")?;
+    ensure!(server.count("SELECT count(*) FROM traces")? == accepted, "a shed trace has its digest, too");
+    let kept = server.count("SELECT count(*) FROM traces WHERE kept")?;
+    ensure!(kept < accepted - 1_000, "{kept} of {accepted} are kept");
+    let weight = server.sql("SELECT sum(adjusted_count), sum(adjusted_count * (adjusted_count - 1)) FROM traces")?;
+    let number = |at: usize| weight[0][at].as_f64().context("no number");
+    let (estimate, deviation) = (number(0)?, number(1)?.sqrt());
+    ensure!(
+        (estimate - accepted as f64).abs() < 5.0 * deviation,
+        "{estimate} of {accepted} traces are estimated, +- {deviation}"
+    );
+    Ok(())
+}

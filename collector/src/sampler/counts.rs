@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sampling::{Class, TickReport, Verdict};
+use sampling::{Class, Facts, TickReport, Verdict};
 
 /// What became of late spans, by trace and tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub struct Counts {
     dropped: [AtomicU64; Class::ALL.len()],
     late: [AtomicU64; Late::ALL.len()],
     unweighed: AtomicU64,
+    shed: AtomicU64,
+    /// The bits of a probability; those of 0 are none, so that the default is 1.
+    shedding_bits: AtomicU64,
     offered_cost: AtomicU64,
     kept_cost: AtomicU64,
 }
@@ -43,7 +46,9 @@ fn read(counter: &AtomicU64) -> u64 {
 }
 
 impl Counts {
-    pub(super) fn tick(&self, verdicts: &[Verdict], report: &TickReport) {
+    pub(super) fn tick(&self, facts: &[Facts], verdicts: &[Verdict], report: &TickReport) {
+        let shed = facts.iter().filter(|facts| !facts.shed.keeps(facts.randomness));
+        add(&self.shed, shed.count() as u64);
         for verdict in verdicts {
             let counters = if verdict.keep { &self.kept } else { &self.dropped };
             add(&counters[verdict.class.index()], 1);
@@ -52,6 +57,10 @@ impl Counts {
         // A cast of what is no number gives 0.
         add(&self.offered_cost, report.offered.round() as u64);
         add(&self.kept_cost, report.used.round() as u64);
+    }
+
+    pub(super) fn set_shedding(&self, probability: f64) {
+        self.shedding_bits.store(probability.to_bits(), Ordering::Relaxed);
     }
 
     pub(super) fn late(&self, late: Late) {
@@ -71,6 +80,19 @@ impl Counts {
     /// Traces of which nobody knows with which probability they were sampled at their source.
     pub fn unweighed(&self) -> u64 {
         read(&self.unweighed)
+    }
+
+    /// Traces that were dropped unseen because memory ran short.
+    pub fn shed(&self) -> u64 {
+        read(&self.shed)
+    }
+
+    /// The probability with which traces are waited for that come now: 1 unless memory runs short.
+    pub fn shedding(&self) -> f64 {
+        match read(&self.shedding_bits) {
+            0 => 1.0,
+            bits => f64::from_bits(bits),
+        }
     }
 
     /// Of all that was decided, and of what is kept of it.

@@ -19,7 +19,7 @@ use super::late::late;
 use super::load::Loads;
 use super::policy::{ActivePolicy, Revised};
 use super::source::Source;
-use super::{AssemblyConfig, Bounds, Ripeness, state};
+use super::{AssemblyConfig, Bounds, Ripeness, Shedding, state};
 use crate::remote::HeadRates;
 
 /// `keep_reason` where no budget is set.
@@ -62,6 +62,7 @@ pub struct Deciding {
     surveyor: Surveyor,
     heads: HeadRates,
     loads: Loads,
+    shedding: Shedding,
     bounds: Option<Bounds>,
     graces: Option<Graces>,
     last_tick: Option<UnixNanos>,
@@ -73,7 +74,12 @@ pub struct Deciding {
 
 impl Deciding {
     /// Traces are weighed by the ledger of `heads`, whose rates follow what is decided. `state` is that of an earlier process.
-    pub fn new(active: Arc<ActivePolicy>, heads: HeadRates, state: Option<&[u8]>) -> Result<Self, sampling::Error> {
+    pub fn new(
+        active: Arc<ActivePolicy>,
+        heads: HeadRates,
+        shedding: Shedding,
+        state: Option<&[u8]>,
+    ) -> Result<Self, sampling::Error> {
         let policy = active.get();
         let known = state.and_then(|state| match state::read(&policy.policy, state) {
             Ok(known) => Some(known),
@@ -94,6 +100,7 @@ impl Deciding {
             policy,
             heads,
             loads: Loads::default(),
+            shedding,
             bounds: None,
             graces: None,
             last_tick: None,
@@ -124,12 +131,19 @@ impl Deciding {
         let pressure = store.memory_pressure();
         let waits = config.under_pressure(pressure);
         self.follow_bounds(config);
-        let graces = &mut self.graces;
+        let longest = config.max_age.saturating_add(2 * LONGEST_TICK);
+        let is_limited = self.policy.policy.budget.is_some();
+        self.shedding.update(clock.now(), if is_limited { pressure } else { 0.0 }, longest);
+        self.counts.set_shedding(self.shedding.probability());
+        let Self { graces, shedding, .. } = &mut *self;
         // Under the lock, so that no trace came after it.
         let mut moment = None;
         let mut rooted = Vec::new();
         let due = due(store, |late, id, trace| {
             let now = *moment.get_or_insert_with(|| clock.now());
+            if !late && shedding.is_shed(id, trace.first_arrival) {
+                return true;
+            }
             let mut grace = waits.root_grace;
             if let Some(graces) = graces.as_mut() {
                 // Late spans come without their root, which is remembered.
@@ -193,12 +207,15 @@ impl Deciding {
         self.surveyor.begin(&batches, &self.policy.policy.force_keep);
         let budget = self.policy.policy.budget.as_ref();
         let cost_per_byte = budget.filter(|budget| budget.unit() == CostUnit::Bytes).map(|_| stored_share(store));
-        let Self { surveyor, slow, heads, .. } = self;
+        let Self { surveyor, slow, heads, shedding, .. } = self;
         let ledger = &*heads.ledger;
         let (facts, sources): (Vec<Facts>, Vec<Source<'_>>) = traces
             .iter()
             .map(|(index, spans)| {
-                surveyor.survey(&batches, &ids[*index], spans, cost_per_byte, (&mut *slow, now_nanos), ledger)
+                let (mut facts, source) =
+                    surveyor.survey(&batches, &ids[*index], spans, cost_per_byte, (&mut *slow, now_nanos), ledger);
+                facts.shed = shedding.at(due[*index].first_arrival);
+                (facts, source)
             })
             .unzip();
         self.is_saved &= facts.is_empty();
@@ -215,7 +232,7 @@ impl Deciding {
             .filter(|((index, _), _)| due[*index].late.as_ref().is_some_and(|first| first.keep));
         self.sampler.charge(followers.map(|(_, facts)| facts.cost).sum());
         let verdicts = self.sampler.tick(now_nanos, tick_nanos, &fresh);
-        self.counts.tick(&verdicts, &self.sampler.report());
+        self.counts.tick(&fresh, &verdicts, &self.sampler.report());
         let fresh_sources = traces.iter().zip(&sources).filter(|((index, _), _)| is_fresh(*index));
         for (((_, source), facts), verdict) in fresh_sources.zip(&fresh).zip(&verdicts) {
             self.loads.count(now_nanos, source, facts, verdict);

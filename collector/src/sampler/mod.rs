@@ -4,6 +4,7 @@
 //! - `due`: which traces a tick decides; `late`: what becomes of spans that come after it.
 //! - `facts`: what is known of a trace; `source`: where it began, and how it was sampled there; `wish`: whether its client wants
 //!   it kept.
+//! - `shedding`: what is not waited for while memory runs short.
 //! - `load`: what operations cost the instances of their services, for head sampling.
 //! - `policy`: the policy in force.
 //! - `state`: what the sampler knows, as bytes.
@@ -20,6 +21,7 @@ mod grace;
 mod late;
 mod load;
 mod policy;
+mod shedding;
 mod source;
 mod state;
 mod wish;
@@ -28,3 +30,4 @@ pub use assembly::{AssemblyConfig, Bounds, Ripeness};
 pub use counts::{Counts, Late};
 pub use deciding::{Deciding, Records};
 pub use policy::{ActivePolicy, Revised};
+pub use shedding::Shedding;
