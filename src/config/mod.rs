@@ -137,6 +137,10 @@ pub struct Memory {
     pub spans_bytes: usize,
     /// Traces whose late spans are recognised.
     pub decided_traces: usize,
+    /// Rows of exact metrics, after which they become a segment.
+    pub metric_rows: usize,
+    /// Call paths that get a row in `paths`.
+    pub known_paths: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,7 +194,12 @@ impl Default for Config {
                 late_grace: assembly.late_grace,
                 spans_per_record: assembly.spans_per_record,
             },
-            memory: Memory { spans_bytes: storage.memory_bytes, decided_traces: storage.decided_traces },
+            memory: Memory {
+                spans_bytes: storage.memory_bytes,
+                decided_traces: storage.decided_traces,
+                metric_rows: storage.metric_rows,
+                known_paths: storage.known_paths,
+            },
             sampling: sampling::Policy::default(),
             head_sampling: HeadSampling {
                 when: HeadSamplingWhen::OnBudget,
@@ -247,6 +256,8 @@ impl Config {
             flush_age: self.flush.max_age,
             memory_bytes: self.memory.spans_bytes,
             decided_traces: self.memory.decided_traces,
+            metric_rows: self.memory.metric_rows,
+            known_paths: self.memory.known_paths,
             ..defaults
         }
     }

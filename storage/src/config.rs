@@ -53,8 +53,8 @@ impl Config {
         for (name, value) in [
             ("flush.max_bytes", self.flush_bytes),
             ("memory.decided_traces", self.decided_traces),
-            ("metric_rows", self.metric_rows),
-            ("known_paths", self.known_paths),
+            ("memory.metric_rows", self.metric_rows),
+            ("memory.known_paths", self.known_paths),
             ("repeat_requests", self.repeat_requests),
         ] {
             if value == 0 {
@@ -127,8 +127,8 @@ mod tests {
         refused(Config { flush_bytes: 0, ..config() }, &["flush.max_bytes is 0"]);
         refused(Config { flush_age: Duration::ZERO, ..config() }, &["flush.max_age"]);
         refused(Config { decided_traces: 0, ..config() }, &["memory.decided_traces"]);
-        refused(Config { metric_rows: 0, ..config() }, &["metric_rows is 0"]);
-        refused(Config { known_paths: 0, ..config() }, &["known_paths is 0"]);
+        refused(Config { metric_rows: 0, ..config() }, &["memory.metric_rows is 0"]);
+        refused(Config { known_paths: 0, ..config() }, &["memory.known_paths is 0"]);
         refused(Config { repeat_window: Duration::ZERO, ..config() }, &["repeat_window"]);
         refused(Config { repeat_requests: 0, ..config() }, &["repeat_requests"]);
         let above = Config::MAX_MEMORY_BYTES + 1;

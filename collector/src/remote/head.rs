@@ -44,8 +44,9 @@ pub struct HeadConfig {
 }
 
 impl Default for HeadConfig {
+    /// A span costs a Node service 12 to 16 us: so many are about 1 % of a core.
     fn default() -> Self {
-        Self { max_spans_per_second: 2_000.0, poll_interval: Duration::from_secs(60), follows_budget: true }
+        Self { max_spans_per_second: 700.0, poll_interval: Duration::from_secs(60), follows_budget: true }
     }
 }
 
@@ -110,6 +111,10 @@ mod tests {
     use super::super::rates::RateTable;
     use super::*;
 
+    fn config() -> HeadConfig {
+        HeadConfig { max_spans_per_second: 2_000.0, ..HeadConfig::default() }
+    }
+
     /// 1,000 traces a second of ten spans in each of four instances; one in a hundred fails.
     fn busy() -> OperationRate {
         OperationRate {
@@ -126,7 +131,7 @@ mod tests {
     fn of(rates: &[OperationRate], held: &[Strategy]) -> Strategy {
         let table = RateTable::new(rates.iter().cloned());
         let held: Vec<_> = held.iter().cloned().map(Arc::new).collect();
-        strategy(table.service("cart"), &held, &HeadConfig::default())
+        strategy(table.service("cart"), &held, &config())
     }
 
     #[track_caller]
@@ -163,12 +168,12 @@ mod tests {
             (0.0, 0.0, 20.0 / 2_400.0),
             (0.0, f64::NAN, 20.0 / 2_400.0),
         ] {
-            check(floor(&OperationRate { tail_probability, error_share, ..busy() }, &HeadConfig::default()), expected);
+            check(floor(&OperationRate { tail_probability, error_share, ..busy() }, &config()), expected);
         }
         let seldom = OperationRate { tail_probability: 0.0, error_share: 0.0, traces_per_second: 20.0, ..busy() };
-        check(floor(&seldom, &HeadConfig::default()), 1.0);
-        check(floor(&OperationRate { traces_per_second: 0.0, ..seldom }, &HeadConfig::default()), 1.0);
-        let always = HeadConfig { follows_budget: false, ..HeadConfig::default() };
+        check(floor(&seldom, &config()), 1.0);
+        check(floor(&OperationRate { traces_per_second: 0.0, ..seldom }, &config()), 1.0);
+        let always = HeadConfig { follows_budget: false, ..config() };
         check(floor(&OperationRate { tail_probability: 1.0, ..busy() }, &always), 20.0 / 24_000.0);
         let strategy = of(&[OperationRate { tail_probability: 0.05, ..busy() }], &[]);
         check(strategy.probability("GET /cart"), 0.4);
@@ -177,11 +182,11 @@ mod tests {
     #[test]
     fn rates_that_are_none_keep_everything() {
         for spans in [0.0, f64::NAN, -1.0] {
-            let target = target(spans, 0.1, &HeadConfig::default());
+            let target = target(spans, 0.1, &config());
             assert!((0.1..=1.0).contains(&target), "{spans}: {target}");
         }
-        check(target(0.0, 0.1, &HeadConfig::default()), 1.0);
-        check(target(f64::INFINITY, 0.1, &HeadConfig::default()), 0.1);
+        check(target(0.0, 0.1, &config()), 1.0);
+        check(target(f64::INFINITY, 0.1, &config()), 0.1);
     }
 
     #[test]

@@ -49,7 +49,7 @@ proptest! {
                     continue;
                 }
                 let held = ledger.held("cart", at(second));
-                let wanted = head::strategy(table(&changes, second).service("cart"), &held, &HeadConfig::default());
+                let wanted = head::strategy(table(&changes, second).service("cart"), &held, &HeadConfig { max_spans_per_second: 2_000.0, ..HeadConfig::default() });
                 let served = ledger.serve("cart", wanted, at(second)).strategy;
                 let told = OPERATIONS.map(|operation| served.probability(operation));
                 if let Some((_, before)) = had.last() {

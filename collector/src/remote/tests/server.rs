@@ -87,7 +87,7 @@ impl Server {
                 rates: Arc::clone(&rates),
                 ledger: Arc::clone(&ledger),
                 clock: Arc::clone(&clock) as _,
-                config: HeadConfig::default(),
+                config: HeadConfig { max_spans_per_second: 2_000.0, ..HeadConfig::default() },
             })
         } else {
             Arc::new(KeepAll)
