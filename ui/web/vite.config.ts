@@ -6,7 +6,7 @@ const server = process.env.SPANHOUSE_URL ?? "http://127.0.0.1:7317";
 
 export default defineConfig({
   plugins: [react()],
-  server: { proxy: { "/api": { target: server, changeOrigin: true } } },
+  server: { proxy: { "^/(api/|metrics$)": { target: server, changeOrigin: true } } },
   build: {
     target: ["chrome125", "firefox128", "safari17.5"],
     // The content security policy knows neither data: images nor inline scripts.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::body::{JsonBody, Parameters, Range};
+use super::decisions::{self, Decisions};
 use super::error::ApiError;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -132,12 +133,17 @@ pub(super) async fn list(
         cursor: list.cursor,
     };
     Ok(Json(match list.rows {
-        Rows::Traces => page(server.engine.search_traces(&search).await?, trace_row),
+        Rows::Traces => {
+            let found = server.engine.search_traces(&search).await?;
+            let traces = found.rows.iter().map(|row| (row.trace_id.as_str(), row.start));
+            let decisions = decisions::of_listed(&server.engine, traces).await?;
+            page(found, |row| trace_row(row, &decisions))
+        }
         Rows::Spans => page(server.engine.search_spans(&search).await?, span_row),
     }))
 }
 
-fn page<T>(page: Page<T>, row: fn(&T) -> Value) -> Value {
+fn page<T>(page: Page<T>, row: impl Fn(&T) -> Value) -> Value {
     json!({
         "rows": page.rows.iter().map(row).collect::<Vec<_>>(),
         "cursor": page.cursor,
@@ -147,7 +153,8 @@ fn page<T>(page: Page<T>, row: fn(&T) -> Value) -> Value {
     })
 }
 
-fn trace_row(row: &TraceRow) -> Value {
+fn trace_row(row: &TraceRow, decisions: &Decisions) -> Value {
+    let decision = |field: &str| decisions.get(&row.trace_id).and_then(|decision| decision.get(field));
     json!({
         "trace_id": row.trace_id,
         "start": row.start.0.to_string(),
@@ -160,6 +167,9 @@ fn trace_row(row: &TraceRow) -> Value {
         "kept": row.kept,
         "keep_reason": row.keep_reason,
         "pending": row.pending,
+        "class": decision("class"),
+        "adjusted_count": decision("adjusted_count"),
+        "head_count": decision("head_count"),
         "matched_span_id": row.matched_span_id,
         "matched_spans": row.matched_spans,
     })

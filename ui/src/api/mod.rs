@@ -1,10 +1,12 @@
 //! The HTTP API, a file for each group of routes.
 //!
 //! - `sql`: any read-only SQL. `explore`: lists and catalogues. `traces`: one trace, one span. `server`: the server itself.
+//! - `decisions`: what sampling decided, asked beside lists and traces.
 //! - `body`, `error`: what comes in wrong, and every error's status. `encode`: batches over the wire.
 //! - `openapi.json`: all of it described, for programs; a test keeps it complete.
 
 mod body;
+mod decisions;
 pub(crate) mod encode;
 pub(crate) mod error;
 mod explore;

@@ -252,6 +252,42 @@ async fn a_trace_comes_as_json_and_as_arrow() {
     assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
 }
 
+/// A trace that was kept for many, and one that was dropped.
+async fn sampled(request: Request<Body>) -> Value {
+    let spans = vec![
+        TestSpan::new(1, 1, None).times(1_700_000_000_000_000_000, 700).class("slow").weight(12.25),
+        TestSpan::new(2, 2, None).times(1_700_000_000_000_001_000, 900).class("normal").weight(0.0).dropped(),
+    ];
+    let source = TestSource::new(&[], &[spans]).await;
+    let engine = Engine::new(QueryConfig { threads: 1, ..QueryConfig::default() }, source).unwrap();
+    let router = router(Arc::new(engine), Arc::new(Control), Config::default());
+    serde_json::from_slice(&bytes(router.oneshot(request).await.unwrap()).await).unwrap()
+}
+
+#[tokio::test]
+async fn traces_say_what_sampling_decided() {
+    let body = sampled(post("/api/spanhouse/query/list", &json!({"rows": "traces"}))).await;
+    let decided = |row: usize| {
+        let row = &body["rows"][row];
+        json!([row["kept"], row["class"], row["adjusted_count"], row["head_count"]])
+    };
+    assert_eq!(decided(0), json!([false, "normal", 0.0, 1.0]), "{body}");
+    assert_eq!(decided(1), json!([true, "slow", 12.25, 1.0]), "{body}");
+    // A dropped trace is its digest, not unknown.
+    let body = sampled(get("/api/spanhouse/traces/abababababababab0000000000000002")).await;
+    for (key, value) in [
+        ("kept", json!(false)),
+        ("class", json!("normal")),
+        ("adjusted_count", json!(0.0)),
+        ("policy_revision", json!(0)),
+        ("duration_ns", json!(900)),
+        ("span_count", json!(1)),
+        ("spans", json!([])),
+    ] {
+        assert_eq!(body[key], value, "{key}: {body}");
+    }
+}
+
 #[tokio::test]
 async fn a_span_comes_with_its_attributes_and_events() {
     let (status, body) = json_of(get(&format!("/api/spanhouse/traces/{T1}/spans/cd00000000000001"))).await;

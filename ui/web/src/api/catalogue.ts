@@ -4,7 +4,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import * as v from "valibot";
 import { ask, query } from "./client";
-import { number } from "./shapes";
+import { number, stats } from "./shapes";
 
 /** Bounds as decimal text, already cut to whole minutes so that completion hits the cache. */
 export interface Bounds {
@@ -17,6 +17,7 @@ const MOST_KEYS = 1000;
 
 const servicesShape = v.object({
   services: v.array(v.object({ name: v.string(), spans: number, operations: number, errors: number })),
+  stats: v.optional(stats),
 });
 
 export const servicesQuery = (bounds: Bounds) =>
@@ -28,6 +29,7 @@ export const servicesQuery = (bounds: Bounds) =>
 
 const operationsShape = v.object({
   operations: v.array(v.object({ name: v.string(), kind: v.string(), spans: number })),
+  stats: v.optional(stats),
 });
 
 export const operationsQuery = (service: string | undefined, bounds: Bounds) =>
@@ -49,6 +51,7 @@ const attributesShape = v.object({
       values: v.array(v.string()),
     }),
   ),
+  stats: v.optional(stats),
 });
 
 export const attributesQuery = (bounds: Bounds) =>

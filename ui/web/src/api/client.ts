@@ -55,6 +55,8 @@ const CODES: readonly string[] = [
 
 export interface Ask {
   body?: unknown;
+  /** Where a body goes by anything but POST. */
+  method?: "PUT";
   accept?: string;
   signal?: AbortSignal | undefined;
 }
@@ -66,7 +68,7 @@ export async function send(path: string, ask: Ask = {}): Promise<Response> {
   const headers: Record<string, string> = { accept: ask.accept ?? "application/json" };
   const init: RequestInit = { headers };
   if (ask.body !== undefined) {
-    init.method = "POST";
+    init.method = ask.method ?? "POST";
     init.body = JSON.stringify(ask.body);
     headers["content-type"] = "application/json";
   }

@@ -34,6 +34,10 @@ const traceRow = v.object({
   kept: v.optional(v.boolean(), true),
   keep_reason: v.optional(v.nullable(v.string()), null),
   pending: v.optional(v.boolean(), false),
+  class: v.optional(v.nullable(v.string()), null),
+  /** How many traces it stands for; 0 where its spans are not stored. */
+  adjusted_count: v.optional(v.nullable(v.number()), null),
+  head_count: v.optional(v.nullable(v.number()), null),
   matched_span_id: maybeText,
   matched_spans: v.optional(number, 0),
 });

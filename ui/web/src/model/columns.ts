@@ -49,7 +49,15 @@ export interface TraceFacts {
   missingParents: number;
   truncated: boolean;
   keepReason: string;
-  adjustedCount: number;
+  /** Whether its spans are stored; without, these facts are those of its digest. */
+  kept: boolean;
+  /** Empty while nothing is decided. */
+  className: string;
+  /** How many traces it stands for; `undefined` where that is not known. */
+  adjustedCount: number | undefined;
+  /** How many traces arrived as this one: above 1 where the client sampled. */
+  headCount: number;
+  policyRevision: number | undefined;
 }
 
 export interface Trace {

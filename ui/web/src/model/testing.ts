@@ -75,5 +75,9 @@ export const FACTS: TraceFacts = {
   missingParents: 0,
   truncated: false,
   keepReason: "all",
+  kept: true,
+  className: "normal",
   adjustedCount: 1,
+  headCount: 1,
+  policyRevision: 0,
 };

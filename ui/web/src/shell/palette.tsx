@@ -6,6 +6,7 @@ import { useState } from "react";
 import { servicesQuery } from "../api/catalogue";
 import { formatCompact } from "../base/format";
 import { setPreferences } from "../base/preferences";
+import { spansNoun } from "../model/basis";
 import { filterText } from "../model/filter-text";
 import { EXPLORE_START, exploreUrl } from "../pages/explore/url";
 import { TRACE_START, traceUrl } from "../pages/trace/url";
@@ -60,7 +61,7 @@ export function Palette<Path extends string>({ places, onGo, onClose }: Props<Pa
     const q = filterText({ field: "service_name", op: "=", value: service.name });
     commands.push({
       title: service.name,
-      note: `service, ${formatCompact(service.spans)} spans`,
+      note: `service, ${formatCompact(service.spans)} ${spansNoun(services.data?.stats?.basis)}`,
       run: () => explore(q, EXPLORE_START.range),
     });
   }

@@ -17,6 +17,7 @@ export interface GridCell {
   text: string;
   isNull?: boolean;
   mono?: boolean;
+  title?: string;
   /** Shown in place of the text, a link for instance. */
   content?: ReactNode;
 }
@@ -128,7 +129,7 @@ export function Grid({ label, columns, rowCount, cell, selected, onSelect, onOpe
               {item.index + 1}
             </div>
             {columns.map((column, index) => {
-              const { text, isNull, mono, content } = cell(item.index, index);
+              const { text, isNull, mono, content, title } = cell(item.index, index);
               return (
                 // biome-ignore lint/a11y/useKeyWithClickEvents: the grid handles the keys
                 <div
@@ -142,6 +143,7 @@ export function Grid({ label, columns, rowCount, cell, selected, onSelect, onOpe
                   data-null={isNull || undefined}
                   data-mono={mono || undefined}
                   style={{ width: widths[index] }}
+                  title={title}
                   onClick={() => onSelect(item.index, index)}
                 >
                   {content ?? text.slice(0, 400)}

@@ -48,6 +48,17 @@ export function ErrorState({ error, asked, retry }: Failure) {
   );
 }
 
+/** What to know before acting on the figures below it; no fault. */
+export function Note({ children, action }: { children: ReactNode; action?: ReactNode }) {
+  return (
+    <div className={styles.note} role="note">
+      <Icon name="scale" />
+      <p>{children}</p>
+      {action}
+    </div>
+  );
+}
+
 /** A thin line that moves while a question is open; it takes the same room when nothing is. */
 export function Progress({ on }: { on: boolean }) {
   return (
@@ -59,13 +70,14 @@ export function Progress({ on }: { on: boolean }) {
 
 interface FooterProps {
   stats?: { ms: number; rows_scanned: number; bytes_scanned: number } | undefined;
-  exact?: boolean | undefined;
+  /** What the figures rest on. */
+  basis?: { word: string; why: string; warn: boolean } | undefined;
   children?: ReactNode;
   action?: ReactNode;
 }
 
-/** What an answer cost and whether it is exact. */
-export function PanelFooter({ stats, exact, children, action }: FooterProps) {
+/** What an answer cost and what it rests on. */
+export function PanelFooter({ stats, basis, children, action }: FooterProps) {
   return (
     <footer className={styles.footer}>
       {children}
@@ -76,7 +88,11 @@ export function PanelFooter({ stats, exact, children, action }: FooterProps) {
           <span>{formatMs(stats.ms)}</span>
         </>
       )}
-      {exact !== undefined && <span>{exact ? "exact" : "sampled"}</span>}
+      {basis && (
+        <span className={styles.basis} data-warn={basis.warn || undefined} title={basis.why}>
+          {basis.word}
+        </span>
+      )}
       <span>{action}</span>
     </footer>
   );

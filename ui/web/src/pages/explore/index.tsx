@@ -8,6 +8,8 @@ import { usePreferences } from "../../base/preferences";
 import { parseRange, rangeText, shiftRange } from "../../base/range";
 import { nanosFromMs } from "../../base/time";
 import { useView } from "../../base/view";
+import { basisWords } from "../../model/basis";
+import { listWeight } from "../../model/decision";
 import { parseFilter } from "../../model/filter-text";
 import { Button } from "../../widgets/button";
 import { CopyButton } from "../../widgets/copy";
@@ -52,6 +54,10 @@ export default function Explore() {
       bytes_scanned: sum.bytes_scanned + page.stats.bytes_scanned,
     }),
     { ms: 0, rows_scanned: 0, bytes_scanned: 0 },
+  );
+  const weighed = useMemo(
+    () => listWeight(rows.flatMap((each) => (each.kind === "traces" ? [each.row] : []))),
+    [rows],
   );
   const badFilter = "error" in parseFilter(view.q);
 
@@ -173,7 +179,7 @@ export default function Explore() {
       </main>
       <PanelFooter
         stats={last ? scanned : undefined}
-        exact={last?.exact}
+        basis={last?.stats.basis && basisWords(last.stats.basis)}
         action={last?.sql && <SqlLink sql={last.sql} />}
       >
         {last && (
@@ -182,6 +188,7 @@ export default function Explore() {
             {list.hasNextPage ? ", more to load" : ""}
           </span>
         )}
+        {weighed && <span title={weighed.why}>{weighed.text}</span>}
       </PanelFooter>
     </div>
   );

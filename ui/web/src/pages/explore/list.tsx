@@ -8,6 +8,7 @@ import { formatDuration } from "../../base/duration";
 import { formatCount } from "../../base/format";
 import { useKeys } from "../../base/keys";
 import { formatClock, formatDate, formatInstant, type Nanos, nanosFromMs, type Zone } from "../../base/time";
+import { keptAs, weightTag } from "../../model/decision";
 import { Icon } from "../../widgets/icon";
 import { TRACE_START, traceUrl } from "../trace/url";
 import styles from "./explore.module.css";
@@ -163,6 +164,12 @@ function Duration({ value }: { value: number }) {
 
 function TraceCells({ row, zone, today }: Cells<TraceRow>) {
   const shown = row.services.slice(0, 4);
+  const weight = weightTag(row);
+  const said = keptAs({
+    keepReason: row.keep_reason ?? "",
+    adjustedCount: row.adjusted_count ?? undefined,
+    headCount: row.head_count ?? 1,
+  });
   return (
     <>
       <Start at={row.start} zone={zone} today={today} />
@@ -176,7 +183,16 @@ function TraceCells({ row, zone, today }: Cells<TraceRow>) {
           <b>{row.root_service ?? "root not seen"}</b> <span>{row.root_name ?? ""}</span>
         </Link>
         {row.pending && <span className={styles.tag}>pending</span>}
-        {row.kept === false && <span className={styles.tag}>not kept</span>}
+        {row.kept === false && (
+          <span className={styles.quietTag} title="Seen and counted, but its spans are not stored">
+            not kept
+          </span>
+        )}
+        {weight !== undefined && (
+          <span className={styles.weight} title={said && `${said.text}. ${said.why}`}>
+            {weight}
+          </span>
+        )}
       </div>
       <Duration value={row.duration_ns} />
       <div role="gridcell" className={styles.number}>

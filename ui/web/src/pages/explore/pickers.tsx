@@ -5,6 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { operationsQuery, servicesQuery } from "../../api/catalogue";
 import { durationText, parseDuration } from "../../base/duration";
 import { formatCompact } from "../../base/format";
+import { spansNoun } from "../../model/basis";
 import { type FieldName, type Operator, topLevelValue, WORDS, withTopLevel } from "../../model/filter";
 import { filterText, parseFilter } from "../../model/filter-text";
 import { Picker } from "../../widgets/picker";
@@ -49,7 +50,7 @@ export function Pickers({ q, bounds, onChange }: Props) {
         none="no services in this time range"
         choices={(services.data?.services ?? []).map((each) => ({
           value: each.name,
-          note: `${formatCompact(each.spans)} spans${each.errors > 0 ? `, ${formatCompact(each.errors)} errors` : ""}`,
+          note: `${formatCompact(each.spans)} ${spansNoun(services.data?.stats?.basis)}${each.errors > 0 ? `, ${formatCompact(each.errors)} errors` : ""}`,
         }))}
         onPick={(value) => set("service_name", "=", value)}
       />
@@ -59,7 +60,7 @@ export function Pickers({ q, bounds, onChange }: Props) {
         none="no operations in this time range"
         choices={[...names.values()].map((each) => ({
           value: each.name,
-          note: `${each.kind}, ${formatCompact(each.spans)}`,
+          note: `${each.kind}, ${formatCompact(each.spans)}${operations.data?.stats?.basis === "unweighted" ? " stored" : ""}`,
         }))}
         onPick={(value) => set("span_name", "=", value)}
       />

@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type RefObject, useEffect, useState } from "react";
 import { attributesQuery, operationsQuery, servicesQuery } from "../../api/catalogue";
 import { formatCompact } from "../../base/format";
+import { spansNoun } from "../../model/basis";
 import { FIELD_NAMES, FIELDS, topLevelValue, WORDS } from "../../model/filter";
 import { placeAt } from "../../model/filter-complete";
 import { parseFilter } from "../../model/filter-text";
@@ -92,7 +93,7 @@ function useSuggestions(
         return {
           insert: name,
           label: name,
-          note: `${fact.scope} ${fact.type}, ${formatCompact(fact.spans)} spans`,
+          note: `${fact.scope} ${fact.type}, ${formatCompact(fact.spans)} ${spansNoun(attributes.data?.stats?.basis)}`,
         };
       });
       const unique = new Map(
@@ -119,7 +120,7 @@ function useSuggestions(
       return (services.data?.services ?? []).map((each) => ({
         insert: quoted(each.name),
         label: each.name,
-        note: `${formatCompact(each.spans)} spans`,
+        note: `${formatCompact(each.spans)} ${spansNoun(services.data?.stats?.basis)}`,
       }));
     if (field === "span_name" || field === "root_name")
       return (operations.data?.operations ?? []).map((each) => ({

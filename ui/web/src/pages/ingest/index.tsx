@@ -8,6 +8,7 @@ import { formatBytes, formatCompact, formatCount, plural } from "../../base/form
 import { formatAge, nanosFromMs } from "../../base/time";
 import { ErrorState, PanelFooter, Progress } from "../../widgets/states";
 import styles from "./ingest.module.css";
+import { Sampling } from "./sampling";
 
 const EVERY_MS = 2000;
 const REMEMBERED = 60;
@@ -115,6 +116,9 @@ export default function Ingest() {
                   />
                 </Section>
               )}
+              <Section title="Sampling">
+                <Sampling />
+              </Section>
               <Section title="Tables">
                 <Table
                   heads={["Table", "Rows", "Segments", "Size", "Delta version"]}

@@ -1,7 +1,7 @@
 // The SQL console. The statement in the URL is the one that ran; what is typed since is a draft.
 
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useRef, useState } from "react";
 import { schemaQuery } from "../../api/catalogue";
 import { ApiError } from "../../api/client";
 import { downloadCsv, runSql } from "../../api/sql";
@@ -9,10 +9,12 @@ import { formatBytes, formatCount, formatMs, plural } from "../../base/format";
 import { useKeys } from "../../base/keys";
 import { formatAge, nanosFromMs } from "../../base/time";
 import { useView } from "../../base/view";
+import { basisWords } from "../../model/basis";
+import { estimating } from "../../model/weighted-sql";
 import { Button } from "../../widgets/button";
 import { CopyButton } from "../../widgets/copy";
 import { Popover } from "../../widgets/popover";
-import { EmptyState, ErrorState, PanelFooter, Progress } from "../../widgets/states";
+import { EmptyState, ErrorState, Note, PanelFooter, Progress } from "../../widgets/states";
 import type { EditorHandle } from "./editor";
 import { EXAMPLES } from "./examples";
 import { remember, useHistory } from "./history";
@@ -91,6 +93,7 @@ export default function Sql() {
   ]);
 
   const data = answer.data;
+  const estimates = useMemo(() => estimating(view.q), [view.q]);
   return (
     <main className={styles.page}>
       <h1 className="visually-hidden">SQL console</h1>
@@ -178,6 +181,26 @@ export default function Sql() {
           </Suspense>
         </div>
         <Progress on={answer.isFetching} />
+        {data?.stats.note !== undefined && !error && (
+          <Note
+            action={
+              estimates !== undefined && (
+                <Button
+                  small
+                  title={estimates}
+                  onClick={() => {
+                    setText(estimates);
+                    run(estimates);
+                  }}
+                >
+                  Use estimates instead
+                </Button>
+              )
+            }
+          >
+            <b>Less than what arrived.</b> {sentence(data.stats.note)}
+          </Note>
+        )}
         <section className={styles.answer} aria-label="Answer" aria-busy={answer.isFetching}>
           {error && <SqlFault error={error} />}
           {downloading instanceof Error && <ErrorState error={downloading} />}
@@ -197,6 +220,7 @@ export default function Sql() {
           {!data && answer.isFetching && <EmptyState title="Running…" />}
         </section>
         <PanelFooter
+          basis={data?.stats.basis && !error ? basisWords(data.stats.basis) : undefined}
           action={
             data &&
             !error && (
@@ -226,7 +250,6 @@ export default function Sql() {
                 </span>
               )}
               <span>{formatMs(data.stats.ms)}</span>
-              <span>exact</span>
             </>
           )}
         </PanelFooter>
@@ -234,6 +257,9 @@ export default function Sql() {
     </main>
   );
 }
+
+/** The server's messages begin in lower case and have no full stop. */
+const sentence = (message: string): string => `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 
 function SqlFault({ error }: { error: Error }) {
   const where = error instanceof ApiError ? error.position : undefined;

@@ -4,6 +4,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import type { Json } from "../../api/shapes";
 import type { SqlAnswer } from "../../api/sql";
+import { estimateText, estimateWhy, isEstimateType, readEstimate } from "../../model/estimate";
 import { Button } from "../../widgets/button";
 import { CopyButton } from "../../widgets/copy";
 import { Grid, type GridCell } from "../../widgets/grid";
@@ -43,7 +44,8 @@ export function Result({ answer }: { answer: SqlAnswer }) {
       answer.columns.map((column, index) => ({
         ...column,
         key: `${column.name}#${index}`,
-        number: NUMBER.test(column.type),
+        type: isEstimateType(column.type) ? "estimate" : column.type,
+        number: NUMBER.test(column.type) || isEstimateType(column.type),
       })),
     [answer.columns],
   );
@@ -61,6 +63,20 @@ export function Result({ answer }: { answer: SqlAnswer }) {
   const cell = useCallback(
     (row: number, column: number): GridCell => {
       const value = rows[row]?.[column] ?? null;
+      const estimate = isEstimateType(answer.columns[column]?.type ?? "") ? readEstimate(value) : undefined;
+      if (estimate) {
+        const { figure, interval } = estimateText(estimate);
+        return {
+          text: interval === "" ? figure : `${figure} ${interval}`,
+          title: estimateWhy(estimate),
+          content: (
+            <>
+              {figure}
+              {interval !== "" && <span className={styles.interval}>{interval}</span>}
+            </>
+          ),
+        };
+      }
       const text = textOf(value);
       const link = linkOf(row, column);
       return {
@@ -86,6 +102,8 @@ export function Result({ answer }: { answer: SqlAnswer }) {
     [rows, answer.columns, linkOf],
   );
   const value = selected ? (rows[selected[0]]?.[selected[1]] ?? null) : null;
+  const estimate =
+    selected && isEstimateType(answer.columns[selected[1]]?.type ?? "") ? readEstimate(value) : undefined;
   return (
     <div className={styles.result}>
       <div className={styles.grid}>
@@ -121,6 +139,7 @@ export function Result({ answer }: { answer: SqlAnswer }) {
               onClick={() => setSelected(undefined)}
             />
           </div>
+          {estimate && <p>{estimateWhy(estimate)}</p>}
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long value scrolls, also by keys */}
           <pre tabIndex={0}>{pretty(value)}</pre>
         </aside>

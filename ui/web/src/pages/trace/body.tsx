@@ -37,6 +37,7 @@ import { traceUrl } from "./url";
 import { useWidth } from "./use-width";
 import { ROW_HEIGHT, Waterfall } from "./waterfall";
 
+const WHOLE = { word: "exact", why: "Every span that is stored of this trace is here.", warn: false };
 const same = <Value,>(left: Value, right: Value): boolean => left === right;
 const sameWindow = (left: Window, right: Window): boolean => left.from === right.from && left.to === right.to;
 
@@ -298,7 +299,7 @@ export function TraceBody({ trace }: { trace: LoadedTrace }) {
       </div>
       <PanelFooter
         stats={trace.stats}
-        exact={facts.truncated ? undefined : true}
+        basis={facts.truncated ? undefined : WHOLE}
         action={<SqlLink sql={sql} />}
       >
         <span>

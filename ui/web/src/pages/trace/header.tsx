@@ -1,10 +1,12 @@
 // What the trace is, before any span of it: who began it, how long it took, whether it is all there.
 
+import { classes } from "../../base/classes";
 import { formatDuration } from "../../base/duration";
 import { formatCount, formatPercent, plural } from "../../base/format";
 import { formatInstant, type Zone } from "../../base/time";
 import { colourToken } from "../../model/colours";
 import type { TraceFacts } from "../../model/columns";
+import { keptAs } from "../../model/decision";
 import type { ServiceShare } from "../../model/services";
 import { CopyButton } from "../../widgets/copy";
 import { Icon } from "../../widgets/icon";
@@ -21,23 +23,41 @@ interface Props {
 }
 
 function completeness(facts: TraceFacts): { text: string; good: boolean; why: string } {
-  if (facts.truncated) return { text: "cut", good: false, why: "the trace is larger than one answer may be" };
+  if (facts.truncated)
+    return {
+      text: "cut",
+      good: false,
+      why: "The trace is larger than one answer may be; the rest of its spans is stored, but not shown.",
+    };
   if (facts.missingParents > 0)
     return {
       text: `incomplete: ${plural(facts.missingParents, "missing parent")}`,
       good: false,
-      why: "spans name parents that have not arrived",
+      why: "Spans name parents that have not arrived, so it is not known what called them.",
     };
   if (facts.pending)
-    return { text: "pending", good: false, why: "the trace may still grow; this page follows it" };
-  if (!facts.complete) return { text: "incomplete", good: false, why: "the root span has not arrived" };
-  return { text: "complete", good: true, why: "every span's parent is here" };
+    return {
+      text: "pending",
+      good: false,
+      why: "More spans may come, and it is not decided yet whether the trace is kept. This page follows it.",
+    };
+  if (!facts.complete)
+    return {
+      text: "incomplete",
+      good: false,
+      why: "The root span has not arrived, so it is not known what began the trace.",
+    };
+  return {
+    text: "complete",
+    good: true,
+    why: "The root and the parent of every span are here. A trace is kept or dropped as a whole.",
+  };
 }
 
 export function TraceHeader({ facts, zone, shares, colours, service, onService }: Props) {
   const state = completeness(facts);
   const selfTotal = shares.reduce((sum, share) => sum + share.selfNanos, 0);
-  const kept = facts.keepReason !== "" && facts.keepReason !== "pending" ? `kept: ${facts.keepReason}` : "";
+  const kept = keptAs(facts);
   return (
     <header className={styles.header}>
       <div className={styles.headline}>
@@ -59,14 +79,13 @@ export function TraceHeader({ facts, zone, shares, colours, service, onService }
           {facts.errorCount > 0 && <Icon name="error" size={14} />}
           {plural(facts.errorCount, "error")}
         </li>
-        <li className={state.good ? styles.good : styles.warn} title={state.why}>
+        <li className={classes(styles.why, state.good ? styles.good : styles.warn)} title={state.why}>
           {state.good && <Icon name="check" size={13} />}
           {state.text}
         </li>
         {kept && (
-          <li>
-            {kept}
-            {facts.adjustedCount !== 1 ? `, stands for ${formatCount(facts.adjustedCount)}` : ""}
+          <li className={styles.why} title={kept.why}>
+            {kept.text}
           </li>
         )}
         <li className={styles.when}>

@@ -8,12 +8,15 @@ import { buttonClass } from "../../widgets/button";
 import { EmptyState, ErrorState, Progress } from "../../widgets/states";
 import { EXPLORE_START, exploreUrl } from "../explore/url";
 import { TraceBody } from "./body";
+import { TraceDigest } from "./digest";
 import styles from "./trace.module.css";
 
 export default function TracePage() {
   const { id } = useParams({ from: "/trace/$id" });
   const traceId = id.trim().toLowerCase();
   const trace = useQuery(traceQuery(traceId));
+  if (trace.data && trace.data.columns.count === 0)
+    return <TraceDigest key={traceId} facts={trace.data.facts} stats={trace.data.stats} />;
   if (trace.data) return <TraceBody key={traceId} trace={trace.data} />;
   if (trace.error instanceof ApiError && trace.error.code === "not_found") {
     return (
