@@ -258,7 +258,7 @@ export const CHECKS = {
     for (const title of titles) {
       await page.getByRole("button", { name: "Examples" }).click();
       await page.getByRole("button", { name: title }).click();
-      const answered = page.locator("footer").getByText("exact");
+      const answered = page.locator("footer").getByText(/^(exact|stored|estimated|unweighted)$/);
       const failed = page.getByRole("alert");
       await page.getByRole("button", { name: "Run" }).and(page.locator(":enabled")).waitFor();
       await answered.or(failed).first().waitFor();
@@ -294,6 +294,47 @@ export const CHECKS = {
     await page.getByText("Spans received").waitFor();
     await page.getByText("a second now").waitFor();
     await shot("ingest");
+  },
+
+  "a sampling policy is refused with its reason, tried, applied, and a dropped trace is its digest": async ({
+    page,
+    url,
+    status,
+    shot,
+  }) => {
+    page.allowed = /status of 40[04]/;
+    await page.goto(`${url}/ingest`);
+    const budget = page.getByRole("textbox", { name: "Budget" });
+    const press = (name) => page.locator("form").getByRole("button", { name, exact: true }).last().click();
+    const before = await budget.inputValue();
+    await budget.fill("1000 spans");
+    await press("Try");
+    await page.getByRole("alert").getByText("write a number, a unit and a time").waitFor();
+    await budget.fill("100000 spans/s");
+    await press("Try");
+    await page.getByText("100000 spans/s would keep").waitFor();
+    await shot("ingest-sampling");
+    await press("Apply");
+    await page.getByText("is in force. What is stored keeps its weights.").waitFor();
+    try {
+      const { traceId, body } = knownTrace();
+      const optOut = { key: "sampling.priority", value: { intValue: "0" } };
+      for (const { scopeSpans } of body.resourceSpans)
+        for (const { spans: list } of scopeSpans)
+          for (const span of list) span.attributes = [...(span.attributes ?? []), optOut];
+      await sendTo(status, body);
+      await page.waitForTimeout(4000);
+      await page.goto(`${url}/trace/${traceId}`);
+      await page.getByText("Seen, and not stored").waitFor();
+      await page.getByText("its client opted out").waitFor();
+      await page.getByText("like it").first().waitFor();
+      await shot("trace-digest");
+    } finally {
+      await page.goto(`${url}/ingest`);
+      await budget.fill(before);
+      await press("Apply");
+      await page.getByText("is in force. What is stored keeps its weights.").waitFor();
+    }
   },
 
   "the palette opens a pasted trace id, and keys lead everywhere": async ({ page, url, known, shot }) => {
@@ -374,6 +415,17 @@ export const PLACES = {
   ingest: async (page, { url }) => {
     await page.goto(`${url}/ingest`);
     await page.getByText("Listeners").waitFor();
+  },
+  "ingest-sampling": async (page, { url }) => {
+    await page.goto(`${url}/ingest`);
+    await page.getByText("What is wanted more").click();
+    await page.locator("form").getByRole("button", { name: "Try", exact: true }).last().click();
+    await page.getByText("would keep").waitFor();
+  },
+  "sql-estimates": async (page, { url }) => {
+    await page.goto(`${url}/sql?q=SELECT+service_name,+estimate_count()+AS+spans+FROM+spans+GROUP+BY+1`);
+    await page.locator(".cm-content").waitFor();
+    await page.getByRole("gridcell").nth(1).click();
   },
   help: async (page, { url }) => {
     await page.goto(`${url}/setup`);

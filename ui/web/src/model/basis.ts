@@ -15,7 +15,7 @@ const WHY: Readonly<Record<Basis, string>> = {
   estimated:
     "Stored spans, each counted for as many as it stands for: an estimate of everything that arrived.",
   unweighted:
-    "Stored spans, each counted for one although it stands for more: less than what really arrived.",
+    "Stored spans, each counted for one although it stands for more, so these are not figures of what arrived.",
 };
 
 export const basisWords = (basis: Basis): BasisWords => ({

@@ -102,7 +102,7 @@ export function weightTag(row: {
   kept: boolean;
 }): string | undefined {
   const weight = row.adjusted_count;
-  if (weight === null || row.pending || !row.kept || isOne(weight)) return undefined;
+  if (weight === null || row.pending || !row.kept || Math.abs(weight - 1) < 0.05) return undefined;
   return `×${formatCount(weight < 9.95 ? Number(weight.toPrecision(2)) : Math.round(weight))}`;
 }
 

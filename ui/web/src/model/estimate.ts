@@ -65,8 +65,9 @@ export interface EstimateText {
 }
 
 /** Digits that the interval shows to be noise are left out. */
-export function estimateText({ estimate, low, high, exact }: Estimate): EstimateText {
+export function estimateText({ estimate, low, high, nEff, exact }: Estimate): EstimateText {
   if (exact) return { figure: plain(estimate), interval: "" };
+  if (nEff === 0) return { figure: plain(estimate), interval: "none stored" };
   if (low === null && high === null)
     return { figure: `≈ ${rounded(estimate, exponentOf(estimate) - 1)}`, interval: "too few traces" };
   const width = low !== null && high !== null ? high - low : 2 * Math.abs(estimate - (low ?? high ?? 0));
@@ -79,6 +80,8 @@ export function estimateText({ estimate, low, high, exact }: Estimate): Estimate
 /** The same for who asks what it means. */
 export function estimateWhy({ estimate, low, high, nEff, exact }: Estimate): string {
   if (exact) return `${plain(estimate)}: exact. Every trace counted here stands for itself alone.`;
+  if (nEff === 0)
+    return `${plain(estimate)}: nothing that is stored matches. Whether something that was dropped did is not known.`;
   const worth = `Resting on as much as ${plain(Number(nEff.toPrecision(3)))} equally heavy traces would say (n_eff)`;
   if (low === null && high === null)
     return `About ${plain(estimate)}. ${worth}: too few traces for an interval, which needs ${LEAST_N_EFF}.`;

@@ -6,6 +6,10 @@ import { className } from "../../model/decision";
 import { CLASSES, formatCost, unitOf } from "../../model/policy";
 import styles from "./sampling.module.css";
 
+/** No tick is shorter than a hundredth of a second; the first after a start has no length to divide by. */
+const peakOf = (score: Score): number | undefined =>
+  score.peak_cost_per_second > score.kept_cost * 100 ? undefined : score.peak_cost_per_second;
+
 interface Props {
   now: Score;
   then: Score;
@@ -21,6 +25,7 @@ export function Preview({ now, then, budget, stale }: Props) {
   const unit = unitOf(budget);
   const seen = total(then.seen);
   if (seen === 0) return <p className={styles.hint}>There is no recent trace to try it on.</p>;
+  const [nowPeak, thenPeak] = [peakOf(now), peakOf(then)];
   const cost = (value: number): string => formatCost(value, unit);
   return (
     <table className={styles.preview} data-stale={stale || undefined}>
@@ -33,8 +38,8 @@ export function Preview({ now, then, budget, stale }: Props) {
         <tr>
           <th scope="col">Class</th>
           <th scope="col">Seen</th>
-          <th scope="col">Kept in force</th>
-          <th scope="col">Would keep</th>
+          <th scope="col">In force keeps</th>
+          <th scope="col">This keeps</th>
         </tr>
       </thead>
       <tbody>
@@ -65,9 +70,9 @@ export function Preview({ now, then, budget, stale }: Props) {
             peak a second
           </th>
           <td />
-          <td>{cost(now.peak_cost_per_second)}</td>
+          <td>{nowPeak === undefined ? "–" : cost(nowPeak)}</td>
           <td>
-            <Compared now={now.peak_cost_per_second} then={then.peak_cost_per_second} text={cost} />
+            {thenPeak === undefined ? "–" : <Compared now={nowPeak ?? 0} then={thenPeak} text={cost} />}
           </td>
         </tr>
       </tbody>

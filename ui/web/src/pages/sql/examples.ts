@@ -1,12 +1,13 @@
-// Statements to begin with; each shows one thing that the tables can do.
+// Statements to begin with; each shows one thing that the tables can do. They estimate what arrived, which is the exact
+// figure wherever nothing was dropped.
 
 export const EXAMPLES: ReadonlyArray<{ title: string; sql: string }> = [
   {
     title: "Services by number of spans",
     sql: `SELECT service_name,
-       count(*) AS spans,
-       count(*) FILTER (WHERE status_code = 'error') AS errors,
-       round(approx_percentile_cont(duration_ns, 0.99) / 1e6, 1) AS p99_ms
+       estimate_count() AS spans,
+       estimate_share(status_code = 'error') AS error_share,
+       estimate_quantile(duration_ns / 1e6, 0.99) AS p99_ms
 FROM spans
 WHERE start_time > now() - INTERVAL '1 hour'
 GROUP BY service_name
@@ -23,8 +24,8 @@ LIMIT 100`,
   {
     title: "Where self time goes",
     sql: `SELECT service_name, span_name, kind,
-       count(*) AS spans,
-       round(sum(self_ns) / 1e9, 3) AS self_s
+       estimate_count() AS spans,
+       estimate_sum(self_ns / 1e9) AS self_s
 FROM spans
 WHERE start_time > now() - INTERVAL '1 hour'
 GROUP BY 1, 2, 3
@@ -33,7 +34,7 @@ LIMIT 50`,
   },
   {
     title: "Errors by message",
-    sql: `SELECT service_name, span_name, status_message, count(*) AS errors, max(start_time) AS last_seen
+    sql: `SELECT service_name, span_name, status_message, estimate_count() AS errors, max(start_time) AS last_seen
 FROM spans
 WHERE status_code = 'error'
 GROUP BY 1, 2, 3
@@ -44,7 +45,7 @@ LIMIT 50`,
     title: "Requests by route and status",
     sql: `SELECT attributes['http.route'] AS route,
        attributes['http.response.status_code'] AS status,
-       count(*) AS requests
+       estimate_count() AS requests
 FROM spans
 WHERE kind = 'server' AND attributes['http.route'] IS NOT NULL
 GROUP BY 1, 2
@@ -62,9 +63,18 @@ LIMIT 50`,
   {
     title: "Versions seen",
     sql: `SELECT service_name, resource['service.version'] AS version,
-       min(start_time) AS first_seen, max(start_time) AS last_seen, count(*) AS spans
+       min(start_time) AS first_seen, max(start_time) AS last_seen, estimate_count() AS spans
 FROM spans
 GROUP BY 1, 2
 ORDER BY service_name, first_seen`,
+  },
+  {
+    title: "What sampling kept, and what it stands for",
+    sql: `SELECT class, keep_reason, count(*) AS arrived,
+       count(*) FILTER (WHERE kept) AS kept,
+       round(sum(adjusted_count)) AS stand_for
+FROM traces
+GROUP BY 1, 2
+ORDER BY arrived DESC`,
   },
 ];

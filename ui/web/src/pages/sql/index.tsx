@@ -198,7 +198,7 @@ export default function Sql() {
               )
             }
           >
-            <b>Less than what arrived.</b> {sentence(data.stats.note)}
+            <b>Sampled, but not weighted:</b> {data.stats.note}.
           </Note>
         )}
         <section className={styles.answer} aria-label="Answer" aria-busy={answer.isFetching}>
@@ -257,9 +257,6 @@ export default function Sql() {
     </main>
   );
 }
-
-/** The server's messages begin in lower case and have no full stop. */
-const sentence = (message: string): string => `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 
 function SqlFault({ error }: { error: Error }) {
   const where = error instanceof ApiError ? error.position : undefined;

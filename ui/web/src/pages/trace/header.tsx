@@ -1,6 +1,5 @@
 // What the trace is, before any span of it: who began it, how long it took, whether it is all there.
 
-import { classes } from "../../base/classes";
 import { formatDuration } from "../../base/duration";
 import { formatCount, formatPercent, plural } from "../../base/format";
 import { formatInstant, type Zone } from "../../base/time";
@@ -79,13 +78,17 @@ export function TraceHeader({ facts, zone, shares, colours, service, onService }
           {facts.errorCount > 0 && <Icon name="error" size={14} />}
           {plural(facts.errorCount, "error")}
         </li>
-        <li className={classes(styles.why, state.good ? styles.good : styles.warn)} title={state.why}>
+        <li className={state.good ? styles.good : styles.warn}>
           {state.good && <Icon name="check" size={13} />}
-          {state.text}
+          <span className={styles.why} title={state.why}>
+            {state.text}
+          </span>
         </li>
         {kept && (
-          <li className={styles.why} title={kept.why}>
-            {kept.text}
+          <li>
+            <span className={styles.why} title={kept.why}>
+              {kept.text}
+            </span>
           </li>
         )}
         <li className={styles.when}>
