@@ -31,6 +31,7 @@ describe("estimates", () => {
   it("leave an end open that is NULL, and say why there is none", () => {
     expect(shown({ estimate: 1683.2, low: 1200, high: null })).toBe("1,683 [1,200 – ?]");
     expect(shown({ estimate: 18026.9, low: null, high: null, nEff: 5.5 })).toBe("≈ 18,000 too few traces");
+    expect(shown({ estimate: 0, low: null, high: null, nEff: 5.5 })).toBe("≈ 0 too few traces");
     expect(shown({ estimate: 0, low: null, high: null, nEff: 0 })).toBe("0 none stored");
     const why = (part: Partial<Estimate>): string =>
       estimateWhy({ estimate: 7, low: null, high: null, nEff: 5.5, exact: false, ...part });

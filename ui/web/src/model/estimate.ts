@@ -69,7 +69,10 @@ export function estimateText({ estimate, low, high, nEff, exact }: Estimate): Es
   if (exact) return { figure: plain(estimate), interval: "" };
   if (nEff === 0) return { figure: plain(estimate), interval: "none stored" };
   if (low === null && high === null)
-    return { figure: `≈ ${rounded(estimate, exponentOf(estimate) - 1)}`, interval: "too few traces" };
+    return {
+      figure: estimate === 0 ? "≈ 0" : `≈ ${rounded(estimate, exponentOf(estimate) - 1)}`,
+      interval: "too few traces",
+    };
   const width = low !== null && high !== null ? high - low : 2 * Math.abs(estimate - (low ?? high ?? 0));
   if (width === 0) return { figure: plain(estimate), interval: `[${plain(low ?? estimate)}]` };
   const exponent = exponentOf(width) - 2;

@@ -35,9 +35,20 @@ const likeItSql = (facts: TraceFacts): string => {
   return `SELECT count(*) AS seen, count(*) FILTER (WHERE kept) AS kept
 FROM traces
 WHERE ${same("root_service", facts.rootService)} AND ${same("root_name", facts.rootName)}
-  AND class = ${quoted(facts.className)}
+  AND class = ${quoted(facts.className)} AND keep_reason <> 'opted_out'
   AND start_time BETWEEN ${at} - INTERVAL '${AROUND_MINUTES} minutes' AND ${at} + INTERVAL '${AROUND_MINUTES} minutes'`;
 };
+
+/** What opted out had none, and nothing is like what was never decided. */
+const asksChance = (facts: TraceFacts): boolean =>
+  !facts.kept && facts.className !== "" && facts.keepReason !== "opted_out";
+
+function left({ kept, keepReason }: TraceFacts): string {
+  if (kept) return "The spans of this trace were stored and are not there any more. This digest is.";
+  if (keepReason === "opted_out")
+    return "This trace arrived and was counted, and its client said that its spans need not be stored. What is left of it is this digest; estimates leave it out.";
+  return "This trace arrived and was counted, but the sampling budget had no room for its spans. What is left of it is this digest; other traces like it stand for it in estimates.";
+}
 
 export function TraceDigest({ facts, stats }: { facts: TraceFacts; stats: LoadedTrace["stats"] }) {
   const { zone } = usePreferences();
@@ -46,7 +57,7 @@ export function TraceDigest({ facts, stats }: { facts: TraceFacts; stats: Loaded
   const like = useQuery({
     queryKey: ["traces-like-it", facts.traceId],
     queryFn: ({ signal }) => runSql(sql, 1, signal),
-    enabled: !facts.kept && facts.className !== "",
+    enabled: asksChance(facts),
   });
   const [seen, kept] = (like.data?.rows[0] ?? []).map(Number);
   const operation = filterText({
@@ -71,11 +82,7 @@ export function TraceDigest({ facts, stats }: { facts: TraceFacts; stats: Loaded
       </header>
       <section className={styles.digest}>
         <h2>{facts.kept ? "Kept once, and no longer stored" : "Seen, and not stored"}</h2>
-        <p>
-          {facts.kept
-            ? "The spans of this trace were stored and are not there any more. This digest is."
-            : "This trace arrived and was counted, but the sampling budget had no room for its spans. What is left of it is this digest; other traces like it stand for it in estimates."}
-        </p>
+        <p>{left(facts)}</p>
         <dl>
           <Fact name="Class">
             {facts.className === "" ? "not known" : facts.className}
@@ -83,16 +90,18 @@ export function TraceDigest({ facts, stats }: { facts: TraceFacts; stats: Loaded
             {facts.keepReason === "opted_out" && <small>its client opted out (sampling.priority = 0)</small>}
             {facts.keepReason === "rare" && <small>wanted as rare: few traces take its way</small>}
           </Fact>
-          <Fact name="Chance">
-            {seen === undefined || kept === undefined
-              ? like.isError
-                ? "not known"
-                : "…"
-              : likeIt(seen, kept)}
-            <small>
-              same root and class, {AROUND_MINUTES} minutes before and after; <SqlLink sql={sql} />
-            </small>
-          </Fact>
+          {asksChance(facts) && (
+            <Fact name="Chance">
+              {seen === undefined || kept === undefined
+                ? like.isError
+                  ? "not known"
+                  : "…"
+                : likeIt(seen, kept)}
+              <small>
+                same root and class, {AROUND_MINUTES} minutes before and after; <SqlLink sql={sql} />
+              </small>
+            </Fact>
+          )}
           <Fact name="Began">
             {formatInstant(facts.start, zone, 6)} {zone === "utc" ? "UTC" : "local"}
           </Fact>
