@@ -10,14 +10,14 @@ import { SqlLink } from "../sql/url-link";
 import { PolicyForm } from "./policy-form";
 import styles from "./sampling.module.css";
 
-/** Weights are right when they add up to what arrived; only chance may keep the two apart. */
+/** Weights are right when they add up to what arrived; only chance may keep the two apart. What opted out weighs nothing. */
 const AUDIT = `SELECT date_trunc('minute', start_time) AS minute,
        sum(head_count) AS arrived,
        round(sum(adjusted_count)) AS sum_of_weights,
        round(100 * (sum(adjusted_count) / sum(head_count) - 1), 1) AS off_percent,
        count(*) FILTER (WHERE kept) AS kept
 FROM traces
-WHERE keep_reason <> 'pending'
+WHERE keep_reason NOT IN ('pending', 'opted_out')
 GROUP BY 1
 ORDER BY 1 DESC
 LIMIT 60`;
