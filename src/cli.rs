@@ -81,7 +81,7 @@ pub struct ServerArgs {
 pub struct DemoArgs {
     #[command(flatten)]
     pub server: ServerArgs,
-    /// Seed of the shop's traffic
+    /// Seed of the shop's traffic; without one it is another each time
     #[arg(long)]
     pub seed: Option<u64>,
     /// Visits to the shop in a second, each of them a trace

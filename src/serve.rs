@@ -226,7 +226,9 @@ async fn run_shop(
         endpoint(http, demo::send::Transport::Http),
         now,
     );
-    config.seed = shop.seed.unwrap_or(config.seed);
+    // Another one each time: the ids follow from it, and traces of an earlier demo in the same directory are decided already.
+    config.seed = shop.seed.unwrap_or(now);
+    tracing::info!(seed = config.seed, "the shop opens");
     config.visits_per_second = shop.visits_per_second.unwrap_or(config.visits_per_second);
     match demo::run::run(config, shutdown).await {
         Ok(summary) => tracing::info!(?summary, "the shop closed"),

@@ -59,6 +59,9 @@ pub struct Batch<'a> {
     pub ripe: &'a [Facts],
 }
 
+/// A peak is looked for in times of this length at least.
+const LEAST_PEAK_NANOS: u64 = 1_000_000_000;
+
 /// Sums of a dry run.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Score {
@@ -69,7 +72,7 @@ pub struct Score {
     pub rare_kept: u64,
     pub offered_cost: f64,
     pub kept_cost: f64,
-    /// The largest cost that one tick kept, per second of that tick.
+    /// The largest cost that one tick kept, per second of that tick if it was longer.
     pub peak_cost_per_second: f64,
 }
 
@@ -86,7 +89,8 @@ impl Score {
         }
         self.offered_cost += report.offered;
         self.kept_cost += report.used;
-        let per_second = report.used / (tick_nanos.max(1) as f64 / 1e9);
+        // A first tick has no length, and what it keeps is not kept every moment.
+        let per_second = report.used / (tick_nanos.max(LEAST_PEAK_NANOS) as f64 / 1e9);
         self.peak_cost_per_second = self.peak_cost_per_second.max(per_second);
     }
 }

@@ -157,3 +157,28 @@ fn weighted_sums_are_unbiased_over_thousands_of_seeds() {
     unsampled(short_and_uneven(8_000), "300 spans/s");
     unsampled(even(2_000), "60 spans/s");
 }
+
+#[test]
+fn a_sudden_flood_of_a_hundred_budgets_is_counted_right() {
+    // A sampler that knows nothing, and in 5 s what its budget would keep in ten minutes.
+    let (throws, mut sum, mut squares, mut kept) = (3_000, 0.0, 0.0, 0);
+    for seed in 0..throws {
+        let mut sampler = sampler("60 spans/s");
+        let mut random = Random(seed);
+        let mut estimate = 0.0;
+        for tick in 1..=50 {
+            let ripe: Vec<Facts> = (0..60).map(|_| trace(&mut random)).collect();
+            for verdict in sampler.tick(START + tick * SECOND / 10, SECOND / 10, &ripe) {
+                estimate += verdict.adjusted_count.filter(|_| verdict.keep).unwrap_or(0.0);
+                kept += u32::from(verdict.keep);
+            }
+        }
+        sum += estimate;
+        squares += estimate * estimate;
+    }
+    let n = throws as f64;
+    let mean = sum / n;
+    let error = ((squares / n - mean * mean) / n).sqrt();
+    println!("{mean:.0} of 3000 traces are estimated, +- {error:.0}; {:.1} are kept", f64::from(kept) / n);
+    assert!((mean - 3_000.0).abs() < 4.0 * error && error < 300.0, "{mean} +- {error}");
+}

@@ -38,7 +38,8 @@ fn a_preview_of_the_same_policy_keeps_as_much_as_was_kept() {
     // To one that knows nothing yet, the past comes as it came then.
     let again = Sampler::new(Policy::default()).unwrap().preview(policy("400 spans/s"), batches()).unwrap();
     assert!((again.kept_cost / kept - 1.0).abs() < 1e-12, "{} of {kept}", again.kept_cost);
-    assert!(same.peak_cost_per_second > 400.0 && same.peak_cost_per_second < 4.0 * 400.0, "{same:?}");
+    // Of ticks of a quarter of a second.
+    assert!((100.0..400.0).contains(&same.peak_cost_per_second), "{same:?}");
     // What the policy changes, the preview shows.
     let narrow = sampler.preview(policy("60 spans/s"), batches()).unwrap();
     let mut quiet = policy("60 spans/s");
