@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use collector::Durable;
@@ -9,11 +10,13 @@ use collector::Durable;
 #[derive(Debug, Clone)]
 pub struct DataFile {
     path: PathBuf,
+    /// One writer at a time: whoever waits for a write may be gone before it ends.
+    writing: Arc<Mutex<()>>,
 }
 
 impl DataFile {
     pub fn new(data: &Path, name: &str) -> Self {
-        Self { path: data.join(name) }
+        Self { path: data.join(name), writing: Arc::default() }
     }
 
     pub fn path(&self) -> &Path {
@@ -32,6 +35,7 @@ impl DataFile {
 
 impl Durable for DataFile {
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.path.clone().into_os_string();
         next.push(".next");
         let mut file = std::fs::File::create(&next)?;

@@ -37,7 +37,7 @@ pub struct Pipeline {
     counts: Arc<Counts>,
     state: Arc<dyn Durable>,
     /// One round of decisions at a time, so that no trace is proposed twice.
-    round: tokio::sync::Mutex<()>,
+    round: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Pipeline {
@@ -61,7 +61,7 @@ impl Pipeline {
             counts: deciding.counts(),
             deciding: Arc::new(Mutex::new(deciding)),
             state: saved.file,
-            round: tokio::sync::Mutex::default(),
+            round: Arc::default(),
         }))
     }
 
@@ -131,15 +131,26 @@ impl Pipeline {
         &self,
         choose: fn(&mut Deciding, &Store, &AssemblyConfig, &dyn Clock) -> Records,
     ) -> Result<(), storage::Error> {
-        let _one_round = self.round.lock().await;
         let (deciding, store, config) = (Arc::clone(&self.deciding), self.store.clone(), self.config.clone());
-        let clock = Arc::clone(&self.clock);
-        // Looking through the pending traces takes time that requests must not wait for.
-        let records = tokio::task::spawn_blocking(move || choose(&mut lock(&deciding), &store, &config, &*clock));
-        for record in records.await.map_err(|_| storage::Error::Closed)? {
-            self.store.decide(record).await?;
-        }
-        Ok(())
+        let (clock, round) = (Arc::clone(&self.clock), Arc::clone(&self.round));
+        // To the end, also where the caller leaves: what a tick has counted and not decided would be decided again, by other
+        // probabilities that depend on the coins of the first time.
+        let to_the_end = tokio::spawn(async move {
+            let _one_round = round.lock().await;
+            let open = store.clone();
+            // Looking through the pending traces takes time that requests must not wait for.
+            let chosen =
+                tokio::task::spawn_blocking(move || choose(&mut lock(&deciding), &open, &config, &*clock)).await;
+            let Ok(records) = chosen else {
+                tracing::error!("a tick of the sampler panicked; its traces wait for the next one");
+                return Ok(());
+            };
+            for record in records {
+                store.decide(record).await?;
+            }
+            Ok(())
+        });
+        to_the_end.await.unwrap_or(Err(storage::Error::Closed))
     }
 }
 

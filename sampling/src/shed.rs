@@ -65,6 +65,12 @@ impl Default for Shed {
 }
 
 impl Shed {
+    /// Goes on from where an earlier one was.
+    pub fn from_probability(probability: f64) -> Self {
+        let probability = if probability >= LEAST { probability.min(1.0) } else { LEAST };
+        Self { probability, ..Self::default() }
+    }
+
     /// `starved`: no CPU is left, whatever the memory.
     pub fn update(&mut self, now_nanos: u64, used_bytes: u64, limit_bytes: u64, starved: bool) -> Reaction {
         let used = used_bytes as f64 / limit_bytes.max(1) as f64;

@@ -11,7 +11,7 @@ use storage::model::{TraceId, UnixNanos};
 use storage::{Clock, Decision, Gathered, Store};
 
 use super::assembly::left;
-use super::counts::Counts;
+use super::counts::{Counts, Late};
 use super::due::{Due, due, time_of};
 use super::facts::{Surveyor, operation};
 use super::grace::{Grace, Graces};
@@ -24,6 +24,8 @@ use crate::remote::HeadRates;
 
 /// `keep_reason` where no budget is set.
 const KEEP_ALL: &str = "all";
+/// `keep_reason` of a trace that was dropped because memory ran short.
+pub(super) const SHED: &str = "shed";
 
 /// A budget's tick waits for so many traces, for this long at most: so slow traffic is not cut into ticks of one trace.
 const ENOUGH_TRACES: usize = 200;
@@ -131,9 +133,8 @@ impl Deciding {
         let pressure = store.memory_pressure();
         let waits = config.under_pressure(pressure);
         self.follow_bounds(config);
-        let longest = config.max_age.saturating_add(2 * LONGEST_TICK);
         let is_limited = self.policy.policy.budget.is_some();
-        self.shedding.update(clock.now(), if is_limited { pressure } else { 0.0 }, longest);
+        self.shedding.update(clock.now(), if is_limited { pressure } else { 0.0 });
         self.counts.set_shedding(self.shedding.probability());
         let Self { graces, shedding, .. } = &mut *self;
         // Under the lock, so that no trace came after it.
@@ -254,6 +255,9 @@ impl Deciding {
                         });
                     let (decision, late) = late(ids[*index], first, facts, is_slow);
                     self.counts.late(late);
+                    if late == Late::Rescued {
+                        self.sampler.charge(facts.cost);
+                    }
                     decision
                 }
                 None => match verdicts.next() {
@@ -314,7 +318,11 @@ impl Deciding {
     fn fresh(&self, trace_id: TraceId, verdict: &Verdict, facts: &Facts) -> Decision {
         let unlimited = self.policy.policy.budget.is_none();
         let opted_out = verdict.keep_reason == KeepReason::OptedOut;
-        let reason = if unlimited && !opted_out { KEEP_ALL } else { verdict.keep_reason.word() };
+        let reason = match verdict.keep_reason.word() {
+            _ if !verdict.keep && !facts.shed.keeps(facts.randomness) => SHED,
+            _ if unlimited && !opted_out => KEEP_ALL,
+            word => word,
+        };
         Decision {
             trace_id,
             keep: verdict.keep,

@@ -13,6 +13,8 @@ use crate::remote::{OperationRate, RateTable};
 
 /// Operations and instances beyond these are not counted; such operations keep everything.
 const MAX_OPERATIONS: usize = 10_000;
+/// What a client claims of its head sampler cannot make a trace count for more than a thousand.
+const LEAST_HEAD: f64 = 1e-3;
 const MAX_INSTANCES: usize = 20_000;
 const HALF_LIFE_SECONDS: f64 = 30.0;
 /// An operation that was silent so long is forgotten, and so is an instance.
@@ -56,8 +58,9 @@ impl Loads {
     /// Counts a decided trace.
     pub fn count(&mut self, now_nanos: u64, source: &Source<'_>, facts: &Facts, verdict: &Verdict) {
         self.started_nanos.get_or_insert(now_nanos);
-        // A trace without its root says neither who sampled it nor as what.
-        if !source.has_root {
+        // A trace without its root says neither who sampled it nor as what. One that was shed is stood for by the others, or load
+        // would look least where there is most.
+        if !source.has_root || !facts.shed.keeps(facts.randomness) {
             return;
         }
         if self.instances.len() < MAX_INSTANCES || self.instances.contains_key(&(facts.service, source.instance)) {
@@ -77,7 +80,7 @@ impl Loads {
             seen_nanos: now_nanos,
         });
         operation.seen_nanos = now_nanos;
-        let stands_for = 1.0 / source.likely_head.clamp(1e-9, 1.0);
+        let stands_for = 1.0 / (source.likely_head.clamp(LEAST_HEAD, 1.0) * facts.shed.probability().max(LEAST_HEAD));
         operation.traces.add(now_nanos, half_life(), stands_for);
         operation.spans.add(now_nanos, half_life(), stands_for * f64::from(source.own_spans));
         if verdict.class == Class::Error {

@@ -18,8 +18,10 @@ use crate::{Durable, Error};
 const LEAST_CHANGE: f64 = 1.1;
 /// Pressure is a share; `Shed` wants a number of bytes and a limit.
 const SCALE: u64 = 1 << 32;
-/// Changes that are remembered: ten a second for longer than any trace waits.
-const MOST_CHANGES: usize = 10_000;
+/// Changes that are remembered, for so long: ten a second at most, so for longer than traces wait, also where the process or its
+/// disk has stood still meanwhile.
+const MOST_CHANGES: usize = 1_000;
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// Thresholds, and since when each of them counts.
 #[derive(Debug)]
@@ -41,13 +43,14 @@ impl Shedding {
             })?,
             None => Vec::new(),
         };
-        let changes = changes.into_iter().map(|(at, bits)| (UnixNanos(at), Threshold::new(bits))).collect();
-        Ok(Self { shed: Shed::default(), changes, file })
+        let changes: VecDeque<_> =
+            changes.into_iter().map(|(at, bits)| (UnixNanos(at), Threshold::new(bits))).collect();
+        let last = changes.back().map_or(1.0, |(_, threshold)| threshold.probability());
+        Ok(Self { shed: Shed::from_probability(last), changes, file })
     }
 
-    /// Follows the used share of memory. Traces that come after `now` get what is decided here; the longest of them waits for
-    /// `longest`.
-    pub fn update(&mut self, now: UnixNanos, pressure: f64, longest: Duration) {
+    /// Follows the used share of memory. Traces that come after `now` get what is decided here.
+    pub fn update(&mut self, now: UnixNanos, pressure: f64) {
         let used = (pressure.clamp(0.0, 1e3) * SCALE as f64) as u64;
         let wanted = self.shed.update(u64::try_from(now.0).unwrap_or_default(), used, SCALE, false).threshold;
         let present = self.at(UnixNanos(i64::MAX));
@@ -59,7 +62,7 @@ impl Shedding {
         }
         let mut changes = self.changes.clone();
         changes.push_back((now, wanted));
-        let longest = i64::try_from(longest.as_nanos()).unwrap_or(i64::MAX);
+        let longest = i64::try_from(LONGEST.as_nanos()).unwrap_or(i64::MAX);
         // The last one before it counts for what came at that time.
         while changes.len() > MOST_CHANGES || changes.get(1).is_some_and(|(at, _)| now.since(*at) > longest) {
             changes.pop_front();
@@ -117,8 +120,6 @@ mod tests {
         }
     }
 
-    const WAIT: Duration = Duration::from_secs(30);
-
     fn moment(tenths: i64) -> UnixNanos {
         UnixNanos(1_000_000_000_000 + tenths * 100_000_000)
     }
@@ -127,11 +128,11 @@ mod tests {
     fn traces_keep_what_counted_when_they_came_also_after_a_restart() {
         let file = Arc::new(Memory::default());
         let mut shedding = Shedding::new(Arc::clone(&file) as _, None).unwrap();
-        shedding.update(moment(0), 0.5, WAIT);
+        shedding.update(moment(0), 0.5);
         assert!(file.0.lock().unwrap().is_none() && shedding.probability() == 1.0);
-        shedding.update(moment(1), 0.99, WAIT);
+        shedding.update(moment(1), 0.99);
         let first = shedding.probability();
-        shedding.update(moment(2), 1.2, WAIT);
+        shedding.update(moment(2), 1.2);
         let second = shedding.probability();
         assert!(second < first && first < 0.9, "{second} {first}");
         let again = Shedding::new(file.clone(), file.0.lock().unwrap().as_deref()).unwrap();
@@ -142,13 +143,18 @@ mod tests {
             assert_eq!(shedding.at(moment(2)).probability(), first);
             assert_eq!(shedding.at(moment(9)).probability(), second);
         }
+        // A start after a minute knows them, and goes on from where the earlier process was.
+        let mut later = again;
+        later.update(moment(600), 0.5);
+        assert!(later.probability() < 2.0 * second, "{}", later.probability());
+        assert_eq!(later.at(moment(2)).probability(), first);
         // Calm again, it ends. What nobody waits for any more is forgotten with the next change.
-        for tick in 3..3_000 {
-            shedding.update(moment(tick), 0.2, WAIT);
+        for tick in 3..60_000 {
+            shedding.update(moment(tick), 0.2);
         }
         assert_eq!(shedding.probability(), 1.0);
-        assert_eq!(shedding.at(moment(2_999)), Threshold::ALWAYS);
-        shedding.update(moment(3_000), 1.0, WAIT);
+        assert_eq!(shedding.at(moment(59_999)), Threshold::ALWAYS);
+        shedding.update(moment(60_000), 1.0);
         assert_eq!(shedding.changes.len(), 2);
     }
 
@@ -158,7 +164,7 @@ mod tests {
         let trace = |n: u32| TraceId::from_bytes([n.to_be_bytes(); 4].concat().try_into().unwrap()).unwrap();
         let shed = |shedding: &Shedding| (1..=4_000).filter(|n| shedding.is_shed(&trace(*n), moment(5))).count();
         assert_eq!(shed(&shedding), 0);
-        shedding.update(moment(1), 1.0, WAIT);
+        shedding.update(moment(1), 1.0);
         let expected = 4_000.0 * (1.0 - shedding.probability());
         let found = shed(&shedding) as f64;
         assert!((found / expected - 1.0).abs() < 0.1, "{found} of {expected}");
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn what_cannot_be_written_does_not_count_and_what_is_damaged_is_said() {
         let mut shedding = Shedding::new(Arc::new(Full), None).unwrap();
-        shedding.update(moment(1), 1.0, WAIT);
+        shedding.update(moment(1), 1.0);
         assert_eq!(shedding.probability(), 1.0);
         let error = Shedding::new(Arc::new(Full), Some(b"[[1,")).unwrap_err().to_string();
         assert!(error.contains("what was shed is damaged"), "{error}");

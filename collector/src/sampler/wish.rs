@@ -87,7 +87,7 @@ pub fn number(batch: &SpanBatch, row: usize, at: Option<usize>) -> Option<f64> {
     match key.value_type() {
         ValueType::Int => Some(batch.word(value).cast_signed() as f64),
         ValueType::Float => Some(f64::from_bits(batch.word(value))),
-        ValueType::Text => batch.texts().text(TextId(value.0)).parse().ok(),
+        ValueType::Text => batch.texts().text(TextId(value.0)).parse().ok().filter(|number: &f64| !number.is_nan()),
         ValueType::Bool => Some(f64::from(value.0)),
         ValueType::Json => None,
     }
