@@ -61,14 +61,7 @@ impl TableFunctionImpl for CalibratedSpans {
         let statement = statement::of(&call);
         // Tables of a snapshot are at hand, so planning has nothing to wait for.
         let planned = session.create_logical_plan(&statement).now_or_never();
-        let plan = planned.ok_or_else(|| Error::Internal(format!("{NAME} had to wait for its tables")))?;
-        let plan = plan.map_err(|error| match call.against {
-            call::Against::SpanMetrics if error.to_string().contains("span_metrics' not found") => {
-                Error::bad_query(format!("{NAME}(..., 'span_metrics') needs the table span_metrics, which is not here"))
-                    .into()
-            }
-            _ => error,
-        })?;
+        let plan = planned.ok_or_else(|| Error::Internal(format!("{NAME} had to wait for its tables")))??;
         Ok(Arc::new(ViewTable::new(plan, Some(statement))))
     }
 }
