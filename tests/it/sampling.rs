@@ -234,7 +234,7 @@ fn a_late_root_that_is_slow_is_stored_and_stands_for_nothing() -> anyhow::Result
     // What is usual, and traces whose roots do not come in time.
     send_a_thousand(&server)?;
     send(&server, (2_000..2_500).map(|trace| span(trace, 1, false)).collect())?;
-    let dropped = "SELECT trace_id FROM traces WHERE NOT kept AND span_count = 1 AND keep_reason = 'normal'";
+    let dropped = "SELECT trace_id FROM traces WHERE NOT kept AND span_count = 1 AND class = 'normal'";
     server.wait_until("some are dropped", |server| Ok(server.sql(dropped)?.len() > 100))?;
     let rows = server.sql(dropped)?;
     let id = |at: usize| rows[at][0].as_str().context("no id").map(str::to_owned);
