@@ -1,11 +1,11 @@
-//! The hard cap: where chance kept more than the budget and its bucket allow, the probability of all is lowered.
+//! The hard cap: where chance kept more than the tick has room for, the probability of all is lowered.
 //!
 //! Kept traces are taken in order of `r = u / (w * tau)`, the price factor at which they would just be kept. The factor that
 //! cuts is the `r` of the first that does not fit: with the last that fits, weights would be too small by one trace
 //! (adaptive threshold sampling: Ting, arXiv 1708.04970).
 //!
 //! The first always fits. Otherwise a trace larger than the room could never be kept, so nothing would stand for it; what it
-//! takes too much is the bucket's debt.
+//! takes too much is a debt.
 
 use crate::threshold::Randomness;
 

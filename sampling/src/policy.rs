@@ -239,7 +239,7 @@ impl Policy {
                 60.0,
                 "write 0.1 to 60 seconds; 4 is the default",
             ),
-            ("cap.seconds", self.cap.seconds, 0.0, 60.0, "write 0 to 60 seconds of the budget; 0.30 is the default"),
+            ("cap.seconds", self.cap.seconds, 0.0, 60.0, "write 0 to 60 seconds of the budget; 0.25 is the default"),
             (
                 "cap.large_traces",
                 self.cap.large_traces,
