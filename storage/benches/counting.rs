@@ -117,7 +117,7 @@ fn main() {
             if is_by_service { "a service each" } else { "all services" }
         );
         // The least of some rounds: what the machine does beside comes and goes.
-        let mut least = [f64::MAX; 4];
+        let mut least = [f64::MAX; 5];
         let mut said = String::new();
         for _ in 0..6 {
             let timed = |least: &mut f64, work: &mut dyn FnMut()| {
@@ -129,7 +129,8 @@ fn main() {
             let mut counts = Vec::with_capacity(batches.len());
             timed(&mut least[0], &mut || counts.extend(batches.iter().map(|batch| BatchCounts::of(batch))));
             let mut metrics = SpanMetrics::default();
-            timed(&mut least[1], &mut || batches.iter().zip(&counts).for_each(|(of, counts)| metrics.add(of, counts)));
+            timed(&mut least[1], &mut || counts.drain(..).for_each(|counts| metrics.add(counts)));
+            timed(&mut least[4], &mut || drop(black_box(metrics.view().merged())));
             let (mut edges, mut known) = (EdgeMetrics::default(), KnownPaths::new(100_000));
             // As many traces as a tick decides.
             for is_counted in [false, true] {
@@ -138,7 +139,10 @@ fn main() {
                     for tick in ticks.drain(..) {
                         let batches = batches.clone();
                         let derived = if is_counted {
-                            derive_counted(batches, tick, &mut Tally::new(&mut edges, &mut known))
+                            let mut tally = Tally::new(&mut known);
+                            let derived = derive_counted(batches, tick, &mut tally);
+                            edges.add(tally.finish().0);
+                            derived
                         } else {
                             derive(batches, tick)
                         };
@@ -148,9 +152,9 @@ fn main() {
             }
             said = format!("{} and {} rows, {} paths", metrics.len(), edges.len(), known.len());
         }
-        let [count, merge, derived, tallied] = least;
+        let [count, merge, derived, tallied, flush] = least;
         println!(
-            "  count {count:.1}, merge under the lock {merge:.1}, edges and paths {:.1} (derive {derived:.0}) ns a span; {said}",
+            "  count {count:.1}, add under the lock {merge:.1}, merge for the flush {flush:.1}, edges and paths {:.1} (derive {derived:.0}) ns a span; {said}",
             tallied - derived
         );
     }

@@ -129,7 +129,7 @@ pub async fn rebuild(
                         detail: format!("its request cannot be decoded: {error}"),
                     })?;
                     let counts = BatchCounts::of(&batch);
-                    memory.insert(lsn, now, request.arrival, batch, &counts);
+                    memory.insert(lsn, now, request.arrival, batch, counts);
                 }
                 Record::Decisions(decisions) => {
                     // Whoever decided it the first time has counted it.

@@ -441,7 +441,7 @@ impl Shared {
             Effect::Insert { arrival, batch, counts, bytes, hash, done } => {
                 let has_many_metrics = {
                     let mut memory = lock(&self.memory);
-                    memory.insert(lsn, self.clock.now(), arrival, *batch, &counts);
+                    memory.insert(lsn, self.clock.now(), arrival, *batch, counts);
                     memory.open.metric_rows() >= self.config.metric_rows
                 };
                 if has_many_metrics {

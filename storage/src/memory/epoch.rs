@@ -7,7 +7,7 @@ use hashbrown::HashSet;
 
 use crate::Result;
 use crate::metrics::{BatchCounts, EdgeMetrics, LazyRows, SpanMetrics};
-use crate::model::{SpanBatch, UnixNanos};
+use crate::model::UnixNanos;
 use crate::rows::{DENSE_PARTS, SpanRows};
 use crate::schema::Table;
 use crate::wal::Lsn;
@@ -84,10 +84,10 @@ impl Epoch {
     }
 
     /// The request at `lsn` was counted.
-    pub fn count(&mut self, lsn: Lsn, now: UnixNanos, batch: &SpanBatch, counts: &BatchCounts) {
+    pub fn count(&mut self, lsn: Lsn, now: UnixNanos, counts: BatchCounts) {
         if !counts.is_empty() {
             self.begin(lsn, now);
-            self.span_metrics.add(batch, counts);
+            self.span_metrics.add(counts);
         }
     }
 
@@ -128,8 +128,8 @@ impl Epoch {
         Ok(match table {
             Table::Spans => self.spans.iter().map(|rows| rows.record_batch()).collect::<Result<_, _>>()?,
             Table::Traces => self.traces.clone(),
-            Table::SpanMetrics => vec![self.span_metrics.view().columns()?],
-            Table::EdgeMetrics => vec![self.edge_metrics.view().columns()?],
+            Table::SpanMetrics => vec![self.span_metrics.view().merged().columns()?],
+            Table::EdgeMetrics => vec![self.edge_metrics.view().merged().columns()?],
             Table::Paths => self.paths.clone(),
         })
     }

@@ -82,9 +82,9 @@ impl Memory {
     }
 
     /// The request at `lsn` brought `batch`, of which these are the counts.
-    pub fn insert(&mut self, lsn: Lsn, now: UnixNanos, arrival: UnixNanos, batch: SpanBatch, counts: &BatchCounts) {
+    pub fn insert(&mut self, lsn: Lsn, now: UnixNanos, arrival: UnixNanos, batch: SpanBatch, counts: BatchCounts) {
         self.applied = lsn;
-        self.open.count(lsn, now, &batch, counts);
+        self.open.count(lsn, now, counts);
         self.pending.insert(lsn, arrival, batch);
     }
 
@@ -112,9 +112,10 @@ impl Memory {
             late: self.decided.get(&decision.trace_id).map(|known| known.root.clone()),
         });
         let traces = traces.collect();
-        let mut tally = Tally::new(&mut self.open.edge_metrics, &mut self.known_paths);
+        let mut tally = Tally::new(&mut self.known_paths);
         let derived = derive_counted(gathered.batches, traces, &mut tally)?;
-        let paths = tally.paths;
+        let (edges, paths) = tally.finish();
+        self.open.edge_metrics.add(edges);
         if !paths.is_empty() {
             let (ids, rows) = paths.finish()?;
             self.open.add_paths(ids, rows);

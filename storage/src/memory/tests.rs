@@ -46,7 +46,7 @@ fn keep(of: u8) -> Decision {
 
 fn insert(memory: &mut Memory, lsn: u64, batch: SpanBatch) {
     let counts = BatchCounts::of(&batch);
-    memory.insert(Lsn(lsn), UnixNanos(0), UnixNanos(0), batch, &counts);
+    memory.insert(Lsn(lsn), UnixNanos(0), UnixNanos(0), batch, counts);
 }
 
 #[derive(Debug, Clone)]

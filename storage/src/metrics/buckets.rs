@@ -75,77 +75,27 @@ const COUNT: u64 = (1 << PLACE_SHIFT) - 1;
 pub struct Bucket(u64);
 
 impl Bucket {
-    pub(super) fn new(place: u16, count: u32) -> Self {
-        Self(u64::from(place) << PLACE_SHIFT | u64::from(count))
+    /// More spans than 53 bits count take longer than anyone waits.
+    pub(super) fn new(place: u16, count: u64) -> Self {
+        Self(u64::from(place) << PLACE_SHIFT | count.min(COUNT))
     }
 
-    fn place(self) -> u64 {
-        self.0 >> PLACE_SHIFT
+    pub(super) fn place(self) -> u16 {
+        (self.0 >> PLACE_SHIFT) as u16
     }
 
     /// As OTLP numbers it.
     pub fn index(self) -> i32 {
-        self.place() as i32 - 1
+        i32::from(self.place()) - 1
     }
 
     pub fn count(self) -> u64 {
         self.0 & COUNT
     }
-
-    /// More spans than 53 bits count take longer than anyone waits.
-    fn add(&mut self, count: u64) {
-        self.0 = (self.0 & !COUNT) | self.count().saturating_add(count).min(COUNT);
-    }
-}
-
-/// Buckets that have a count, by index.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Buckets(Vec<Bucket>);
-
-impl Buckets {
-    pub fn as_slice(&self) -> &[Bucket] {
-        &self.0
-    }
-
-    /// `others` must be in order. Returns how many buckets are new.
-    pub(super) fn merge(&mut self, others: &[Bucket]) -> usize {
-        let mut missing = 0;
-        let mut at = 0;
-        for other in others {
-            at += self.0[at..].partition_point(|known| known.place() < other.place());
-            match self.0.get_mut(at).filter(|known| known.place() == other.place()) {
-                Some(known) => known.add(other.count()),
-                None => missing += 1,
-            }
-        }
-        if missing > 0 {
-            self.insert_missing(others, missing);
-        }
-        missing
-    }
-
-    /// From the back, so that each bucket moves once.
-    fn insert_missing(&mut self, others: &[Bucket], missing: usize) {
-        let mut known = self.0.len();
-        self.0.resize(known + missing, Bucket(0));
-        let mut to = self.0.len();
-        for other in others.iter().rev() {
-            while known > 0 && self.0[known - 1].place() > other.place() {
-                (known, to) = (known - 1, to - 1);
-                self.0[to] = self.0[known];
-            }
-            if known == 0 || self.0[known - 1].place() < other.place() {
-                to -= 1;
-                self.0[to] = *other;
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -216,21 +166,6 @@ mod tests {
         #[test]
         fn every_duration_lies_within_its_bucket(bits in 0u32..63, nanos: u64) {
             check((nanos >> bits).max(1));
-        }
-
-        #[test]
-        fn merging_is_adding(parts in proptest::collection::vec(proptest::collection::btree_map(0u16..40, 1u32..9, 0..30), 0..6)) {
-            let mut merged = Buckets::default();
-            let mut expected: BTreeMap<u16, u64> = BTreeMap::new();
-            let mut new = 0;
-            for part in parts {
-                let buckets: Vec<Bucket> = part.iter().map(|(place, count)| Bucket::new(*place, *count)).collect();
-                new += merged.merge(&buckets);
-                part.into_iter().for_each(|(place, count)| *expected.entry(place).or_default() += u64::from(count));
-            }
-            let found: Vec<(i32, u64)> = merged.as_slice().iter().map(|bucket| (bucket.index(), bucket.count())).collect();
-            prop_assert_eq!(new, expected.len());
-            prop_assert_eq!(found, expected.into_iter().map(|(place, count)| (i32::from(place) - 1, count)).collect::<Vec<_>>());
         }
     }
 }

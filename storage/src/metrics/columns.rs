@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use super::Frozen;
-use super::partials::Row;
+use super::counts::Row;
 use crate::schema::{edge_metrics, span_metrics};
 
 /// Rows whose columns are made when someone asks for them, and kept as long as the rows.
@@ -63,6 +63,10 @@ impl<const N: usize> Frozen<N> {
         Ok(self.columns.get_or_init(|| made).clone())
     }
 
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.parts().iter().flat_map(|part| part.rows())
+    }
+
     fn windows(&self) -> ArrayRef {
         let micros = self.rows().map(|row| row.window.micros());
         Arc::new(TimestampMicrosecondArray::from_iter_values(micros).with_timezone("UTC"))
@@ -70,15 +74,17 @@ impl<const N: usize> Frozen<N> {
 
     fn names(&self, at: usize) -> ArrayRef {
         let mut names = StringViewBuilder::with_capacity(self.row_count()).with_deduplicate_strings();
-        self.rows().for_each(|row| names.append_value(row.names.get(at)));
+        for part in self.parts() {
+            part.rows().iter().for_each(|row| names.append_value(part.names()[row.names as usize].get(at)));
+        }
         Arc::new(names.finish())
     }
 
-    fn numbers(&self, of: impl Fn(&Row<N>) -> i64) -> ArrayRef {
+    fn numbers(&self, of: impl Fn(&Row) -> i64) -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(self.rows().map(of)))
     }
 
-    fn counts(&self, of: impl Fn(&Row<N>) -> u64) -> ArrayRef {
+    fn counts(&self, of: impl Fn(&Row) -> u64) -> ArrayRef {
         self.numbers(|row| signed(of(row)))
     }
 
@@ -86,13 +92,15 @@ impl<const N: usize> Frozen<N> {
     fn durations(&self) -> [ArrayRef; 7] {
         let mut indexes = ListBuilder::new(Int32Builder::new()).with_field(span_metrics::index_item());
         let mut counts = ListBuilder::new(Int64Builder::new()).with_field(span_metrics::count_item());
-        for row in self.rows() {
-            for bucket in row.buckets.as_slice() {
-                indexes.values().append_value(bucket.index());
-                counts.values().append_value(signed(bucket.count()));
+        for part in self.parts() {
+            for row in 0..part.len() {
+                for bucket in part.buckets(row) {
+                    indexes.values().append_value(bucket.index());
+                    counts.values().append_value(signed(bucket.count()));
+                }
+                indexes.append(true);
+                counts.append(true);
             }
-            indexes.append(true);
-            counts.append(true);
         }
         [
             self.numbers(|row| row.totals.sum_nanos),

@@ -3,11 +3,11 @@
 //! - `buckets`: durations as a sparse histogram of exponential buckets.
 //! - `head`: how many spans one stands for that a sampler at its source let through.
 //! - `totals`: what rows add up.
-//! - `batch`: a request's spans, counted before anyone holds memory.
-//! - `partials`: rows by window and names, that grow and can be looked at meanwhile.
+//! - `counts`: rows by window and names, and how spans are counted into them.
+//! - `batch`: a request's spans, counted before anyone holds memory. `tally`: edges and paths of traces that are decided.
+//! - `partials`: counts of many requests, that grow and can be looked at meanwhile. `merged`: many in one.
 //! - `columns`: those rows as columns, made when a query or a flush asks for them.
 //! - `paths`: which call paths are known, and rows of those that were not.
-//! - `tally`: edges and paths of traces that are decided.
 //!
 //! # Invariants
 //!
@@ -18,7 +18,9 @@
 mod batch;
 mod buckets;
 mod columns;
+mod counts;
 mod head;
+mod merged;
 mod partials;
 mod paths;
 mod tally;
@@ -27,8 +29,9 @@ mod totals;
 use crate::model::UnixNanos;
 
 pub use batch::BatchCounts;
-pub use buckets::{Bucket, Buckets};
+pub use buckets::Bucket;
 pub use columns::LazyRows;
+pub use counts::Counts;
 pub use head::Head;
 pub use partials::{Frozen, Partials};
 pub use paths::{KnownPaths, PathRows};

@@ -1,62 +1,25 @@
 //! Rows by window and names, that grow and can be looked at meanwhile.
 //!
-//! Rows lie in chunks that a frozen view shares. Whoever adds to a row of a shared chunk copies the chunk first, so a view
-//! costs a reference a chunk, and a change as much as it touches.
+//! Whoever stores a request waits for this, so nothing is looked up here: counts of requests are put beside each other as they
+//! are. Once there are some, they are merged into one by a sort, which is cheaper than a search for each row and keeps the
+//! counts of many small requests few. Windows and names may occur several times in a view; a flush merges everything.
 
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
-use hashbrown::HashTable;
 
-use super::batch::hash_of;
-use super::{BatchCounts, Bucket, Buckets, Totals};
-use crate::model::{SpanBatch, UnixNanos};
+use super::Counts;
+use super::merged::merged;
 
-const CHUNK_ROWS: usize = 128;
-
-/// Some texts in one.
-#[derive(Debug, Clone)]
-pub(super) struct Names<const N: usize> {
-    text: Arc<str>,
-    ends: [u32; N],
-}
-
-impl<const N: usize> Names<N> {
-    fn new(names: [&[u8]; N]) -> Self {
-        let mut text = String::with_capacity(names.iter().map(|name| name.len()).sum());
-        let ends = names.map(|name| {
-            // Texts of a batch are UTF-8, and bounded far below 32 bits.
-            text.push_str(std::str::from_utf8(name).unwrap_or_default());
-            text.len() as u32
-        });
-        Self { text: Arc::from(text), ends }
-    }
-
-    pub fn get(&self, at: usize) -> &str {
-        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.text.get(start as usize..self.ends[at] as usize).unwrap_or_default()
-    }
-
-    fn are(&self, names: [&[u8]; N]) -> bool {
-        names.iter().enumerate().all(|(at, name)| self.get(at).as_bytes() == *name)
-    }
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Row<const N: usize> {
-    pub window: UnixNanos,
-    pub names: Names<N>,
-    pub totals: Totals,
-    pub buckets: Buckets,
-}
+/// As many counts are merged at once: a millisecond of work for large requests.
+const MERGED_PARTS: usize = 64;
 
 /// Rows by window and `N` names.
 #[derive(Debug)]
 pub struct Partials<const N: usize> {
-    /// Each but the last is full.
-    chunks: Vec<Arc<Vec<Row<N>>>>,
-    /// Hashes, and where their rows are.
-    places: HashTable<(u64, u32)>,
+    merged: Vec<Arc<Counts<N>>>,
+    recent: Vec<Arc<Counts<N>>>,
+    row_count: usize,
     bytes: usize,
     /// Of what is here now.
     frozen: Option<Arc<Frozen<N>>>,
@@ -64,17 +27,17 @@ pub struct Partials<const N: usize> {
 
 impl<const N: usize> Default for Partials<N> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), places: HashTable::new(), bytes: 0, frozen: None }
+        Self { merged: Vec::new(), recent: Vec::new(), row_count: 0, bytes: 0, frozen: None }
     }
 }
 
 impl<const N: usize> Partials<N> {
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.row_count
     }
 
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.row_count == 0
     }
 
     /// About as much as it takes.
@@ -82,39 +45,24 @@ impl<const N: usize> Partials<N> {
         self.bytes
     }
 
-    /// Where the row of these names is, made if it is new. `hash` is that of [`hash_of`].
-    fn place_hashed(&mut self, hash: u64, window: UnixNanos, names: [&[u8]; N]) -> usize {
-        let Self { chunks, places, bytes, .. } = self;
-        let is_it = |(known, place): &(u64, u32)| {
-            let row = &chunks[*place as usize / CHUNK_ROWS][*place as usize % CHUNK_ROWS];
-            *known == hash && row.window == window && row.names.are(names)
-        };
-        if let Some((_, place)) = places.find(hash, is_it) {
-            return *place as usize;
+    pub fn add(&mut self, counts: Counts<N>) {
+        if counts.is_empty() {
+            return;
         }
-        let row = Row { window, names: Names::new(names), totals: Totals::NOTHING, buckets: Buckets::default() };
-        *bytes += size_of::<Row<N>>() + size_of::<(u64, u32)>() + row.names.text.len();
-        let place = places.len();
-        match chunks.last_mut() {
-            Some(last) if last.len() < CHUNK_ROWS => Arc::make_mut(last).push(row),
-            _ => chunks.push(Arc::new(vec![row])),
+        self.frozen = None;
+        self.row_count += counts.len();
+        self.bytes += counts.size_bytes();
+        self.recent.push(Arc::new(counts));
+        if self.recent.len() == MERGED_PARTS {
+            let merged = merged(&self.recent);
+            self.row_count += merged.len();
+            self.bytes += merged.size_bytes();
+            for part in self.recent.drain(..) {
+                self.row_count -= part.len();
+                self.bytes -= part.size_bytes();
+            }
+            self.merged.push(Arc::new(merged));
         }
-        places.insert_unique(hash, (hash, place as u32), |(hash, _)| *hash);
-        place
-    }
-
-    /// Where the row of these names is, made if it is new. It stays there.
-    pub(super) fn place(&mut self, window: UnixNanos, names: [&[u8]; N]) -> usize {
-        self.frozen = None;
-        self.place_hashed(hash_of(window, names), window, names)
-    }
-
-    /// Adds to the row at `place`. `buckets` must be in order.
-    pub(super) fn merge(&mut self, place: usize, totals: &Totals, buckets: &[Bucket]) {
-        self.frozen = None;
-        let row = &mut Arc::make_mut(&mut self.chunks[place / CHUNK_ROWS])[place % CHUNK_ROWS];
-        row.totals.merge(totals);
-        self.bytes += row.buckets.merge(buckets) * size_of::<Bucket>();
     }
 
     /// What is here now. The same view as before where nothing has changed.
@@ -126,26 +74,16 @@ impl<const N: usize> Partials<N> {
 
     /// The same, not remembered where it is a new one.
     pub fn view(&self) -> Arc<Frozen<N>> {
-        let new = || Arc::new(Frozen { chunks: self.chunks.clone(), row_count: self.len(), columns: OnceLock::new() });
+        let parts = || self.merged.iter().chain(&self.recent).cloned().collect();
+        let new = || Arc::new(Frozen { parts: parts(), row_count: self.row_count, columns: OnceLock::new() });
         self.frozen.clone().unwrap_or_else(new)
-    }
-}
-
-impl Partials<4> {
-    /// Adds what was counted of `batch`.
-    pub fn add(&mut self, batch: &SpanBatch, counts: &BatchCounts) {
-        let texts = batch.texts();
-        for (row, buckets) in counts.rows() {
-            let place = self.place_hashed(row.hash, row.window, row.names.map(|name| texts.bytes(name)));
-            self.merge(place, &row.totals, buckets);
-        }
     }
 }
 
 /// Rows that change no more.
 #[derive(Debug)]
 pub struct Frozen<const N: usize> {
-    chunks: Vec<Arc<Vec<Row<N>>>>,
+    parts: Vec<Arc<Counts<N>>>,
     row_count: usize,
     pub(super) columns: OnceLock<RecordBatch>,
 }
@@ -155,7 +93,13 @@ impl<const N: usize> Frozen<N> {
         self.row_count
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = &Row<N>> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+    pub(super) fn parts(&self) -> &[Arc<Counts<N>>] {
+        &self.parts
+    }
+
+    /// The same with each window and names once, in order of names.
+    pub fn merged(&self) -> Self {
+        let merged = merged(&self.parts);
+        Self { row_count: merged.len(), parts: vec![Arc::new(merged)], columns: OnceLock::new() }
     }
 }

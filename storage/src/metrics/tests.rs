@@ -134,14 +134,21 @@ fn read(rows: &RecordBatch) -> BTreeMap<Key, Expected> {
 proptest! {
     #[test]
     fn rows_add_up_to_the_spans_however_they_are_cut(
-        spans in proptest::collection::vec(counted(), 0..400), cut in 1usize..200,
+        spans in proptest::collection::vec(counted(), 0..400), cut in 1usize..20,
     ) {
         let mut metrics = SpanMetrics::default();
         for part in spans.chunks(cut) {
             let batch = batch(part);
-            metrics.add(&batch, &BatchCounts::of(&batch));
+            metrics.add(BatchCounts::of(&batch));
         }
-        prop_assert_eq!(read(&metrics.view().columns().unwrap()), truth(&spans));
+        let view = metrics.view();
+        prop_assert_eq!(view.row_count(), view.columns().unwrap().num_rows());
+        prop_assert_eq!(read(&view.merged().columns().unwrap()), truth(&spans));
+        // As they lie, rows are sums of parts.
+        let sum = |rows: &RecordBatch| -> i64 {
+            rows.column_by_name("span_count").unwrap().as_primitive::<Int64Type>().values().iter().sum()
+        };
+        prop_assert_eq!(sum(&view.columns().unwrap()), spans.len() as i64);
     }
 }
 
@@ -150,23 +157,23 @@ fn a_view_stays_as_it_was_and_is_the_same_until_something_changes() {
     let span = |name, start| Counted { service: 0, name, is_error: false, start, nanos: 5, head: None };
     let add = |metrics: &mut SpanMetrics, spans: &[Counted]| {
         let batch = batch(spans);
-        metrics.add(&batch, &BatchCounts::of(&batch));
+        metrics.add(BatchCounts::of(&batch));
     };
     let mut metrics = SpanMetrics::default();
-    // Several chunks of rows, so that the one that changes is not the only one.
     let many: Vec<Counted> = (0..300).map(|window| span(0, window * WINDOW_NANOS)).collect();
     add(&mut metrics, &many);
     let before = metrics.freeze();
     assert!(std::sync::Arc::ptr_eq(&before, &metrics.freeze()));
     add(&mut metrics, &[span(0, 0), span(1, 0)]);
     let after = metrics.freeze();
-    assert_eq!((before.row_count(), after.row_count()), (300, 301));
+    assert_eq!((before.row_count(), after.row_count()), (300, 302));
     let spans = |frozen: &Frozen<4>| -> i64 {
         let rows = frozen.columns().unwrap();
         rows.column_by_name("span_count").unwrap().as_primitive::<Int64Type>().values().iter().sum()
     };
     assert_eq!((spans(&before), spans(&after)), (300, 302));
-    assert!(metrics.size_bytes() > 300 * 100);
+    assert_eq!(after.merged().row_count(), 301);
+    assert!(metrics.size_bytes() > 300 * 80);
 }
 
 #[test]
@@ -175,7 +182,23 @@ fn nothing_is_counted_of_an_empty_request() {
     let counts = BatchCounts::of(&batch);
     assert!(counts.is_empty());
     let mut metrics = SpanMetrics::default();
-    metrics.add(&batch, &counts);
+    metrics.add(counts);
     assert!(metrics.is_empty());
     assert_eq!(metrics.view().columns().unwrap().num_rows(), 0);
+}
+
+#[test]
+fn many_small_requests_leave_few_rows() {
+    let span = Counted { service: 0, name: 0, is_error: false, start: 5, nanos: 5, head: None };
+    let mut metrics = SpanMetrics::default();
+    for _ in 0..1_000 {
+        metrics.add(BatchCounts::of(&batch(std::slice::from_ref(&span))));
+    }
+    assert!(metrics.len() < 100, "{} rows", metrics.len());
+    assert_eq!(metrics.len(), metrics.view().row_count());
+    let merged = metrics.view().merged().columns().unwrap();
+    let counts = merged.column_by_name("span_count").unwrap().as_primitive::<Int64Type>();
+    assert_eq!(counts.values()[..], [1_000]);
+    // What merging freed is not counted any more.
+    assert!(metrics.size_bytes() < 100 * 300, "{} bytes", metrics.size_bytes());
 }

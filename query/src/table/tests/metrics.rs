@@ -33,7 +33,7 @@ fn counted(windows: i64) -> SpanMetrics {
     }
     let batch = builder.finish().unwrap();
     let mut metrics = SpanMetrics::default();
-    metrics.add(&batch, &BatchCounts::of(&batch));
+    metrics.add(BatchCounts::of(&batch));
     metrics
 }
 
