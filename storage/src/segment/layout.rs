@@ -18,6 +18,16 @@ pub(super) const TRACE_ID_DICTIONARY_BYTES: usize = 64 << 20;
 pub(super) const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 pub(super) const ZSTD_LEVEL: i32 = 3;
 
+/// Nanoseconds of whatever length.
+const SCATTERED: [&str; 6] = [
+    spans::DURATION_NS,
+    spans::SELF_NS,
+    spans::CRITICAL_NS,
+    span_metrics::DURATION_SUM_NS,
+    span_metrics::DURATION_MIN_NS,
+    span_metrics::DURATION_MAX_NS,
+];
+
 /// Columns in sort order, ascending.
 pub fn sort_columns(table: Table) -> &'static [&'static str] {
     match table {
@@ -61,18 +71,30 @@ pub(super) fn properties(table: Table, rows: usize) -> WriterProperties {
         .set_column_bloom_filter_fpp(id(spans::TRACE_ID), BLOOM_FALSE_POSITIVES)
         .set_column_bloom_filter_max_ndv(id(spans::TRACE_ID), rows as u64)
         .set_column_dictionary_page_size_limit(id(spans::TRACE_ID), TRACE_ID_DICTIONARY_BYTES);
-    for delta in [spans::START_TIME, spans::START_NANOS, spans::DURATION_NS, spans::SELF_NS] {
-        if schema.index_of(delta).is_ok() {
+    // Times of a sorted table lie close to each other.
+    for near in [spans::START_TIME, span_metrics::WINDOW_START] {
+        if schema.index_of(near).is_ok() {
             properties = properties
-                .set_column_dictionary_enabled(id(delta), false)
-                .set_column_encoding(id(delta), Encoding::DELTA_BINARY_PACKED);
+                .set_column_dictionary_enabled(id(near), false)
+                .set_column_encoding(id(near), Encoding::DELTA_BINARY_PACKED);
         }
     }
-    if table == Table::Spans {
-        // A fifth are zero, which a compressor takes better whole than among differences: 2.9 bytes a span, packed 3.2.
+    // Durations do not, but have their leading bytes in common: 3.1 bytes a span, as differences 3.7. Remainders of
+    // microseconds are left to a dictionary, whose ten bits are all that they need.
+    for scattered in SCATTERED {
+        if schema.index_of(scattered).is_ok() {
+            properties = properties
+                .set_column_dictionary_enabled(id(scattered), false)
+                .set_column_encoding(id(scattered), Encoding::BYTE_STREAM_SPLIT);
+        }
+    }
+    for list in [span_metrics::BUCKET_INDEXES, span_metrics::BUCKET_COUNTS] {
+        let items = ColumnPath::from([list, "list", "element"].map(str::to_owned).to_vec());
         properties = properties
-            .set_column_dictionary_enabled(id(spans::CRITICAL_NS), false)
-            .set_column_encoding(id(spans::CRITICAL_NS), Encoding::PLAIN);
+            .set_column_dictionary_enabled(items.clone(), false)
+            .set_column_encoding(items, Encoding::BYTE_STREAM_SPLIT);
+    }
+    if table == Table::Spans {
         // Random bytes: a dictionary and a compressor only add to them.
         for random in [spans::SPAN_ID, spans::PARENT_SPAN_ID] {
             properties = properties

@@ -90,6 +90,8 @@ pub(super) struct LeafWriter {
     ranges: Option<Ranges>,
     scratch: Vec<u8>,
     is_plain: bool,
+    /// Whether numbers take whole bytes.
+    is_aligned: bool,
     /// Values that pages name by number: what the dictionary page needs.
     in_dictionary: u32,
 }
@@ -109,7 +111,12 @@ impl LeafWriter {
         let is_plain = column.physical_type() == Type::BOOLEAN;
         let ranges = has_ranges.then(Ranges::default);
         let (dictionary, pages, scratch) = (Dictionary::default(), Vec::new(), Vec::new());
-        Self { column, dictionary, limit_bytes, pages, ranges, scratch, is_plain, in_dictionary: 0 }
+        Self { column, dictionary, limit_bytes, pages, ranges, scratch, is_plain, is_aligned: false, in_dictionary: 0 }
+    }
+
+    /// Lets numbers take whole bytes, which a compressor finds again where the same come one after the other.
+    pub fn aligned(self) -> Self {
+        Self { is_aligned: true, ..self }
     }
 
     /// Whether the leaf itself may be NULL, besides what it lies in.
@@ -165,6 +172,7 @@ impl LeafWriter {
         } else {
             self.in_dictionary = self.dictionary.len() as u32;
             let width = hybrid::bit_width(self.in_dictionary.saturating_sub(1)).max(1);
+            let width = if self.is_aligned { width.next_multiple_of(8) } else { width };
             out.push(width);
             hybrid::encode(page.numbers, width, out);
             Encoding::RLE_DICTIONARY

@@ -54,7 +54,7 @@ impl MapsWriter {
             let (Some(key), Some(value)) = (columns.next(), columns.next()) else { break };
             maps.push(Map {
                 key: LeafWriter::new(key, layout::DICTIONARY_BYTES, false),
-                value: LeafWriter::new(value, layout::DICTIONARY_BYTES, false),
+                value: LeafWriter::new(value, layout::DICTIONARY_BYTES, false).aligned(),
                 key_rows: PageRows::default(),
                 value_rows: PageRows::default(),
                 missing: 0,
