@@ -3,7 +3,7 @@
 //! A seeded stream of traces is played to the sampler and to others with the same budget, and everything is judged against
 //! the whole stream. No server, no storage: the sampler's core alone.
 //!
-//! - `world`: the stream; `truth`: what is true of it.
+//! - `world`: the stream; `recorded`: real traces as one; `truth`: what is true of it.
 //! - `timeline`: when the collector decides what, and what it knows by then; `metrics`: what it counts meanwhile.
 //! - `ours`: the timeline, played to `sampling::Sampler` and its decision cache; `outcome`: what becomes of each trace.
 //! - `peers`: what others do.
@@ -25,6 +25,7 @@ mod outcome;
 mod peers;
 mod quality;
 mod random;
+mod recorded;
 pub mod report;
 mod score;
 mod timeline;

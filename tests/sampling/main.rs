@@ -9,6 +9,9 @@ fn main() -> anyhow::Result<()> {
     let runs = bench::run(&options)?;
     print!("{}", report::table(&runs));
     println!("{}", report::json(&options, &runs));
+    for missed in report::missed_on_recorded(&runs) {
+        println!("missed on recorded traces: {missed}");
+    }
     let missed = report::missed(&runs);
     if options.quick && !missed.is_empty() {
         bail!("missed: {}", missed.join(", "));

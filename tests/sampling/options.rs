@@ -2,6 +2,21 @@
 
 use anyhow::Context;
 
+/// What is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// The made one.
+    Made,
+    /// The same with a budget in bytes.
+    Bytes,
+    /// Real traces, where they are.
+    Recorded,
+}
+
+impl Stream {
+    const ALL: [(&str, Self); 3] = [("made", Self::Made), ("bytes", Self::Bytes), ("recorded", Self::Recorded)];
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// For CI: at 5 %, with the sampler alone and a shorter burst; a missed goal is a failure.
@@ -16,6 +31,7 @@ pub struct Options {
     pub burst_seconds: u32,
     /// Part of the exports that are late, given in thousandths: to see what they cost.
     pub late: f64,
+    pub streams: Vec<Stream>,
     /// Keys of a policy in JSON, to try another.
     pub policy: Option<String>,
 }
@@ -29,6 +45,12 @@ impl Options {
             number.with_context(|| format!("{name}={value}, but it takes a number from {range:?}"))
         };
         let quick = number("QUICK", 0, 0..=1)? == 1;
+        let streams = text("STREAMS").unwrap_or_else(|| "made,bytes,recorded".to_owned());
+        let streams = streams
+            .split(',')
+            .map(|name| Stream::ALL.iter().find(|(known, _)| *known == name.trim()).map(|(_, stream)| *stream))
+            .collect::<Option<Vec<Stream>>>()
+            .with_context(|| format!("STREAMS={streams}, but it takes some of made,bytes,recorded"))?;
         let budgets = text("BUDGETS").unwrap_or_else(|| if quick { "5" } else { "1,5,10" }.to_owned());
         let budgets = budgets
             .split(',')
@@ -44,6 +66,7 @@ impl Options {
             throws: number("THROWS", if quick { 20 } else { 200 }, 2..=10_000)?,
             burst_seconds: number("BURST", if quick { 20 } else { 120 }, 5..=600)? as u32,
             late: number("LATE", 10, 0..=1_000)? as f64 / 1e3,
+            streams,
             policy: text("POLICY"),
         })
     }
@@ -64,13 +87,16 @@ mod tests {
         let full = options(&[("SEEDS", "")]).unwrap();
         assert_eq!((full.seeds, full.throws, full.burst_seconds, full.quick), (5, 200, 120, false));
         assert_eq!(full.budgets, [0.01, 0.05, 0.1]);
+        assert_eq!(full.streams, [Stream::Made, Stream::Bytes, Stream::Recorded]);
         let quick = options(&[("QUICK", "1"), ("SEEDS", "2")]).unwrap();
         assert_eq!((quick.seeds, quick.budgets, quick.quick), (2, vec![0.05], true));
     }
 
     #[test]
     fn what_is_not_understood_is_named() {
-        for (name, value) in [("SEEDS", "0"), ("BUDGETS", "1,many"), ("BUDGETS", "0"), ("QUICK", "yes")] {
+        for (name, value) in
+            [("SEEDS", "0"), ("BUDGETS", "1,many"), ("BUDGETS", "0"), ("QUICK", "yes"), ("STREAMS", "made,up")]
+        {
             let error = options(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("{name}={value}")), "{error}");
         }

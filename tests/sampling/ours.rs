@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
+use sampling::budget::CostUnit;
 use sampling::decided::Limits;
 use sampling::{Decided, DecisionCache, Facts, Kept, Policy, Randomness, Sampler};
 
@@ -11,8 +12,12 @@ use crate::random::Random;
 use crate::timeline::{Timeline, nanos};
 use crate::world::World;
 
-pub fn policy(spans_per_second: f64) -> anyhow::Result<Policy> {
-    let budget = format!("{spans_per_second:.2} spans/s").parse()?;
+pub fn policy(cost_per_second: f64, unit: CostUnit) -> anyhow::Result<Policy> {
+    // As they are written: bytes are a matter of days.
+    let budget = match unit {
+        CostUnit::Spans => format!("{cost_per_second:.2} spans/s").parse()?,
+        CostUnit::Bytes => format!("{:.0} B/day", cost_per_second * 86_400.0).parse()?,
+    };
     Ok(Policy { budget: Some(budget), ..Policy::default() })
 }
 
@@ -24,9 +29,9 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     let mut late = timeline.late.iter().peekable();
     let (mut asked, mut followed, mut followers, mut decide_nanos) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut cut = 0_u64;
-    // Says how many spans followed a trace that is kept.
+    // Says what the spans cost that followed a trace that is kept.
     let mut follow = |cache: &DecisionCache, out: &mut Outcome, until: u32| {
-        let before = followers;
+        let mut cost = 0.0;
         while let Some(span) = late.next_if(|span| span.arrival_millis <= until) {
             let trace = span.trace as usize;
             let (Some(id), Some(kept)) = (world.traces.get(trace).map(|trace| &trace.id), out.kept.get(trace)) else {
@@ -35,6 +40,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
             asked += 1;
             let decided = cache.get(id, nanos(span.arrival_millis));
             followers += u64::from(*kept);
+            cost += if *kept { f64::from(span.cost) } else { 0.0 };
             followed += u64::from(match decided {
                 Some(Decided::Kept(_)) => *kept,
                 Some(Decided::Dropped) => !*kept,
@@ -44,7 +50,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
                 out.rescued[trace] = true;
             }
         }
-        (followers - before) as f64
+        cost
     };
     for tick in &timeline.ticks {
         sampler.charge(follow(&cache, &mut out, tick.now_millis));
@@ -75,7 +81,7 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     let beyond = |q: f64| f64::from(beyond.get((q * beyond.len() as f64) as usize).copied().unwrap_or(0)) / 1e3;
     let traces = timeline.facts.len().max(1) as f64;
     out.figures = vec![
-        ("late_spans_that_follow_percent", 100.0 * followed as f64 / asked.max(1) as f64),
+        ("late_spans_that_follow_percent", 100.0 * followed as f64 / asked as f64),
         ("late_spans_percent_of_all", 100.0 * asked as f64 / world.span_count().max(1) as f64),
         ("late_spans_percent_of_kept", 100.0 * followers as f64 / kept_spans),
         ("decision_beyond_grace_p50_seconds", beyond(0.5)),

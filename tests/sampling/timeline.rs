@@ -41,6 +41,7 @@ pub struct Tick {
 pub struct Late {
     pub arrival_millis: u32,
     pub trace: u32,
+    pub cost: f32,
     /// It is the root and shows a failure or slowness, or a failed entry span: reason to rescue the trace.
     pub matters: bool,
 }
@@ -155,7 +156,8 @@ impl Timeline {
             let Some(span) = waiting.world.spans(trace).get(usize::from(at)) else { continue };
             waiting.lag(trace.operation, trace.root_millis, arrival_millis, arrival_millis);
             let matters = assembly.late(trace, span);
-            self.late.push(Late { arrival_millis, trace: number, matters });
+            let cost = waiting.world.cost_of_span(span) as f32;
+            self.late.push(Late { arrival_millis, trace: number, cost, matters });
         }
     }
 }

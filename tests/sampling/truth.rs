@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sampling::shape::ShapeBuilder;
 
 use crate::timeline::edge;
-use crate::world::{INCIDENT_OPERATION, World};
+use crate::world::{INCIDENT_OPERATION, Present, World};
 
 /// Fewer traces have no p99 to speak of.
 const MIN_FOR_P99: usize = 100;
@@ -44,7 +44,7 @@ impl Truth {
         let mut by_operation: Vec<Vec<u32>> = vec![Vec::new(); world.plan.operations.len()];
         for trace in &world.traces {
             let (nodes, spans) = (world.nodes(trace), world.spans(trace));
-            let present = spans.iter().fold(0_u32, |present, span| present | 1 << span.node);
+            let present = Present::of(spans.iter());
             for span in spans {
                 if let Some(node) = nodes.get(usize::from(span.node)) {
                     builder.edge(edge(world, nodes, node, span, present));
@@ -63,7 +63,7 @@ impl Truth {
                 shape,
                 first_of_shape: first_of_shape && judged && trace.root_millis.is_some(),
                 whole: trace.root_millis.is_some(),
-                of_incident: trace.operation == INCIDENT_OPERATION,
+                of_incident: world.settings.incident.1 > 0 && trace.operation == INCIDENT_OPERATION,
                 ..Known::default()
             });
         }

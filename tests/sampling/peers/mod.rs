@@ -16,7 +16,7 @@ use crate::truth::Truth;
 use crate::world::World;
 
 pub fn run(world: &World, truth: &Truth, budget: f64) -> Vec<Outcome> {
-    let spans_per_second = budget * world.base_spans_per_second();
+    let spans_per_second = budget * world.base_cost_per_second();
     let mut outcomes = vec![uniform::run(world, budget)];
     outcomes.extend(otel::policies(world, truth, budget));
     outcomes.push(otel::composite(world, truth, spans_per_second));

@@ -19,16 +19,17 @@ pub fn burst(world: &World, timeline: &Timeline, outcome: &Outcome, budget: f64)
     let (mut offered, mut spent) = (vec![0.0; steps], vec![0.0; steps]);
     for (at, trace) in world.traces.iter().enumerate() {
         let step = (outcome.decided_millis[at] / TICK_MILLIS) as usize;
-        offered[step] += f64::from(trace.spans);
+        let cost = world.cost(trace);
+        offered[step] += cost;
         if outcome.kept[at] {
-            spent[step] += f64::from(trace.spans);
+            spent[step] += cost;
         }
     }
     for span in timeline.late.iter().filter(|span| outcome.kept[span.trace as usize]) {
-        spent[(outcome.decided_millis[span.trace as usize] / TICK_MILLIS) as usize] -= 1.0;
-        spent[(span.arrival_millis / TICK_MILLIS) as usize] += 1.0;
+        spent[(outcome.decided_millis[span.trace as usize] / TICK_MILLIS) as usize] -= f64::from(span.cost);
+        spent[(span.arrival_millis / TICK_MILLIS) as usize] += f64::from(span.cost);
     }
-    let base = world.base_spans_per_second();
+    let base = world.base_cost_per_second();
     in_steps(&offered, &spent, base, budget * base)
 }
 

@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
-use super::{Figures, Judge, figures, quantile, weighted_quantile};
+use super::{Figures, Judge, figures, known_quantile, quantile, weighted_quantile};
 
 const MIN_TRACES: usize = 50;
 const MIN_FAILED: usize = 10;
 /// Ten are above the p99.
 const MIN_FOR_QUANTILES: usize = 1_000;
 const MIN_N_EFF: f64 = 30.0;
+/// One of fewer is more than all that may be wrong.
+const MIN_INTERVALS: f64 = 20.0;
 const Z: f64 = 1.96;
 
 /// An estimate of a sum over traces, beside the truth.
@@ -109,19 +111,19 @@ pub fn estimates(judge: &Judge, weights: &[f64]) -> Figures {
     }
     let [p50, p95, p99] = &mut errors;
     figures([
-        ("rate_error_median_percent", quantile(&mut rates, 0.5)),
-        ("rate_error_p95_percent", quantile(&mut rates, 0.95)),
-        ("error_count_error_median_percent", quantile(&mut failures, 0.5)),
-        ("error_count_error_p95_percent", quantile(&mut failures, 0.95)),
-        ("p50_error_median_percent", quantile(p50, 0.5)),
-        ("p50_error_p95_percent", quantile(p50, 0.95)),
-        ("p95_error_median_percent", quantile(p95, 0.5)),
-        ("p95_error_p95_percent", quantile(p95, 0.95)),
-        ("p99_error_median_percent", quantile(p99, 0.5)),
-        ("p99_error_p95_percent", quantile(p99, 0.95)),
-        ("adhoc_count_error_median_percent", quantile(&mut tenants, 0.5)),
-        ("adhoc_count_error_p95_percent", quantile(&mut tenants, 0.95)),
-        ("interval_coverage_percent", 100.0 * held / given.max(1.0)),
+        ("rate_error_median_percent", known_quantile(&mut rates, 0.5)),
+        ("rate_error_p95_percent", known_quantile(&mut rates, 0.95)),
+        ("error_count_error_median_percent", known_quantile(&mut failures, 0.5)),
+        ("error_count_error_p95_percent", known_quantile(&mut failures, 0.95)),
+        ("p50_error_median_percent", known_quantile(p50, 0.5)),
+        ("p50_error_p95_percent", known_quantile(p50, 0.95)),
+        ("p95_error_median_percent", known_quantile(p95, 0.5)),
+        ("p95_error_p95_percent", known_quantile(p95, 0.95)),
+        ("p99_error_median_percent", known_quantile(p99, 0.5)),
+        ("p99_error_p95_percent", known_quantile(p99, 0.95)),
+        ("adhoc_count_error_median_percent", known_quantile(&mut tenants, 0.5)),
+        ("adhoc_count_error_p95_percent", known_quantile(&mut tenants, 0.95)),
+        ("interval_coverage_percent", if given < MIN_INTERVALS { f64::NAN } else { 100.0 * held / given }),
         ("intervals_given", given),
     ])
 }

@@ -1,6 +1,8 @@
-//! What an outcome is worth, against the truth. Figures are by name, units end the names; all of the judged part.
+//! What an outcome is worth, against the truth. Figures are by name, units end the names; all of the judged part. What a
+//! stream has nothing of has no figure: all of no failures is not a success.
 //!
 //! - `recall`: how much of what matters is kept.
+//! - `reach`: how much of it the budget is enough for.
 //! - `estimates`: rates, errors and quantiles by operation, and how right their intervals are.
 //! - `strata`: the same weights after post-stratification.
 //! - `exact`: what the metrics say.
@@ -9,12 +11,14 @@
 mod burst;
 mod estimates;
 mod exact;
+mod reach;
 mod recall;
 mod strata;
 
 pub use burst::burst;
 pub use estimates::estimates;
 pub use exact::exact;
+pub use reach::reach;
 pub use recall::recall;
 pub use strata::post_stratified;
 
@@ -28,7 +32,8 @@ use crate::world::World;
 pub type Figures = Vec<(String, f64)>;
 
 fn figures<const N: usize>(figures: [(&str, f64); N]) -> Figures {
-    figures.map(|(name, value)| (name.to_owned(), value)).into()
+    let known = figures.into_iter().filter(|(_, value)| !value.is_nan());
+    known.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// What all scores look at.
@@ -61,9 +66,9 @@ impl<'a> Judge<'a> {
 
     /// Part of the budget that was used.
     pub fn use_of(&self, outcome: &Outcome, budget: f64) -> f64 {
-        let spans = |at: usize| f64::from(self.world.traces[at].spans);
-        let kept: f64 = self.judged().filter(|at| outcome.kept[*at]).map(spans).sum();
-        kept / (budget * self.world.base_spans_per_second() * f64::from(self.world.settings.seconds))
+        let cost = |at: usize| self.world.cost(&self.world.traces[at]);
+        let kept: f64 = self.judged().filter(|at| outcome.kept[*at]).map(cost).sum();
+        kept / (budget * self.world.base_cost_per_second() * f64::from(self.world.settings.seconds))
     }
 }
 
@@ -72,6 +77,11 @@ pub fn quantile(values: &mut [f64], q: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = (q * values.len() as f64).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+/// The same, and not a number without values.
+fn known_quantile(values: &mut [f64], q: f64) -> f64 {
+    if values.is_empty() { f64::NAN } else { quantile(values, q) }
 }
 
 /// The smallest value that at least a share `q` of all weight is not above.
@@ -89,6 +99,12 @@ fn weighted_quantile(values: &mut [(f64, f64)], q: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_there_is_none_of_has_no_figure() {
+        let some = figures([("some", 1.0), ("none", known_quantile(&mut [], 0.5))]);
+        assert_eq!(some, [("some".to_owned(), 1.0)]);
+    }
 
     #[test]
     fn quantiles_are_values_that_were_seen() {

@@ -17,8 +17,9 @@ impl Share {
         self.kept += u64::from(applies && kept);
     }
 
+    /// Not a number of nothing.
     fn percent(&self) -> f64 {
-        if self.of == 0 { 100.0 } else { 100.0 * self.kept as f64 / self.of as f64 }
+        100.0 * self.kept as f64 / self.of as f64
     }
 }
 
@@ -74,8 +75,10 @@ pub fn recall(judge: &Judge, outcome: &Outcome) -> Figures {
         ("rare_shapes_recall_percent", rare.percent()),
         ("any_error_recall_percent", any_error.percent()),
         ("shapes", shapes.of as f64),
+        ("new_shapes", first.of as f64),
         ("rare_traces", rare_operations.of as f64),
         ("traces_of_rare_shapes", rare.of as f64),
         ("failed_traces", failed.of as f64),
+        ("slow_traces", slow.of as f64),
     ])
 }

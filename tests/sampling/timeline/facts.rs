@@ -7,7 +7,7 @@ use sampling::{Facts, Policy, Threshold};
 use super::nanos;
 use crate::metrics::Metrics;
 use crate::random::mix;
-use crate::world::{Node, START_NANOS, Span, Trace, World};
+use crate::world::{Node, Present, START_NANOS, Span, Trace, World};
 
 const BUCKETS: u32 = 640;
 
@@ -44,11 +44,11 @@ impl<'a> Assembly<'a> {
         let nodes = world.nodes(trace);
         let mut facts = Facts { randomness: trace.randomness, shed: Threshold::ALWAYS, ..Facts::default() };
         let arrived = world.spans(trace).iter().filter(|span| span.arrival_millis <= now);
-        let present = arrived.clone().fold(0_u32, |present, span| present | 1 << span.node);
+        let present = Present::of(arrived.clone());
         let (mut first, mut last) = (f64::INFINITY, 0.0_f64);
         for span in arrived.clone() {
             let Some(node) = nodes.get(usize::from(span.node)) else { continue };
-            facts.cost += 1.0;
+            facts.cost += world.cost_of_span(span);
             facts.inner_error |= span.error;
             let begin = f64::from(node.start) * f64::from(trace.duration_micros);
             (first, last) = (first.min(begin), last.max(begin + f64::from(span.duration_micros)));
@@ -59,17 +59,17 @@ impl<'a> Assembly<'a> {
             facts.slow_span |= self.observe(node, span, span.arrival_millis, now_nanos);
         }
         facts.lasted_nanos = (1e3 * (last - first).max(0.0)) as u64;
-        let root = if present & 1 == 1 { nodes.first() } else { self.topmost(trace, nodes, present) };
+        let root = if present.has(0) { nodes.first() } else { self.topmost(trace, nodes, present) };
         if let Some((node, name)) = root.and_then(|node| Some((node, world.plan.names.get(usize::from(node.name))?))) {
             facts.operation = mix(name.key ^ u64::from(node.kind));
             facts.service = mix(u64::from(name.service) + 1);
         }
-        if present & 1 == 0 {
+        if !present.has(0) {
             facts.operation = mix(facts.service);
         }
         let shape = self.shapes.finish_known(facts.operation, &mut self.known);
         (facts.shape, facts.coarse_shape) = (shape.fine, shape.coarse);
-        if present & 1 == 1 {
+        if present.has(0) {
             let duration = u64::from(trace.duration_micros) * 1_000;
             facts.root_duration_nanos = Some(duration);
             if let Some(durations) = self.durations.get_mut(usize::from(trace.operation)) {
@@ -103,25 +103,25 @@ impl<'a> Assembly<'a> {
     }
 
     /// Of those without a parent here, the one that began first by its own clock.
-    fn topmost<'n>(&self, trace: &Trace, nodes: &'n [Node], present: u32) -> Option<&'n Node> {
+    fn topmost<'n>(&self, trace: &Trace, nodes: &'n [Node], present: Present) -> Option<&'n Node> {
         let began = |node: &Node| {
             let service = self.world.plan.names.get(usize::from(node.name)).map_or(0, |name| name.service);
             let off = self.world.plan.clock_off_millis.get(usize::from(service)).copied().unwrap_or_default();
             f64::from(node.start) * f64::from(trace.duration_micros) / 1_000.0 + off
         };
-        let here = nodes.iter().enumerate().filter(|(at, _)| present >> at & 1 == 1).map(|(_, node)| node);
-        let top = here.filter(|node| present >> node.parent & 1 == 0);
+        let here = (0..).zip(nodes).filter(|(at, _)| present.has(*at)).map(|(_, node)| node);
+        let top = here.filter(|node| !present.has(node.parent));
         top.min_by(|a, b| (a.parent, began(a)).partial_cmp(&(b.parent, began(b))).unwrap_or(std::cmp::Ordering::Equal))
     }
 }
 
 /// A span and its parent, if that is here.
-pub fn edge(world: &World, nodes: &[Node], node: &Node, span: &Span, present: u32) -> Edge {
+pub fn edge(world: &World, nodes: &[Node], node: &Node, span: &Span, present: Present) -> Edge {
     let named = |node: &Node| {
         world.plan.names.get(usize::from(node.name)).map_or((0, 0), |name| (mix(u64::from(name.service) + 1), name.key))
     };
     let (service, name) = named(node);
-    let parent = nodes.get(usize::from(node.parent)).filter(|_| span.node != 0 && present >> node.parent & 1 == 1);
+    let parent = nodes.get(usize::from(node.parent)).filter(|_| span.node != 0 && present.has(node.parent));
     let (parent_service, parent_name) = parent.map_or((0, 0), named);
     let parent_missing = span.node != 0 && parent.is_none();
     Edge { parent_service, parent_name, service, name, kind: node.kind, error: span.error, parent_missing }

@@ -17,9 +17,10 @@ mod plan;
 mod stream;
 
 use sampling::Randomness;
+use sampling::budget::CostUnit;
 
-pub use plan::{Node, Operation, Plan};
-pub use stream::{INCIDENT_OPERATION, generate};
+pub use plan::{Name, Node, Operation, Plan, Variant};
+pub use stream::{INCIDENT_OPERATION, NETWORK_MILLIS, TENANTS, exported, generate};
 
 /// Times of the stream count from here, in milliseconds.
 pub const START_NANOS: u64 = 20_000 * 86_400 * 1_000_000_000;
@@ -28,6 +29,10 @@ pub const EXPORT_MILLIS: u32 = 5_000;
 /// At most so many traces make an operation or a shape rare, in a stream of [`FULL_SECONDS`].
 pub const RARE: f64 = 20.0;
 pub const FULL_SECONDS: f64 = 300.0;
+/// Of a trace.
+pub const MAX_SPANS: usize = 254;
+/// The node that no variant has.
+pub const ABSENT: u8 = 255;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -45,6 +50,10 @@ pub struct Settings {
     pub rare_operations: u32,
     /// Of exports, one for each service of a trace.
     pub late: f64,
+    /// What is budgeted.
+    pub unit: CostUnit,
+    /// Whatever the length of the stream.
+    pub rare_at_most: Option<u32>,
 }
 
 impl Settings {
@@ -59,6 +68,8 @@ impl Settings {
             burst: None,
             rare_operations: 40,
             late: 0.01,
+            unit: CostUnit::Spans,
+            rare_at_most: None,
         }
     }
 
@@ -93,7 +104,8 @@ impl Settings {
 
     /// How many occurrences in the judged part are rare: the same rate in a shorter stream.
     pub fn rare_at_most(&self) -> u32 {
-        (RARE * f64::from(self.seconds) / FULL_SECONDS).round().max(1.0) as u32
+        let in_proportion = || (RARE * f64::from(self.seconds) / FULL_SECONDS).round().max(1.0) as u32;
+        self.rare_at_most.unwrap_or_else(in_proportion)
     }
 }
 
@@ -104,6 +116,25 @@ pub struct Span {
     /// Of the variant.
     pub node: u8,
     pub error: bool,
+    /// As protobuf.
+    pub bytes: u16,
+}
+
+/// Which nodes of a variant are there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Present([u64; 4]);
+
+impl Present {
+    pub fn of<'a>(spans: impl Iterator<Item = &'a Span>) -> Self {
+        spans.fold(Self::default(), |Self(mut bits), span| {
+            bits[usize::from(span.node >> 6)] |= 1 << (span.node & 63);
+            Self(bits)
+        })
+    }
+
+    pub fn has(self, node: u8) -> bool {
+        self.0[usize::from(node >> 6)] >> (node & 63) & 1 == 1
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -133,7 +164,7 @@ pub struct World {
     pub plan: Plan,
     /// In order of their begin.
     pub traces: Vec<Trace>,
-    spans: Vec<Span>,
+    pub spans: Vec<Span>,
 }
 
 impl World {
@@ -154,10 +185,24 @@ impl World {
         (self.settings.begin_millis()..self.settings.end_millis()).contains(&trace.began_millis)
     }
 
-    /// What arrives without a burst: what budgets are a part of.
-    pub fn base_spans_per_second(&self) -> f64 {
-        let mean = self.spans.len() as f64 / self.traces.len().max(1) as f64;
-        self.settings.traces_per_second * mean
+    /// What arrives without a burst, in the unit of the budget: what budgets are a part of.
+    pub fn base_cost_per_second(&self) -> f64 {
+        let cost: f64 = self.spans.iter().map(|span| self.cost_of_span(span)).sum();
+        self.settings.traces_per_second * cost / self.traces.len().max(1) as f64
+    }
+
+    pub fn cost_of_span(&self, span: &Span) -> f64 {
+        match self.settings.unit {
+            CostUnit::Spans => 1.0,
+            CostUnit::Bytes => f64::from(span.bytes),
+        }
+    }
+
+    pub fn cost(&self, trace: &Trace) -> f64 {
+        match self.settings.unit {
+            CostUnit::Spans => f64::from(trace.spans),
+            CostUnit::Bytes => self.spans(trace).iter().map(|span| self.cost_of_span(span)).sum(),
+        }
     }
 }
 
@@ -200,5 +245,30 @@ mod tests {
             |second: u32| world.traces.iter().filter(|trace| trace.began_millis / 1_000 == second).count() as f64;
         assert!((in_second(12) / in_second(5) / 10.0 - 1.0).abs() < 0.2, "{}", in_second(12) / in_second(5));
         assert!(in_second(14) < 1_500.0);
+    }
+
+    #[test]
+    fn bytes_are_no_other_stream() {
+        let spans = generate(&Settings { seconds: 5, warmup_seconds: 1, ..Settings::short(7) });
+        let bytes = World {
+            settings: Settings { unit: CostUnit::Bytes, ..spans.settings.clone() },
+            ..generate(&spans.settings)
+        };
+        assert!(spans.traces.iter().zip(&bytes.traces).all(|(a, b)| a.id == b.id));
+        let trace = &bytes.traces[3];
+        let sum: f64 = bytes.spans(trace).iter().map(|span| f64::from(span.bytes)).sum();
+        assert_eq!((spans.cost(trace), bytes.cost(trace)), (f64::from(trace.spans), sum));
+        let mean = bytes.base_cost_per_second() / spans.base_cost_per_second();
+        assert!((300.0..600.0).contains(&mean), "{mean}");
+        let largest = bytes.spans.iter().map(|span| span.bytes).max();
+        assert!(largest.is_some_and(|largest| (1_600..2_600).contains(&largest)), "{largest:?}");
+    }
+
+    #[test]
+    fn nodes_beyond_a_word_are_told_apart() {
+        let span = |node| Span { arrival_millis: 0, duration_micros: 0, node, error: false, bytes: 0 };
+        let present = Present::of([span(0), span(64), span(253)].iter());
+        let here: Vec<u8> = (0..=ABSENT).filter(|node| present.has(*node)).collect();
+        assert_eq!(here, [0, 64, 253]);
     }
 }
