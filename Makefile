@@ -10,7 +10,7 @@ WEB := ui/web
 CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run release test check fmt web web-check browser node python bench-commits bench-ingest bench-sampling \
+.PHONY: help run release test check fmt web web-check browser node python bench-commits bench-ingest bench-pending bench-sampling \
 	bench-sampling-quick bench-steps bench-overhead fuzz
 
 help: ## Show what can be made
@@ -62,10 +62,14 @@ bench-commits: ## What commits cost as the tables grow old (FLUSHES=1000)
 bench-steps: ## What each step of ingest costs a span (CORPUS=FILE)
 	$(CARGO) bench --package collector --bench steps
 
+bench-pending: ## What pending traces take in memory
+	@# Bytes are the same in every build, and this one is there anyway.
+	$(CARGO) bench --profile dev --package collector --bench pending
+
 bench-ingest: release ## What ingest costs (SPANS=1000000 RUNS=3 ENCODING=identity TRANSPORT=http, and more)
 	$(CARGO) run --release --package bench
 
-bench-sampling: ## What sampling keeps, against others (SEEDS=5 BUDGETS=1,5,10 OURS=1 POLICY='{"diversity":0.2}', and more)
+bench-sampling: ## What sampling keeps, against others (SEEDS=5 BUDGETS=1,5,10 OURS=1 STREAMS=recorded POLICY='{"diversity":0.2}', and more)
 	$(CARGO) run --release --package bench-sampling
 
 bench-sampling-quick: ## The sampler's goals at 5 %, in a minute; fails when one is missed
