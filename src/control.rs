@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use collector::sampler::Revised;
 use collector::{Metrics, Pipeline};
-use sampling::{Class, Policy};
+use sampling::{Class, Policy, Score};
 use storage::model::UnixNanos;
 use storage::{Clock, Store};
 use ui::{ControlError, Flushed, ListenerState, ServerControl};
@@ -114,19 +114,11 @@ impl ServerControl for Control {
     }
 
     async fn preview_sampling(&self, policy: serde_json::Value) -> Result<serde_json::Value, ControlError> {
-        let score = self.pipeline.preview(policy_of(policy)?).await.map_err(refused)?;
-        let by_class = |counts: [u64; 5]| -> serde_json::Map<String, serde_json::Value> {
-            Class::ALL.iter().zip(counts).map(|(class, count)| (class.word().to_owned(), count.into())).collect()
-        };
-        Ok(serde_json::json!({
-            "seen": by_class(score.seen),
-            "kept": by_class(score.kept),
-            "rare_seen": score.rare_seen,
-            "rare_kept": score.rare_kept,
-            "offered_cost": score.offered_cost,
-            "kept_cost": score.kept_cost,
-            "peak_cost_per_second": score.peak_cost_per_second,
-        }))
+        let compared = self.pipeline.preview(policy_of(policy)?).await.map_err(refused)?;
+        let mut answer = shown_score(&compared.tried);
+        // Beside it, or two requests would be compared that met different traces.
+        answer["in_force"] = shown_score(&compared.in_force);
+        Ok(answer)
     }
 
     fn metrics(&self) -> String {
@@ -144,6 +136,21 @@ fn shown(revised: &Revised) -> ui::SamplingPolicy {
 fn policy_of(policy: serde_json::Value) -> Result<Policy, ControlError> {
     serde_json::from_value(policy)
         .map_err(|error| ControlError::Refused(format!("this is no sampling policy: {error}")))
+}
+
+fn shown_score(score: &Score) -> serde_json::Value {
+    let by_class = |counts: [u64; 5]| -> serde_json::Map<String, serde_json::Value> {
+        Class::ALL.iter().zip(counts).map(|(class, count)| (class.word().to_owned(), count.into())).collect()
+    };
+    serde_json::json!({
+        "seen": by_class(score.seen),
+        "kept": by_class(score.kept),
+        "rare_seen": score.rare_seen,
+        "rare_kept": score.rare_kept,
+        "offered_cost": score.offered_cost,
+        "kept_cost": score.kept_cost,
+        "peak_cost_per_second": score.peak_cost_per_second,
+    })
 }
 
 fn refused(error: sampling::Error) -> ControlError {

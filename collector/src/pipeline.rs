@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sampling::{Policy, Score};
+use sampling::Policy;
 use storage::model::SpanBatch;
 use storage::{Appended, Clock, FlushReport, Request, Store};
 
 use crate::remote::HeadRates;
-use crate::sampler::{ActivePolicy, AssemblyConfig, Counts, Deciding, Records, Revised, Shedding};
+use crate::sampler::{ActivePolicy, AssemblyConfig, Compared, Counts, Deciding, Records, Revised, Shedding};
 use crate::{Durable, Error, Sink};
 
 /// How often due traces are looked for.
@@ -38,6 +38,8 @@ pub struct Pipeline {
     state: Arc<dyn Durable>,
     /// One round of decisions at a time, so that no trace is proposed twice.
     round: Arc<tokio::sync::Mutex<()>>,
+    /// One dry run at a time: each has a copy of the sampler.
+    previews: tokio::sync::Mutex<()>,
 }
 
 impl Pipeline {
@@ -62,6 +64,7 @@ impl Pipeline {
             deciding: Arc::new(Mutex::new(deciding)),
             state: saved.file,
             round: Arc::default(),
+            previews: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -123,11 +126,15 @@ impl Pipeline {
     pub async fn preview(&self, policy: Policy) -> Result<Score, sampling::Error> {
         policy.validate()?;
         let deciding = Arc::clone(&self.deciding);
-        let preview = move || lock(&deciding).preview(policy);
-        tokio::task::spawn_blocking(preview).await.unwrap_or_else(|_| Ok(Score::default()))
+        let preview = move || {
+            let rehearsal = lock(&deciding).rehearsal();
+            rehearsal.compare(policy)
+        };
+        tokio::task::spawn_blocking(preview).await.unwrap_or_else(|_| Ok(Compared::default()))
     }
 
     async fn decide(
+        let _one_copy = self.previews.lock().await;
         &self,
         choose: fn(&mut Deciding, &Store, &AssemblyConfig, &dyn Clock) -> Records,
     ) -> Result<(), storage::Error> {

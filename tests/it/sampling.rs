@@ -147,6 +147,8 @@ fn the_policy_is_read_changed_tried_and_kept() -> anyhow::Result<()> {
     ensure!(preview["seen"]["normal"] == 990 && preview["seen"]["error"] == 10, "{preview}");
     let kept = |class: &str| preview["kept"][class].as_u64().with_context(|| preview.to_string());
     ensure!(kept("error")? > 0 && kept("normal")? < 600, "{preview}");
+    let in_force = &preview["in_force"];
+    ensure!(in_force["kept"]["normal"] == 990 && in_force["seen"] == preview["seen"], "{preview}");
     ensure!(get(server.http(), PATH)?.json()?["revision"] == 0);
 
     for (body, word) in [

@@ -1,12 +1,11 @@
 //! A tick: which pending traces are due, what is known of them, and what becomes of them. Decides; the caller does.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sampling::budget::CostUnit;
 use sampling::sketch::SlowSpans;
-use sampling::{Batch, Facts, KeepReason, Policy, Sampler, Score, Verdict};
+use sampling::{Facts, KeepReason, Sampler, Verdict};
 use storage::model::{TraceId, UnixNanos};
 use storage::{Clock, Decision, Gathered, Store};
 
@@ -17,6 +16,7 @@ use super::facts::{Surveyor, operation};
 use super::grace::{Grace, Graces};
 use super::late::late;
 use super::load::Loads;
+use super::past::{Past, Rehearsal, Tick};
 use super::policy::{ActivePolicy, Revised};
 use super::source::Source;
 use super::{AssemblyConfig, Bounds, Ripeness, Shedding, state};
@@ -33,26 +33,8 @@ const LONGEST_TICK: Duration = Duration::from_secs(1);
 /// Above this pressure nothing waits.
 const PRESSED: f64 = 0.7;
 
-/// What is kept for dry runs, 7 MB at most: an hour where traffic is slow.
-const REMEMBERED_FACTS: usize = 50_000;
-const REMEMBERED_TICKS: usize = 3_600;
-
 /// Decisions in one record of the log: small, so that requests are acknowledged in between.
 pub type Records = Vec<Vec<Decision>>;
-
-/// A past tick, for dry runs.
-#[derive(Debug)]
-struct Past {
-    now_nanos: u64,
-    tick_nanos: u64,
-    facts: Vec<Facts>,
-}
-
-impl Past {
-    fn batch(&self) -> Batch<'_> {
-        Batch { now_nanos: self.now_nanos, tick_nanos: self.tick_nanos, ripe: &self.facts }
-    }
-}
 
 /// What the sampler knows between ticks.
 #[derive(Debug)]
@@ -69,8 +51,7 @@ pub struct Deciding {
     graces: Option<Graces>,
     last_tick: Option<UnixNanos>,
     counts: Arc<Counts>,
-    past: VecDeque<Past>,
-    past_facts: usize,
+    past: Past,
     is_saved: bool,
 }
 
@@ -107,8 +88,7 @@ impl Deciding {
             graces: None,
             last_tick: None,
             counts: Arc::default(),
-            past: VecDeque::new(),
-            past_facts: 0,
+            past: Past::default(),
             is_saved: true,
         })
     }
@@ -183,9 +163,9 @@ impl Deciding {
         self.decide(store, due, config.spans_per_record, now, came_in)
     }
 
-    /// What another policy would have done with recent traces.
-    pub fn preview(&self, policy: Policy) -> Result<Score, sampling::Error> {
-        self.sampler.preview(policy, self.past.iter().map(Past::batch))
+    /// What a dry run needs: a copy, since decisions do not wait for one.
+    pub fn rehearsal(&self) -> Rehearsal {
+        Rehearsal::new(self.sampler.clone(), self.active.get(), self.past.clone())
     }
 
     /// `came_in` is how long a time the traces came in, in nanoseconds: the tick is at least as long.
@@ -275,7 +255,7 @@ impl Deciding {
         if !record.is_empty() {
             records.push(record);
         }
-        self.remember(Past { now_nanos, tick_nanos, facts: fresh });
+        self.past.remember(Tick { now_nanos, tick_nanos, facts: fresh }, LONGEST_TICK, ENOUGH_TRACES);
         records
     }
 
@@ -332,26 +312,6 @@ impl Deciding {
             class: verdict.class.word().into(),
             shape: facts.shape,
             policy_revision: self.policy.revision,
-        }
-    }
-
-    /// Puts ticks together as a budget would have.
-    fn remember(&mut self, past: Past) {
-        self.past_facts += past.facts.len();
-        let longest = u64::try_from(LONGEST_TICK.as_nanos()).unwrap_or(u64::MAX);
-        match self.past.back_mut() {
-            Some(last)
-                if last.facts.len() < ENOUGH_TRACES && last.tick_nanos.saturating_add(past.tick_nanos) <= longest =>
-            {
-                last.now_nanos = past.now_nanos;
-                last.tick_nanos += past.tick_nanos;
-                last.facts.extend(past.facts);
-            }
-            _ => self.past.push_back(past),
-        }
-        while self.past_facts > REMEMBERED_FACTS || self.past.len() > REMEMBERED_TICKS {
-            let Some(oldest) = self.past.pop_front() else { return };
-            self.past_facts -= oldest.facts.len();
         }
     }
 }

@@ -6,7 +6,7 @@
 //!   it kept.
 //! - `shedding`: what is not waited for while memory runs short.
 //! - `load`: what operations cost the instances of their services, for head sampling.
-//! - `policy`: the policy in force.
+//! - `policy`: the policy in force; `past`: recent ticks, on which others are tried.
 //! - `state`: what the sampler knows, as bytes.
 //! - `deciding`: a tick, from pending traces to decisions; `counts`: of them.
 //!
@@ -20,6 +20,7 @@ mod facts;
 mod grace;
 mod late;
 mod load;
+mod past;
 mod policy;
 mod shedding;
 mod source;
@@ -29,5 +30,6 @@ mod wish;
 pub use assembly::{AssemblyConfig, Bounds, Ripeness};
 pub use counts::{Counts, Late};
 pub use deciding::{Deciding, Records};
+pub use past::{Compared, Rehearsal};
 pub use policy::{ActivePolicy, Revised};
 pub use shedding::Shedding;

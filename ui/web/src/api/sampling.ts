@@ -42,9 +42,11 @@ const scoreShape = v.object({
 });
 export type Score = v.InferOutput<typeof scoreShape>;
 
-/** What a policy would have kept of the traces decided last. */
-export const previewPolicy = (policy: Policy): Promise<Score> =>
-  ask(`${PATH}/preview`, scoreShape, { body: policy });
+const previewShape = v.object({ ...scoreShape.entries, in_force: scoreShape });
+
+/** What a policy would have kept of the traces decided last; `in_force`: what the one in force would have. */
+export const previewPolicy = (policy: Policy): Promise<v.InferOutput<typeof previewShape>> =>
+  ask(`${PATH}/preview`, previewShape, { body: policy });
 
 export const applyPolicy = (policy: Policy): Promise<PolicyInForce> =>
   ask(PATH, policyShape, { body: policy, method: "PUT" });

@@ -26,10 +26,9 @@ export function PolicyForm({ inForce }: { inForce: PolicyInForce }) {
   const budget = budgetOf(policy);
   const changed = draft !== undefined && !samePolicy(draft as never, inForce.policy);
   const trial = useMutation({
-    // Both over the same traces, or the two could not be compared.
     mutationFn: async (tried: Policy) => {
-      const [now, then] = await Promise.all([previewPolicy(inForce.policy), previewPolicy(tried)]);
-      return { now, then, tried };
+      const then = await previewPolicy(tried);
+      return { now: then.in_force, then, tried };
     },
   });
   const change = useMutation({
