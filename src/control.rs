@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context;
 use async_trait::async_trait;
 use collector::sampler::Revised;
 use collector::{Metrics, Pipeline};
@@ -14,6 +15,10 @@ use ui::{ControlError, Flushed, ListenerState, ServerControl};
 
 use crate::config::Durability;
 use crate::policy::PolicyFile;
+
+/// What to do where a policy could not be written.
+const NOT_IN_FORCE: &str = "the policy before it stays in force; make room on that disk or make the directory writable, and try again \
+                            (SIGHUP reads the configuration again)";
 
 /// Handles on every part that the page shows.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ pub struct Control {
     pub durability: Durability,
     pub addresses: Vec<(&'static str, Option<SocketAddr>)>,
     pub ready: Arc<AtomicBool>,
-    /// Locked from one change of the policy to its file, so that the file has the last one.
+    /// Locked while the policy changes: it is in its file, durably, before it is in force.
     pub policy_file: tokio::sync::Mutex<PolicyFile>,
 }
 
@@ -105,10 +110,10 @@ impl ServerControl for Control {
 
     async fn set_sampling(&self, policy: serde_json::Value) -> Result<ui::SamplingPolicy, ControlError> {
         let file = self.policy_file.lock().await;
-        let revised = self.pipeline.set_policy(policy_of(policy)?).map_err(refused)?;
-        let written = tokio::task::block_in_place(|| file.write(&revised));
-        // It is in force all the same; the next start would not know it.
-        written.map_err(|error| ControlError::Internal(format!("{error:#}")))?;
+        let revised = self.pipeline.revise_policy(policy_of(policy)?).map_err(refused)?;
+        tokio::task::block_in_place(|| file.write(&revised))
+            .map_err(|error| ControlError::Unavailable(format!("{error:#}; {NOT_IN_FORCE}")))?;
+        self.pipeline.set_policy(Arc::clone(&revised));
         tracing::info!(revision = revised.revision, "another sampling policy is in force");
         Ok(shown(&revised))
     }
@@ -133,11 +138,6 @@ fn shown(revised: &Revised) -> ui::SamplingPolicy {
     ui::SamplingPolicy { revision: revised.revision, policy }
 }
 
-fn policy_of(policy: serde_json::Value) -> Result<Policy, ControlError> {
-    serde_json::from_value(policy)
-        .map_err(|error| ControlError::Refused(format!("this is no sampling policy: {error}")))
-}
-
 fn shown_score(score: &Score) -> serde_json::Value {
     let by_class = |counts: [u64; 5]| -> serde_json::Map<String, serde_json::Value> {
         Class::ALL.iter().zip(counts).map(|(class, count)| (class.word().to_owned(), count.into())).collect()
@@ -153,6 +153,11 @@ fn shown_score(score: &Score) -> serde_json::Value {
     })
 }
 
+fn policy_of(policy: serde_json::Value) -> Result<Policy, ControlError> {
+    serde_json::from_value(policy)
+        .map_err(|error| ControlError::Refused(format!("this is no sampling policy: {error}")))
+}
+
 fn refused(error: sampling::Error) -> ControlError {
     ControlError::Refused(error.to_string())
 }
@@ -161,12 +166,14 @@ impl Control {
     /// Follows a configuration that may have changed; the revision if its policy is another one than the configuration had.
     pub async fn follow(&self, configured: Policy) -> anyhow::Result<Option<i64>> {
         let mut file = self.policy_file.lock().await;
-        if !file.configure(&configured) {
+        if !file.is_news(&configured) {
             return Ok(None);
         }
-        let revised = self.pipeline.set_policy(configured)?;
-        tokio::task::block_in_place(|| file.write(&revised))?;
-        Ok(Some(revised.revision))
+        let revised = self.pipeline.revise_policy(configured.clone())?;
+        tokio::task::block_in_place(|| file.configure(configured, &revised)).context(NOT_IN_FORCE)?;
+        let revision = revised.revision;
+        self.pipeline.set_policy(revised);
+        Ok(Some(revision))
     }
 
     fn ingest(&self) -> ui::Ingest {

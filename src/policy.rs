@@ -1,8 +1,7 @@
 //! The sampling policy of a data directory, which outlives the process.
 //!
 //! A policy comes from the configuration or over the API; whichever changed last counts, at a start or while the server runs
-//! (`reload`). `sampling.json` has what is in
-//! force, its revision, and what the configuration said then.
+//! (`reload`). `sampling.json` has what is in force, its revision, and what the configuration said then.
 
 use std::path::Path;
 
@@ -49,11 +48,15 @@ impl PolicyFile {
         Ok((file, revised))
     }
 
-    /// What the configuration says now; whether that is news.
-    pub fn configure(&mut self, configured: &Policy) -> bool {
-        let is_news = self.configured != *configured;
-        self.configured.clone_from(configured);
-        is_news
+    /// Whether the configuration says something else now.
+    pub fn is_news(&self, configured: &Policy) -> bool {
+        self.configured != *configured
+    }
+
+    /// Writes what the configuration says now, and the policy that follows. What could not be written is news still.
+    pub fn configure(&mut self, configured: Policy, revised: &Revised) -> anyhow::Result<()> {
+        let before = std::mem::replace(&mut self.configured, configured);
+        self.write(revised).inspect_err(|_| self.configured = before)
     }
 
     fn read(&self) -> anyhow::Result<Option<Kept>> {
@@ -94,8 +97,17 @@ mod tests {
         assert_eq!(open(&configured).1, Revised { policy: configured.clone(), revision: 2 });
         assert_eq!(open(&configured).1.revision, 2);
         // The same while it runs.
-        assert!(!file.configure(&Policy::default()) && file.configure(&budget("7 spans/s")));
-        file.write(&Revised { policy: budget("7 spans/s"), revision: 3 }).unwrap();
+        let seven = Revised { policy: budget("7 spans/s"), revision: 3 };
+        assert!(!file.is_news(&Policy::default()) && file.is_news(&seven.policy));
+        // What the new file is written to first.
+        let next = data.path().join("sampling.json.next");
+        std::fs::create_dir(&next).unwrap();
+        let error = format!("{:#}", file.configure(seven.policy.clone(), &seven).unwrap_err());
+        assert!(error.contains("cannot write") && error.contains("sampling.json"), "{error}");
+        assert!(file.is_news(&seven.policy));
+        std::fs::remove_dir(next).unwrap();
+        file.configure(seven.policy.clone(), &seven).unwrap();
+        assert!(!file.is_news(&seven.policy));
         assert_eq!(open(&budget("7 spans/s")).1.revision, 3);
         std::fs::write(data.path().join(FILE), "{").unwrap();
         let error = PolicyFile::open(data.path(), configured).unwrap_err();

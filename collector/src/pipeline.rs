@@ -117,14 +117,21 @@ impl Pipeline {
         self.policy.get()
     }
 
-    /// Another policy, from the next tick on.
-    pub fn set_policy(&self, policy: Policy) -> Result<Arc<Revised>, sampling::Error> {
-        self.policy.set(policy)
+    /// What another policy would be, to be written down before it is put in force.
+    pub fn revise_policy(&self, policy: Policy) -> Result<Arc<Revised>, sampling::Error> {
+        self.policy.revise(policy)
     }
 
-    /// What a policy would have done with the traces decided last.
-    pub async fn preview(&self, policy: Policy) -> Result<Score, sampling::Error> {
+    /// Puts it in force, from the next tick on.
+    pub fn set_policy(&self, revised: Arc<Revised>) {
+        self.policy.set(revised);
+    }
+
+    /// What a policy would have done with the traces decided last, and what the one in force would. Decisions wait for the
+    /// copy that is made, and not for what is done with it.
+    pub async fn preview(&self, policy: Policy) -> Result<Compared, sampling::Error> {
         policy.validate()?;
+        let _one_copy = self.previews.lock().await;
         let deciding = Arc::clone(&self.deciding);
         let preview = move || {
             let rehearsal = lock(&deciding).rehearsal();
@@ -134,7 +141,6 @@ impl Pipeline {
     }
 
     async fn decide(
-        let _one_copy = self.previews.lock().await;
         &self,
         choose: fn(&mut Deciding, &Store, &AssemblyConfig, &dyn Clock) -> Records,
     ) -> Result<(), storage::Error> {

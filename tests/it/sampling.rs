@@ -172,6 +172,33 @@ fn the_policy_is_read_changed_tried_and_kept() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_policy_that_cannot_be_written_is_not_in_force() -> anyhow::Result<()> {
+    const PATH: &str = "/api/spanhouse/sampling";
+    let directory = tempfile::tempdir()?;
+    let (file, data) = (directory.path().join("spanhouse.toml"), directory.path().join("data"));
+    std::fs::write(&file, "[sampling]\nbudget = \"600 spans/s\"\n")?;
+    let server = Server::on(&data).argument("--config").argument(&file.display().to_string()).start()?;
+    let before = get(server.http(), PATH)?.json()?;
+    // What the new file is written to first.
+    let next = data.join("sampling.json.next");
+    std::fs::create_dir(&next)?;
+    let put_it = || put(server.http(), PATH, &JSON, br#"{"budget": "7 spans/s"}"#);
+    let answer = put_it()?;
+    let (status, text) = (answer.status, answer.text());
+    ensure!(status == 503 && text.contains("sampling.json") && text.contains("make room"), "{status} {text}");
+    ensure!(get(server.http(), PATH)?.json()? == before);
+    std::fs::write(&file, "[sampling]\nbudget = \"8 spans/s\"\n")?;
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    ensure!(get(server.http(), PATH)?.json()? == before);
+    // What the file says is news still.
+    std::fs::remove_dir(next)?;
+    std::process::Command::new("kill").args(["-HUP", &server.pid().to_string()]).status()?;
+    server.wait_until("the file is followed", |server| Ok(get(server.http(), PATH)?.json()?["revision"] == 1))?;
+    ensure!(put_it()?.json()?["revision"] == 2);
+    Ok(())
+}
+
+#[test]
 fn what_is_slow_is_known_after_a_kill() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let state = directory.path().join("sampler.state");

@@ -12,7 +12,8 @@ pub struct Revised {
     pub revision: i64,
 }
 
-/// What every tick asks for. Exchanging it takes effect with the next tick.
+/// What every tick asks for. Exchanging it takes effect with the next tick. Whoever changes it writes it down between [`Self::revise`]
+/// and [`Self::set`], alone.
 #[derive(Debug)]
 pub struct ActivePolicy(Mutex<Arc<Revised>>);
 
@@ -26,14 +27,17 @@ impl ActivePolicy {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts another policy in its place; the same one changes nothing.
-    pub fn set(&self, policy: Policy) -> Result<Arc<Revised>, sampling::Error> {
+    /// What another policy would be here; the same one is no change. Nothing happens yet.
+    pub fn revise(&self, policy: Policy) -> Result<Arc<Revised>, sampling::Error> {
         policy.validate()?;
-        let mut active = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if active.policy != policy {
-            *active = Arc::new(Revised { policy, revision: active.revision + 1 });
-        }
-        Ok(Arc::clone(&active))
+        let active = self.get();
+        let is_change = active.policy != policy;
+        Ok(if is_change { Arc::new(Revised { policy, revision: active.revision + 1 }) } else { active })
+    }
+
+    /// Puts it in force.
+    pub fn set(&self, revised: Arc<Revised>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = revised;
     }
 }
 
@@ -44,10 +48,12 @@ mod tests {
     #[test]
     fn a_change_has_a_revision_and_nonsense_changes_nothing() {
         let active = ActivePolicy::new(Policy::default(), 4).unwrap();
-        assert_eq!(active.set(Policy::default()).unwrap().revision, 4);
+        assert_eq!(active.revise(Policy::default()).unwrap().revision, 4);
         let changed = Policy { diversity: 0.5, ..Policy::default() };
-        assert_eq!(active.set(changed.clone()).unwrap().revision, 5);
-        assert!(active.set(Policy { diversity: f64::NAN, ..Policy::default() }).is_err());
+        let revised = active.revise(changed.clone()).unwrap();
+        assert_eq!((revised.revision, active.get().revision), (5, 4));
+        active.set(revised);
+        assert!(active.revise(Policy { diversity: f64::NAN, ..Policy::default() }).is_err());
         assert_eq!(*active.get(), Revised { policy: changed, revision: 5 });
     }
 }
