@@ -41,8 +41,8 @@ impl Stamp {
     }
 }
 
-/// Follows the file of `source` until the process ends; SIGHUP reads it at once. `running` is what it said at the start.
-pub async fn follow(source: Option<Source>, mut running: Config, control: Arc<Control>) {
+/// Follows the file of `source` until the process ends; SIGHUP reads it at once. `started` is what it said at the start.
+pub async fn follow(source: Option<Source>, started: Config, control: Arc<Control>) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else {
         tracing::warn!("SIGHUP cannot be handled");
         return;
@@ -56,6 +56,7 @@ pub async fn follow(source: Option<Source>, mut running: Config, control: Arc<Co
     let load = Arc::new(load);
     // It is read once more at first: it may have changed since the start read it.
     let (mut read, mut last) = (None, None);
+    let mut known = started.clone();
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -73,8 +74,11 @@ pub async fn follow(source: Option<Source>, mut running: Config, control: Arc<Co
         let loaded = tokio::task::spawn_blocking(move || load()).await;
         match loaded.unwrap_or_else(|error| Err(error.into())) {
             Ok(config) => {
-                take(&control, &running, &config).await;
-                running = config;
+                for section in news(&started, &known, &config) {
+                    tracing::warn!(section, "a changed setting takes effect with the next start");
+                }
+                follow_sampling(&control, &config).await;
+                known = config;
             }
             Err(error) => tracing::error!(
                 file = %path.display(),
@@ -85,10 +89,7 @@ pub async fn follow(source: Option<Source>, mut running: Config, control: Arc<Co
     }
 }
 
-async fn take(control: &Control, running: &Config, config: &Config) {
-    for section in other_changes(running, config) {
-        tracing::warn!(section, "a changed setting takes effect with the next start");
-    }
+async fn follow_sampling(control: &Control, config: &Config) {
     match control.follow(config.sampling.clone()).await {
         Ok(Some(revision)) => tracing::info!(revision, "the configuration's sampling policy is in force"),
         Ok(None) => {}
@@ -96,12 +97,14 @@ async fn take(control: &Control, running: &Config, config: &Config) {
     }
 }
 
-/// The sections that differ and are not followed.
-fn other_changes(running: &Config, config: &Config) -> Vec<String> {
+/// Sections that are not followed and say something else than when they were `known` last, and than what the process `started` with.
+fn news(started: &Config, known: &Config, config: &Config) -> Vec<String> {
     let sections = |config: &Config| toml::Table::try_from(config).unwrap_or_default();
-    let (before, now) = (sections(running), sections(config));
+    let (started, known, now) = (sections(started), sections(known), sections(config));
+    let differs = |from: &toml::Table, name: &String, values| from.get(name) != Some(values);
     now.iter()
-        .filter(|(name, values)| *name != "sampling" && before.get(*name) != Some(values))
+        .filter(|(name, _)| *name != "sampling")
+        .filter(|(name, values)| differs(&started, name, *values) && differs(&known, name, *values))
         .map(|(name, _)| format!("[{name}]"))
         .collect()
 }
@@ -112,13 +115,18 @@ mod tests {
 
     #[test]
     fn what_else_changed_is_named() {
-        let running = Config::default();
+        let started = Config::default();
         let mut config = Config::default();
         config.sampling.diversity = 0.5;
-        assert!(other_changes(&running, &config).is_empty());
+        assert!(news(&started, &started, &config).is_empty());
         config.limits.attributes = 7;
         config.server.http = crate::cli::Address::Off;
-        assert_eq!(other_changes(&running, &config), ["[limits]", "[server]"]);
+        assert_eq!(news(&started, &started, &config), ["[limits]", "[server]"]);
+        // Once; and what goes back to what runs is nothing to wait for.
+        let known = config.clone();
+        assert!(news(&started, &known, &config).is_empty());
+        config.limits = started.limits.clone();
+        assert!(news(&started, &known, &config).is_empty());
     }
 
     #[tokio::test]
