@@ -17,12 +17,10 @@ describe("the policy", () => {
   });
 
   it("counts in spans or bytes", () => {
-    expect(["", "2000 spans/s", "1 span/min", "50 GiB/day"].map(unitOf)).toEqual([
-      "spans",
-      "spans",
-      "spans",
-      "bytes",
-    ]);
+    for (const budget of ["", "2000 spans/s", "2000spans/s", "2_000spans / s", "1 span/min"]) {
+      expect([budget, unitOf(budget)]).toEqual([budget, "spans"]);
+    }
+    expect(["50 GiB/day", "50GiB/day"].map(unitOf)).toEqual(["bytes", "bytes"]);
     expect([formatCost(1234.4, "spans"), formatCost(1234.4, "bytes")]).toEqual(["1,234 spans", "1.23 KB"]);
   });
 

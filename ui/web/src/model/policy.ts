@@ -87,7 +87,7 @@ export const budgetOf = (policy: Policy): string => {
 
 /** What a budget counts; without one, spans are counted. */
 export const unitOf = (budget: string): "spans" | "bytes" =>
-  budget.trim() === "" || /\bspans?\b/i.test(budget) ? "spans" : "bytes";
+  budget.trim() === "" || /(?:^|[^a-z])spans?\b/i.test(budget) ? "spans" : "bytes";
 
 export const formatCost = (cost: number, unit: "spans" | "bytes"): string =>
   unit === "bytes" ? formatBytes(Math.round(cost)) : plural(Math.round(cost), "span");
