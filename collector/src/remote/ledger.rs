@@ -7,8 +7,8 @@
 //! Bounded in services, strategies and probabilities. A strategy that finds no place is not served: the service keeps the
 //! one it had, or keeps everything, which is what a service without an entry counts as.
 //!
-//! What a restart must know of it is `saved`: whoever serves a strategy first writes it to disk while [`Ledger::is_saved`]
-//! says no.
+//! What a restart must know of it is `saved`: whoever serves a strategy that [`Ledger::is_news`] does so on a copy, writes that to
+//! disk, and then puts it in the ledger's place.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ pub enum Head {
     Forgotten,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct History {
     /// By time; at least one.
     served: VecDeque<Served>,
@@ -88,7 +88,7 @@ struct History {
     is_cut: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     config: LedgerConfig,
     services: HashMap<Arc<str>, History>,
@@ -123,6 +123,13 @@ impl Ledger {
     /// To be told once an export is durable that nothing was served since.
     pub fn note_saved(&mut self) {
         self.unsaved = false;
+    }
+
+    /// Whether telling a service `wanted` changes what a restart must know.
+    pub fn is_news(&self, service: &str, wanted: &Strategy) -> bool {
+        let history = self.services.get(service);
+        let differs = self.last(service).is_none_or(|last| last.strategy.as_ref() != wanted);
+        differs && (!wanted.keeps_all() || history.is_some_and(History::matters))
     }
 
     /// Remembers that a service is told `wanted` now, and returns what it is to be told.

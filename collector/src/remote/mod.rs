@@ -26,6 +26,7 @@ mod tests;
 
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::http::{Request, Response};
@@ -80,7 +81,7 @@ pub struct Remote {
     ledger: Arc<Mutex<Ledger>>,
     file: Arc<dyn Durable>,
     /// One poll at a time from the ledger to its file.
-    serving: tokio::sync::Mutex<()>,
+    serving: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     in_flight: Budget,
@@ -108,8 +109,7 @@ impl Remote {
         file: Arc<dyn Durable>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        let (metrics, in_flight, serving) =
-            (Arc::default(), Budget::new(IN_FLIGHT_BYTES), tokio::sync::Mutex::default());
+        let (metrics, in_flight, serving) = (Arc::default(), Budget::new(IN_FLIGHT_BYTES), Arc::default());
         Arc::new(Self { connections, strategies, ledger, file, serving, clock, metrics, in_flight })
     }
 
@@ -129,37 +129,49 @@ impl Remote {
 
     /// What a service that polls now is told; remembered already, and durably.
     async fn serve(&self, service: &str) -> Result<Served> {
-        let _one = self.serving.lock().await;
-        let wanted = self.strategies.of(service);
-        let (served, unsaved) = {
+        let one_at_a_time = Arc::clone(&self.serving).lock_owned().await;
+        let (wanted, now) = (self.strategies.of(service), self.clock.now());
+        let mut next = {
             let mut ledger = self.ledger();
-            let served = ledger.serve(service, wanted, self.clock.now());
-            self.metrics.remembered(&ledger);
-            (served, (!ledger.is_saved()).then(|| ledger.export()))
-        };
-        if let Some(bytes) = unsaved {
-            let file = Arc::clone(&self.file);
-            // A client that goes away meanwhile leaves the ledger unsaved, and the next poll writes it.
-            let written = tokio::task::spawn_blocking(move || file.replace(&bytes)).await;
-            let written =
-                written.map_err(|error| error.to_string()).and_then(|done| done.map_err(|error| error.to_string()));
-            if let Err(why) = written {
-                tracing::error!(
-                    error = why,
-                    "what services are told of head sampling cannot be written, so they are told nothing"
-                );
-                return Err(Error::Unavailable(
-                    "the strategy cannot be remembered now; keep the one you have".to_owned(),
-                ));
+            if !ledger.is_news(service, &wanted) {
+                let served = ledger.serve(service, wanted, now);
+                self.metrics.remembered(&ledger);
+                return Ok(served);
             }
-            self.ledger().note_saved();
-        }
-        Ok(served)
+            ledger.clone()
+        };
+        // Spans are not weighed by what nobody was told, so it counts once it is written; and then also where the client has left
+        // meanwhile, since the file has it.
+        let (file, ledger) = (Arc::clone(&self.file), Arc::clone(&self.ledger));
+        let (metrics, service) = (Arc::clone(&self.metrics), service.to_owned());
+        let write = move || {
+            let _one_at_a_time = one_at_a_time;
+            let served = next.serve(&service, wanted, now);
+            if !next.is_saved() {
+                file.replace(&next.export())?;
+                next.note_saved();
+            }
+            metrics.remembered(&next);
+            *lock(&ledger) = next;
+            Ok(served)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        written.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|why| {
+            tracing::error!(
+                error = %why,
+                "what services are told of head sampling cannot be written, so they are told nothing"
+            );
+            Error::Unavailable("the strategy cannot be remembered now; keep the one you have".to_owned())
+        })
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ledger)
     }
+}
+
+fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One of the two listeners.

@@ -138,7 +138,7 @@ async fn a_strategy_is_on_disk_before_it_is_served() {
     let server = Server::start().await;
     let known = |server: &Server| {
         let bytes = server.written.bytes.lock().unwrap().clone();
-        let now = storage::model::UnixNanos(1_800_000_100_000_000_000);
+        let now = storage::model::UnixNanos(1_800_000_300_000_000_000);
         Ledger::restore(LedgerConfig::default(), &bytes, now).map(|ledger| ledger.head("cart", "GET /cart", now))
     };
     assert_eq!(get(&server, "/sampling?service=cart").await.status, 200);
@@ -149,6 +149,10 @@ async fn a_strategy_is_on_disk_before_it_is_served() {
         let refused = get(&server, "/sampling?service=cart").await;
         assert_eq!(refused.status, 503, "{}", refused.text());
     }
+    for _ in 0..20 {
+        server.pass_seconds(10);
+        assert_eq!(server.head("GET /cart"), Head::Known(1.0), "nobody was told anything else");
+    }
     assert!(server.written.bytes.lock().unwrap().is_empty());
     server.written.fails.store(false, Ordering::SeqCst);
     let told = get(&server, "/sampling?service=cart").await;
@@ -158,4 +162,22 @@ async fn a_strategy_is_on_disk_before_it_is_served() {
     server.written.bytes.lock().unwrap().clear();
     assert_eq!(get(&server, "/sampling?service=cart").await.body, told.body);
     assert!(server.written.bytes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_disk_counts_though_the_client_has_left() {
+    let server = Server::start().await;
+    server.publish(10_000.0);
+    let disk = server.written.waits.lock().await;
+    let poll = get(&server, "/sampling?service=cart");
+    let waited = std::time::Duration::from_millis(300);
+    assert!(tokio::time::timeout(waited, poll).await.is_err(), "answered before it was written");
+    assert_eq!(server.head("GET /cart"), Head::Unserved);
+    drop(disk);
+    let begun = std::time::Instant::now();
+    while server.head("GET /cart") == Head::Unserved {
+        assert!(begun.elapsed().as_secs() < 10, "what was written was never in the ledger");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(!server.written.bytes.lock().unwrap().is_empty());
 }

@@ -22,10 +22,13 @@ use crate::remote::{
 pub struct Written {
     pub bytes: Mutex<Vec<u8>>,
     pub fails: AtomicBool,
+    /// A disk that is slow while the test has it.
+    pub waits: tokio::sync::Mutex<()>,
 }
 
 impl Durable for Written {
     fn replace(&self, bytes: &[u8]) -> std::io::Result<()> {
+        drop(self.waits.blocking_lock());
         if self.fails.load(Ordering::SeqCst) {
             return Err(std::io::Error::other("the disk is full"));
         }
