@@ -2,7 +2,8 @@
 //!
 //! A poll does not say which instance it comes from. So what an instance had when it began a span is known up to the poll
 //! interval: it is one of the strategies that its service was served within it. Where those agree on the operation the
-//! probability is known; where they do not, the ledger says between what it lies, and guesses nothing.
+//! probability is known; where they do not, the ledger says between what it lies, and guesses nothing. Before its first poll a service
+//! keeps everything.
 //!
 //! Bounded in services, strategies and probabilities. A strategy that finds no place is not served: the service keeps the
 //! one it had, or keeps everything, which is what a service without an entry counts as.
@@ -235,7 +236,8 @@ impl Ledger {
 
     /// With which probability traces that began in `service` with `operation` at `start` were sampled there.
     ///
-    /// An SDK goes by its own setting until its first poll, and that is not known here.
+    /// An SDK goes by its own setting until its first poll. That is not known here and taken for keeping everything, of the service's
+    /// first poll as of any other: for a poll and the slack behind it some instances have polled and others have not.
     pub fn head(&self, service: &str, operation: &str, start: UnixNanos) -> Head {
         let Some(history) = self.services.get(service) else { return Head::Unserved };
         let (slack, interval) = (nanos(self.config.clock_slack), nanos(self.config.poll_interval));
@@ -246,15 +248,17 @@ impl Ledger {
         if in_force.is_none() && history.is_cut {
             return Head::Forgotten;
         }
+        let is_first_unclear = !history.is_cut && history.served.front().is_some_and(|first| first.first >= earliest);
         let possible =
             history.served.iter().enumerate().filter(|(index, served)| {
                 Some(*index) == in_force || (served.first <= latest && served.last >= earliest)
             });
         let found = possible.map(|(_, served)| served.strategy.probability(operation));
-        match found.fold(None, |range, own| match range {
+        let range = found.fold(None, |range, own| match range {
             None => Some((own, own)),
             Some((lowest, highest)) => Some((own.min(lowest), own.max(highest))),
-        }) {
+        });
+        match range.map(|(lowest, highest)| (lowest, if is_first_unclear { 1.0 } else { highest })) {
             None => Head::Unserved,
             Some((lowest, highest)) if lowest == highest => Head::Known(lowest),
             Some((lowest, highest)) => Head::Between { lowest, highest },

@@ -31,8 +31,6 @@ fn a_span_was_sampled_as_its_service_was_told_last() {
     check(
         &[(0, 0.5), (60, 0.5), (120, 0.5), (180, 0.25), (240, 0.25)],
         &[
-            (-10, Head::Unserved),
-            (0, Head::Known(0.5)),
             (150, Head::Known(0.5)),
             // Around the poll at 180 the clocks may disagree.
             (176, unclear),
@@ -41,6 +39,15 @@ fn a_span_was_sampled_as_its_service_was_told_last() {
             (10_000, Head::Known(0.25)),
         ],
     );
+}
+
+#[test]
+fn before_its_first_poll_a_service_keeps_everything() {
+    let unclear = Head::Between { lowest: 0.5, highest: 1.0 };
+    let starts = [(-6, Head::Unserved), (-5, unclear), (0, unclear), (65, unclear), (66, Head::Known(0.5))];
+    check(&[(0, 0.5), (60, 0.5)], &starts);
+    check(&[(0, 0.5), (60, 0.25)], &[(62, Head::Between { lowest: 0.25, highest: 1.0 }), (126, Head::Known(0.25))]);
+    check(&[(0, 1.0), (60, 0.25)], &[(-6, Head::Unserved), (-5, Head::Known(1.0)), (50, Head::Known(1.0))]);
 }
 
 #[test]
@@ -62,6 +69,7 @@ fn services_that_stopped_polling_go_on_with_what_they_have() {
 fn operations_are_looked_up_by_name() {
     let mut ledger = Ledger::default();
     let with = |own| Strategy::new(1.0, [("GET /".into(), own)]);
+    ledger.serve("cart", with(0.5), at(-60));
     ledger.serve("cart", with(0.5), at(0));
     ledger.serve("cart", with(0.25), at(60));
     assert_eq!(ledger.head("cart", "GET /", at(61)), Head::Between { lowest: 0.25, highest: 0.5 });
@@ -131,7 +139,7 @@ fn what_finds_no_place_is_not_served() {
     // Too large for the room that is left: the service keeps what it had.
     let wide = Strategy::new(0.5, (0..4).map(|number| (format!("GET /{number}").into(), 0.25)));
     assert_eq!(ledger.serve("one", wide, at(60)).revision, 1);
-    assert_eq!(ledger.head("one", "GET /0", at(60)), Head::Known(0.5));
+    assert_eq!(ledger.head("one", "GET /0", at(70)), Head::Known(0.5));
     // A day later nobody waits for spans of the others.
     let later = ledger.serve("four", flat(0.5), at(86_400));
     assert_eq!((later.revision, ledger.services()), (1, 2));

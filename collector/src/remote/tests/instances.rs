@@ -62,8 +62,7 @@ proptest! {
         }
         let mut known = 0;
         for had in &had {
-            let first = had.first().map_or(SECONDS, |(second, _)| *second);
-            for second in first..SECONDS {
+            for second in 0..SECONDS {
                 let now = had.iter().rfind(|(from, _)| *from <= second).map_or([1.0; 2], |(_, told)| *told);
                 for (operation, own) in OPERATIONS.iter().zip(now) {
                     match ledger.head("cart", operation, at(second)) {
@@ -72,6 +71,7 @@ proptest! {
                             known += 1;
                         }
                         Head::Between { lowest, highest } => prop_assert!(lowest <= own && own <= highest),
+                        Head::Unserved => prop_assert_eq!(1.0, own, "at {} s", second),
                         other => prop_assert!(false, "{other:?} at {second} s"),
                     }
                 }

@@ -103,8 +103,12 @@ async fn what_was_told_is_remembered() {
     get(&server, "/sampling?service=cart").await;
     let remembered = [&server.metrics.ledger_services, &server.metrics.ledger_probabilities];
     assert_eq!(remembered.map(|count| count.load(Ordering::Relaxed)), [1, 2]);
+    // Some of its instances have not polled yet.
     server.pass_seconds(30);
+    assert_eq!(server.head("GET /cart"), Head::Between { lowest: 0.2, highest: 1.0 });
+    server.pass_seconds(60);
     assert_eq!((server.head("GET /cart"), server.head("POST /cart")), (Head::Known(0.2), Head::Known(1.0)));
+    get(&server, "/sampling?service=cart").await;
     server.publish(20_000.0);
     server.pass_seconds(30);
     get(&server, "/sampling?service=cart").await;
