@@ -1,7 +1,8 @@
 //! Quantiles of exact histograms: the rows of `span_metrics` merge by adding their buckets.
 //!
 //! Bucket `i` counts the values in `(base^i, base^(i+1)]` with base `2^(1/32)`: OpenTelemetry's exponential histogram of
-//! scale 5. The answer is the geometric middle of a bucket, so it is off by 1.09 % at most.
+//! scale 5. The answer is the geometric middle of a bucket, so it is off by 1.09 % at most. Zeros are in no bucket; they are counted
+//! beside them, and only whoever hands in that count has them in the answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -20,9 +21,9 @@ use crate::error::Error;
 /// Buckets by which values double.
 const SCALE: f64 = 32.0;
 
-const FORM: &str = "histogram_quantile(0.99, bucket_indexes, bucket_counts)";
+const FORM: &str = "histogram_quantile(0.99, bucket_indexes, bucket_counts, zero_count)";
 
-/// `histogram_quantile(q, bucket_indexes, bucket_counts)`.
+/// `histogram_quantile(q, bucket_indexes, bucket_counts, zero_count)`; the last may be left out where nothing is 0.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct HistogramQuantile(Signature);
 
@@ -63,13 +64,22 @@ impl AggregateUDFImpl for HistogramQuantile {
             {
                 Ok(vec![DataType::Float64, list(DataType::Int32), list(DataType::Int64)])
             }
+            [wanted, indexes, counts, zeros]
+                if (wanted.is_numeric() || wanted.is_null())
+                    && integers(indexes)
+                    && integers(counts)
+                    && (zeros.is_integer() || zeros.is_null()) =>
+            {
+                Ok(vec![DataType::Float64, list(DataType::Int32), list(DataType::Int64), DataType::Int64])
+            }
             _ => Ok(given.to_vec()),
         }
     }
 
     fn return_type(&self, given: &[DataType]) -> Result<DataType> {
         match given {
-            [DataType::Float64, DataType::List(_), DataType::List(_)] => Ok(DataType::Float64),
+            [DataType::Float64, DataType::List(_), DataType::List(_)]
+            | [DataType::Float64, DataType::List(_), DataType::List(_), DataType::Int64] => Ok(DataType::Float64),
             _ => Err(Error::bad_query(format!("the form is {FORM}")).into()),
         }
     }
@@ -85,6 +95,7 @@ impl AggregateUDFImpl for HistogramQuantile {
             field("wanted", DataType::Float64),
             field("indexes", list(DataType::Int32)),
             field("counts", list(DataType::Int64)),
+            field("zeros", DataType::Int64),
         ])
     }
 
@@ -102,13 +113,17 @@ impl AggregateUDFImpl for HistogramQuantile {
 struct Histogram {
     wanted: Option<f64>,
     buckets: BTreeMap<i32, i64>,
+    zeros: i64,
 }
 
 impl Histogram {
     fn quantile(&self) -> Option<f64> {
-        let total: f64 = self.buckets.values().map(|count| *count as f64).sum();
+        let mut sum = self.zeros as f64;
+        let total = sum + self.buckets.values().map(|count| *count as f64).sum::<f64>();
         let wanted = self.wanted.filter(|_| total > 0.0)? * total;
-        let mut sum = 0.0;
+        if self.zeros > 0 && sum >= wanted {
+            return Some(0.0);
+        }
         let found = self.buckets.iter().find(|(_, count)| {
             sum += **count as f64;
             sum >= wanted && **count > 0
@@ -121,7 +136,13 @@ impl Histogram {
 impl Accumulator for Histogram {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let broken = || exec_datafusion_err!("a histogram has other types than planned");
-        let [wanted, indexes, counts] = values else { return Err(broken()) };
+        let (wanted, indexes, counts, zeros) = match values {
+            [wanted, indexes, counts] => (wanted, indexes, counts, None),
+            [wanted, indexes, counts, zeros] => {
+                (wanted, indexes, counts, Some(zeros.as_primitive_opt::<Int64Type>().ok_or_else(broken)?))
+            }
+            _ => return Err(broken()),
+        };
         let wanted = wanted.as_primitive_opt::<Float64Type>().ok_or_else(broken)?;
         let indexes = indexes.as_list_opt::<i32>().ok_or_else(broken)?;
         let counts = counts.as_list_opt::<i32>().ok_or_else(broken)?;
@@ -132,6 +153,9 @@ impl Accumulator for Histogram {
                     return Err(Error::bad_query(format!("a quantile is one number from 0 to 1: {FORM}")).into());
                 }
                 self.wanted = Some(wanted);
+            }
+            if let Some(zeros) = zeros.filter(|zeros| zeros.is_valid(row)) {
+                self.zeros = self.zeros.saturating_add(zeros.value(row).max(0));
             }
             if indexes.is_null(row) || counts.is_null(row) {
                 continue;
@@ -177,6 +201,7 @@ impl Accumulator for Histogram {
             ScalarValue::Float64(self.wanted),
             ScalarValue::List(Arc::new(one(indexes)?)),
             ScalarValue::List(Arc::new(one(counts)?)),
+            ScalarValue::Int64(Some(self.zeros)),
         ])
     }
 
@@ -195,7 +220,7 @@ mod tests {
             let value = 1.013_f64.powi(step) * 7.0;
             // OpenTelemetry's rule for an index.
             let index = (value.log2() * SCALE).ceil() as i32 - 1;
-            let histogram = Histogram { wanted: Some(0.5), buckets: BTreeMap::from([(index, 3)]) };
+            let histogram = Histogram { wanted: Some(0.5), buckets: BTreeMap::from([(index, 3)]), zeros: 0 };
             let answer = histogram.quantile().unwrap();
             assert!((answer / value - 1.0).abs() <= 0.011, "{value}: {answer}");
         }
@@ -203,13 +228,17 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_histogram_merge_to_the_whole() {
-        let histogram =
-            |buckets: &[(i32, i64)]| Histogram { wanted: Some(0.9), buckets: buckets.iter().copied().collect() };
+        let histogram = |buckets: &[(i32, i64)]| Histogram {
+            wanted: Some(0.9),
+            buckets: buckets.iter().copied().collect(),
+            zeros: 4,
+        };
         let mut whole = Histogram::default();
         for mut part in [histogram(&[(-3, 1), (40, 2)]), Histogram::default(), histogram(&[(40, i64::MAX), (41, 9)])] {
             let state: Vec<ArrayRef> = part.state().unwrap().iter().map(|state| state.to_array().unwrap()).collect();
             whole.merge_batch(&state).unwrap();
         }
         assert_eq!((whole.wanted, &whole.buckets), (Some(0.9), &BTreeMap::from([(-3, 1), (40, i64::MAX), (41, 9)])));
+        assert_eq!(whole.zeros, 8);
     }
 }

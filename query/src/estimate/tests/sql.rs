@@ -160,9 +160,36 @@ async fn histograms_merge_by_adding_their_buckets() {
             (&ask_for("0.99"), &[high.as_str()]),
             (&ask_for("1"), &[high.as_str()]),
             (&format!("{} WHERE false", ask_for("0.5")), &["NULL"]),
-            (&ask_for("99"), &["error: a quantile is one number from 0 to 1: histogram_quantile(0.99, bucket_indexes, bucket_counts)"]),
+            (&ask_for("99"), &["error: a quantile is one number from 0 to 1: histogram_quantile(0.99, bucket_indexes, bucket_counts, zero_count)"]),
             ("SELECT histogram_quantile(0.5, [1, 2], [1])", &["error: a histogram has 2 bucket_indexes, but 1 bucket_counts"]),
-            ("SELECT histogram_quantile([1], [1])", &["error: the form is histogram_quantile(0.99, bucket_indexes, bucket_counts)"]),
+            ("SELECT histogram_quantile([1], [1])", &["error: the form is histogram_quantile(0.99, bucket_indexes, bucket_counts, zero_count)"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn histograms_count_what_is_zero_if_it_is_handed_in() {
+    let rows = "(VALUES ([318], [2], 5), (CAST([] AS BIGINT[]), CAST([] AS BIGINT[]), 1), ([319], [2], NULL)) \
+                AS t(bucket_indexes, bucket_counts, zero_count)";
+    let ask_for =
+        |q: &str| format!("SELECT histogram_quantile({q}, bucket_indexes, bucket_counts, zero_count) FROM {rows}");
+    let exact = |index: f64| ((index + 0.5) / 32.0).exp2().to_string();
+    let (low, high) = (exact(318.0), exact(319.0));
+    check(
+        engine().await,
+        &[
+            (&ask_for("0"), &["0.0"]),
+            (&ask_for("0.6"), &["0.0"]),
+            (&ask_for("0.61"), &[low.as_str()]),
+            (&ask_for("0.8"), &[low.as_str()]),
+            (&ask_for("0.9"), &[high.as_str()]),
+            (&ask_for("0.5").replacen(", zero_count)", ")", 1), &[low.as_str()]),
+            (&format!("{} WHERE bucket_counts = CAST([] AS BIGINT[])", ask_for("0.99")), &["0.0"]),
+            (
+                "SELECT histogram_quantile(0.5, [1], [1], 'x')",
+                &["error: the form is histogram_quantile(0.99, bucket_indexes, bucket_counts, zero_count)"],
+            ),
         ],
     )
     .await;
