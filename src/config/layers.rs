@@ -187,6 +187,7 @@ mod tests {
             ("[flush]\nmax_bytes = 0", "flush.max_bytes"),
             ("[limits]\nattributes = 0", "limits.attributes"),
             ("[head_sampling]\nmax_spans_per_second = 0.0", "head_sampling.max_spans_per_second"),
+            ("[head_sampling]\npoll_interval = \"0s\"", "head_sampling.poll_interval"),
             ("[memory]\nspans_bytes = 5000000000", "memory.spans_bytes"),
             ("[query]\nmax_row_limit = 0", "query.max_row_limit"),
             ("[wal]\nfile_bytes = 4096", "wal.file_bytes"),

@@ -307,10 +307,18 @@ impl Config {
             spans.is_finite() && spans > 0.0,
             "invalid setting: head_sampling.max_spans_per_second must be above 0; to thin nothing, set head_sampling.when to \"never\""
         );
+        ensure!(
+            self.head_sampling.poll_interval >= SHORTEST_POLL_INTERVAL,
+            "invalid setting: head_sampling.poll_interval must be at least 1s; write how often SDKs poll, at the rarest: \"60s\" unless they \
+             were told otherwise"
+        );
         self.query().validate().map_err(anyhow::Error::msg)?;
         Ok(())
     }
 }
+
+/// Polls more often than this are no way to follow rates, which are published once a second.
+const SHORTEST_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The effective configuration of a server.
 pub fn load(arguments: &ServerArgs, default_data: &str) -> anyhow::Result<Config> {
