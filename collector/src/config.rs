@@ -73,10 +73,11 @@ impl Limits {
     pub const MAX_VALUE_DEPTH: usize = 64;
     /// Offsets inside a column are 32 bits wide.
     pub const MAX_DECODED_BYTES: usize = 1_024 * MIB;
+    const JUDGING_BYTES: usize = 7 * 8;
 
     /// The limits that decide which spans of a request count and what is cut off them, to be stored beside it.
     pub(crate) fn judging(&self) -> Bytes {
-        let mut out = Vec::with_capacity(7 * 8);
+        let mut out = Vec::with_capacity(Self::JUDGING_BYTES);
         for limit in [self.attributes, self.events_per_span, self.links_per_span, self.text_bytes, self.value_depth] {
             out.put_u64_le(limit as u64);
         }
@@ -85,10 +86,19 @@ impl Limits {
         out.into()
     }
 
+    /// What [`judging`](Self::judging) gave, and that a sampler at the source may have taken spans away of which nothing tells.
+    pub(crate) fn judging_thinned(judging: &Bytes) -> Bytes {
+        [judging, &[1][..]].concat().into()
+    }
+
+    pub(crate) fn is_thinned(judging: &Bytes) -> bool {
+        judging.len() == Self::JUDGING_BYTES + 1 && judging.ends_with(&[1])
+    }
+
     /// These limits with what [`judging`](Self::judging) gave; as they are if that is of another version.
     pub(crate) fn judged_by(&self, judging: &Bytes) -> Self {
         let mut judging = judging.clone();
-        if judging.len() != 7 * 8 {
+        if !(Self::JUDGING_BYTES..=Self::JUDGING_BYTES + 1).contains(&judging.len()) {
             return self.clone();
         }
         let mut next = || judging.get_u64_le();
@@ -220,6 +230,10 @@ mod tests {
         let then = Limits { future_seconds: 7, attributes: 3, max_age_seconds: Some(9), ..Limits::default() };
         let today = Limits { request_bytes: 5, text_bytes: 1, ..Limits::default() };
         assert_eq!(today.judged_by(&then.judging()), Limits { request_bytes: 5, ..then.clone() });
+        assert!(!Limits::is_thinned(&then.judging()));
+        let thinned = Limits::judging_thinned(&then.judging());
+        assert!(Limits::is_thinned(&thinned));
+        assert_eq!(today.judged_by(&thinned), today.judged_by(&then.judging()));
         let without_age = Limits { max_age_seconds: None, ..then };
         assert_eq!(today.judged_by(&without_age.judging()).max_age_seconds, None);
         assert_eq!(today.judged_by(&Bytes::from_static(b"?")), today);

@@ -8,9 +8,9 @@ use sampling::Policy;
 use storage::model::SpanBatch;
 use storage::{Appended, Clock, FlushReport, Request, Store};
 
-use crate::remote::HeadRates;
+use crate::remote::{HeadRates, Ledger};
 use crate::sampler::{ActivePolicy, AssemblyConfig, Compared, Counts, Deciding, Records, Revised, Shedding};
-use crate::{Durable, Error, Sink};
+use crate::{Durable, Error, Limits, Sink};
 
 /// How often due traces are looked for.
 const TICK: Duration = Duration::from_millis(100);
@@ -36,6 +36,7 @@ pub struct Pipeline {
     deciding: Arc<Mutex<Deciding>>,
     counts: Arc<Counts>,
     state: Arc<dyn Durable>,
+    ledger: Arc<Mutex<Ledger>>,
     /// One round of decisions at a time, so that no trace is proposed twice.
     round: Arc<tokio::sync::Mutex<()>>,
     /// One dry run at a time: each has a copy of the sampler.
@@ -52,7 +53,7 @@ impl Pipeline {
         saved: Saved,
     ) -> crate::Result<Arc<Self>> {
         config.validate()?;
-        let policy = Arc::new(policy);
+        let (policy, ledger) = (Arc::new(policy), Arc::clone(&heads.ledger));
         let deciding = Deciding::new(Arc::clone(&policy), heads, saved.shedding, saved.state.as_deref());
         let deciding = deciding.map_err(|error| Error::Config(error.to_string()))?;
         Ok(Arc::new(Self {
@@ -63,6 +64,7 @@ impl Pipeline {
             counts: deciding.counts(),
             deciding: Arc::new(Mutex::new(deciding)),
             state: saved.file,
+            ledger,
             round: Arc::default(),
             previews: tokio::sync::Mutex::default(),
         }))
@@ -140,6 +142,12 @@ impl Pipeline {
         tokio::task::spawn_blocking(preview).await.unwrap_or_else(|_| Ok(Compared::default()))
     }
 
+    /// Whether some root may have been told to sample traces when spans of it began. Whose traces they belong to is not known yet.
+    fn may_be_thinned(&self, batch: &SpanBatch) -> bool {
+        let thinned = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).thinned();
+        thinned.is_some_and(|times| batch.heads().iter().any(|head| times.contains(&head.start)))
+    }
+
     async fn decide(
         &self,
         choose: fn(&mut Deciding, &Store, &AssemblyConfig, &dyn Clock) -> Records,
@@ -174,7 +182,12 @@ fn lock(deciding: &Mutex<Deciding>) -> MutexGuard<'_, Deciding> {
 
 #[async_trait]
 impl Sink for Pipeline {
-    async fn append(&self, request: Request, batch: SpanBatch) -> Result<Appended, storage::Error> {
+    async fn append(&self, mut request: Request, mut batch: SpanBatch) -> Result<Appended, storage::Error> {
+        if self.may_be_thinned(&batch) {
+            batch.note_thinned();
+            // A replay would ask a ledger that knows more, or has forgotten.
+            request.judged_by = Limits::judging_thinned(&request.judged_by);
+        }
         self.store.append(request, batch).await
     }
 }

@@ -198,3 +198,34 @@ fn a_busy_service_is_thinned_at_its_source_and_weighed_by_what_it_was_told() -> 
     ensure!(format!("{error:#}").contains("head_sampling.json is damaged"), "{error:#}");
     Ok(())
 }
+
+#[test]
+fn counts_are_not_exact_while_a_service_was_told_to_sample() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let told = serde_json::json!({"version": 1, "services": [{"service": "shop", "is_cut": false, "served": [{
+        "revision": 1, "first_unix_nanos": 0, "last_unix_nanos": 0, "default": 0.5, "operations": [],
+    }]}]});
+    std::fs::write(directory.path().join("head_sampling.json"), told.to_string())?;
+    let mut server = Server::on(directory.path()).start()?;
+    let now = std::time::UNIX_EPOCH.elapsed()?.as_nanos();
+    let span = |name: &str, number: u32, state: &str| {
+        serde_json::json!({
+            "traceId": format!("{number:032x}"), "spanId": format!("{number:016x}"), "name": name, "traceState": state,
+            "startTimeUnixNano": now.to_string(), "endTimeUnixNano": (now + 5).to_string(),
+        })
+    };
+    let spans = [span("unsaid", 1, ""), span("other", 2, "vendor=1"), span("said", 3, "ot=th:0")];
+    let body = serde_json::json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}).to_string();
+    let json = [("content-type", "application/json")];
+    let answer = post(server.otlp_http(), "/v1/traces", &json, body.as_bytes())?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    let exact = |server: &Server| server.sql("SELECT span_name, exact FROM span_metrics ORDER BY 1");
+    let expected = serde_json::json!([["other", false], ["said", true], ["unsaid", false]]);
+    ensure!(serde_json::to_value(exact(&server)?)? == expected, "{:?}", exact(&server)?);
+    // A replay says the same, whatever is known of it by then.
+    server.kill()?;
+    std::fs::remove_file(directory.path().join("head_sampling.json"))?;
+    let server = server.start_again()?;
+    ensure!(serde_json::to_value(exact(&server)?)? == expected, "{:?}", exact(&server)?);
+    Ok(())
+}

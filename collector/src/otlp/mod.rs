@@ -81,9 +81,13 @@ impl storage::Decoder for OtlpDecoder {
             decoded_bytes: Limits::MAX_DECODED_BYTES,
             ..self.limits.judged_by(judged_by)
         };
-        match decode(&limits, *content_type, *encoding, body, *arrival)?.batch {
-            Some(batch) => Ok(batch),
-            None => Ok(SpanBatchBuilder::default().finish().map_err(|error| Error::Internal(error.to_string()))?),
+        let mut batch = match decode(&limits, *content_type, *encoding, body, *arrival)?.batch {
+            Some(batch) => batch,
+            None => SpanBatchBuilder::default().finish().map_err(|error| Error::Internal(error.to_string()))?,
+        };
+        if Limits::is_thinned(judged_by) {
+            batch.note_thinned();
         }
+        Ok(batch)
     }
 }

@@ -12,6 +12,7 @@
 //! disk, and then puts it in the ledger's place.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +97,7 @@ pub struct Ledger {
     probabilities: usize,
     refused: u64,
     unsaved: bool,
+    thinned: Option<RangeInclusive<UnixNanos>>,
 }
 
 impl Ledger {
@@ -162,7 +164,10 @@ impl Ledger {
         };
         let served = Served { revision, strategy: Arc::new(wanted), first: now, last: now };
         history.served.push_back(served.clone());
-        self.unsaved |= history.matters();
+        if history.matters() {
+            self.unsaved = true;
+            self.thinned = self.find_thinned();
+        }
         served
     }
 
@@ -219,6 +224,25 @@ impl Ledger {
         let newest = history.served.len().saturating_sub(1);
         let held = history.served.iter().enumerate().filter(|(index, served)| *index == newest || served.last >= since);
         held.map(|(_, served)| Arc::clone(&served.strategy)).collect()
+    }
+
+    /// When traces may have begun that were sampled with less than 1, of any service: all that such traces can be between.
+    pub fn thinned(&self) -> Option<RangeInclusive<UnixNanos>> {
+        self.thinned.clone()
+    }
+
+    fn find_thinned(&self) -> Option<RangeInclusive<UnixNanos>> {
+        let (slack, interval) = (nanos(self.config.clock_slack), nanos(self.config.poll_interval));
+        let of_service = |history: &History| {
+            let first = history.served.iter().find(|served| !served.strategy.keeps_all());
+            let from = if history.is_cut { UnixNanos(i64::MIN) } else { first?.first.plus(-slack) };
+            let newest = history.served.back().filter(|newest| newest.strategy.keeps_all());
+            Some(from..=newest.map_or(UnixNanos(i64::MAX), |newest| newest.first.plus(slack).plus(interval)))
+        };
+        self.services
+            .values()
+            .filter_map(of_service)
+            .reduce(|one, other| *one.start().min(other.start())..=*one.end().max(other.end()))
     }
 
     /// Whether traces that began in `service` at `start` may have been sampled there at all.

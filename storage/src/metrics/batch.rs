@@ -25,7 +25,7 @@ const NO_ROW: u32 = u32::MAX;
 
 impl BatchCounts {
     pub fn of(batch: &SpanBatch) -> Self {
-        let empty = Slot { window: UnixNanos(0), row: NO_ROW, names: 0, head: Head::ALL };
+        let empty = Slot { window: UnixNanos(0), row: NO_ROW, names: 0, head: Head::without(batch) };
         let mut slots = vec![empty; batch.templates().len()];
         let counter = Counter::with_capacity(batch.span_count());
         let mut rows = Rows { batch, counter, names: HashMap::new(), rows: HashMap::new() };
@@ -56,7 +56,7 @@ impl Rows<'_> {
             let template = &batch.templates()[template as usize];
             let texts = batch.texts();
             if !template.trace_state.is_none() {
-                slot.head = Head::of(texts.text(template.trace_state));
+                slot.head = Head::of(texts.text(template.trace_state), slot.head);
             }
             let ids = [batch.service_name(template), template.span_name, template.kind, template.status_code];
             slot.names = *names.entry(ids).or_insert_with(|| counter.add_names(ids.map(|id| texts.text(id))));

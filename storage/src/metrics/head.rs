@@ -1,6 +1,8 @@
 //! How many spans of the source one stands for that a sampler there let through: `th` in the `ot` member of its W3C
 //! `tracestate`. What does not follow the grammar says nothing, and nothing is guessed from it.
 
+use crate::model::SpanBatch;
+
 /// The threshold is a fraction of so many, and as many hexadecimal digits.
 const RANGE: u64 = 1 << 56;
 const DIGITS: usize = 14;
@@ -20,10 +22,15 @@ impl Head {
     pub const ALL: Self = Self { weight: 1.0, is_exact: true };
     const UNKNOWN: Self = Self { weight: 1.0, is_exact: false };
 
-    /// Of a span with this `tracestate`.
-    pub fn of(trace_state: &str) -> Self {
+    /// Of a span without a `tracestate`.
+    pub fn without(batch: &SpanBatch) -> Self {
+        if batch.may_be_thinned() { Self::UNKNOWN } else { Self::ALL }
+    }
+
+    /// Of a span with this `tracestate`; `without` is that of spans that have none.
+    pub fn of(trace_state: &str, without: Self) -> Self {
         match threshold(trace_state) {
-            Some(None) => Self::ALL,
+            Some(None) => without,
             Some(Some(threshold)) if threshold < RANGE => {
                 Self { weight: RANGE as f64 / (RANGE - threshold) as f64, is_exact: threshold == 0 }
             }
@@ -76,7 +83,10 @@ mod tests {
 
     #[track_caller]
     fn check(trace_state: &str, weight: f64, is_exact: bool) {
-        assert_eq!(Head::of(trace_state), Head { weight, is_exact }, "{trace_state}");
+        assert_eq!(Head::of(trace_state, Head::ALL), Head { weight, is_exact }, "{trace_state}");
+        // Only what says itself that it was not sampled is exact where somebody may have been told to.
+        let is_said = is_exact && trace_state.contains("th:");
+        assert_eq!(Head::of(trace_state, Head::UNKNOWN), Head { weight, is_exact: is_said }, "{trace_state}");
     }
 
     #[test]

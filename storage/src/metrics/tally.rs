@@ -82,8 +82,8 @@ impl<'m> Tally<'m> {
                 let names = [caller.texts().text(caller_service), texts.text(service), texts.text(template.span_name)];
                 let edge = (names[0] != names[1]).then(|| {
                     let weight = match template.trace_state {
-                        none if none.is_none() => Head::ALL,
-                        state => Head::of(texts.text(state)),
+                        none if none.is_none() => Head::without(batch),
+                        state => Head::of(texts.text(state), Head::without(batch)),
                     };
                     let is_error = texts.bytes(template.status_code) == STATUS_ERROR.as_bytes();
                     Edge { head: weight, is_error, names: self.number(names), window, row: NO_ROW }

@@ -174,6 +174,7 @@ pub struct SpanBatch {
     pub(super) texts: Texts,
     /// Little-endian, as files have them.
     pub(super) words: Vec<[u8; 8]>,
+    pub(super) may_be_thinned: bool,
 }
 
 fn part<T>(all: &[T], start: u32, end: u32) -> &[T] {
@@ -187,6 +188,15 @@ impl SpanBatch {
 
     pub fn heads(&self) -> &[Head] {
         &self.heads
+    }
+
+    /// Whether its spans may stand for others that were not sampled at their source, though nothing in them says so.
+    pub fn may_be_thinned(&self) -> bool {
+        self.may_be_thinned
+    }
+
+    pub fn note_thinned(&mut self) {
+        self.may_be_thinned = true;
     }
 
     pub fn texts(&self) -> &Texts {

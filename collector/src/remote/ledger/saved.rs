@@ -100,6 +100,7 @@ impl Ledger {
                 ledger.services.insert(service.into(), history);
             }
         }
+        ledger.thinned = ledger.find_thinned();
         Ok(ledger)
     }
 }
@@ -132,6 +133,7 @@ mod tests {
         }
         assert_eq!(ledger.head("other", "GET /", at(10)), Head::Unserved);
         assert_eq!((ledger.services(), ledger.probabilities()), (1, 5));
+        assert_eq!(ledger.thinned(), Some(at(55)..=UnixNanos(i64::MAX)));
         assert_eq!(
             ledger.export(),
             Ledger::restore(LedgerConfig::default(), &ledger.export(), at(0)).unwrap().export()

@@ -144,3 +144,16 @@ fn what_finds_no_place_is_not_served() {
     let later = ledger.serve("four", flat(0.5), at(86_400));
     assert_eq!((later.revision, ledger.services()), (1, 2));
 }
+
+#[test]
+fn it_is_known_when_anybody_may_have_been_thinned() {
+    let mut ledger = ledger(LedgerConfig::default(), &[(0, 1.0)]);
+    assert_eq!(ledger.thinned(), None);
+    ledger.serve("cart", flat(0.5), at(60));
+    assert_eq!(ledger.thinned(), Some(at(55)..=UnixNanos(i64::MAX)));
+    ledger.serve("other", flat(0.5), at(30));
+    ledger.serve("cart", flat(1.0), at(120));
+    assert_eq!(ledger.thinned(), Some(at(25)..=UnixNanos(i64::MAX)));
+    ledger.serve("other", flat(1.0), at(90));
+    assert_eq!(ledger.thinned(), Some(at(25)..=at(185)));
+}
