@@ -11,7 +11,7 @@
 //! - `demand`, `solve`, `cap`: what is asked for, probabilities whose cost is the budget, and the cut where chance exceeds it.
 //! - `sampler`: one tick, from facts to verdicts.
 //! - `shed`: what is not held at all under overload.
-//! - `decided`: what was decided, for spans that come later.
+//! - `decided`: what was decided, for spans that come later; for callers that do not remember it themselves.
 //!
 //! # Invariants
 //!

@@ -1,11 +1,7 @@
-//! What is done when memory or CPU runs short, from the used share `u` of the budget of pending traces.
+//! What is not held at all when memory runs short, from the used share of the budget of pending traces.
 //!
-//! | u | reaction |
-//! |---|---|
-//! | > 0.7 | waiting times shrink towards 2 s |
-//! | > 0.85 | new traces with `R < T_pre` are not held; `p_pre` falls every 100 ms |
-//! | > 0.95, or no CPU | `T_pre` is applied before decoding |
-//! | >= 1 | requests are refused |
+//! Above 0.85 new traces with `R < T_pre` are not held, and `p_pre` falls every 100 ms towards what memory has room for. That traces
+//! are decided earlier before, and requests refused behind, is the caller's.
 //!
 //! # Invariants
 //!
@@ -16,51 +12,25 @@
 use crate::math::pow;
 use crate::threshold::Threshold;
 
-const SHRINK: f64 = 0.7;
 const SHED: f64 = 0.85;
-const BEFORE_DECODE: f64 = 0.95;
-/// Decoding all again starts lower than it ended, or it would flap.
-const DECODE_AGAIN: f64 = 0.9;
 const AIM: f64 = 0.8;
 const STEP_NANOS: u64 = 100_000_000;
-const SHORTEST_NANOS: u64 = 2_000_000_000;
 const RECOVERY_PER_SECOND: f64 = 1.1;
 /// Waiting traces leave only after their grace, so a lower probability comes of impatience; then requests are refused.
 const LEAST: f64 = 1.0 / 1024.0;
 /// A pause of the caller is not recovery.
 const MAX_PAUSE_NANOS: u64 = 1_000_000_000;
 
-/// What to do until the next update.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reaction {
-    /// New traces below are not held. [`Threshold::ALWAYS`] when nothing is shed.
-    pub threshold: Threshold,
-    /// Look at the id before decoding.
-    pub before_decode: bool,
-    pub refuse: bool,
-    /// 1: wait as long as ever; 0: at most 2 s.
-    grace: f64,
-}
-
-impl Reaction {
-    /// How long to wait instead of `nanos`.
-    pub fn shorten(&self, nanos: u64) -> u64 {
-        let above = nanos.saturating_sub(SHORTEST_NANOS);
-        nanos.min(SHORTEST_NANOS).saturating_add((above as f64 * self.grace) as u64)
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct Shed {
     probability: f64,
-    before_decode: bool,
     /// Of the last step; `None` before the first.
     at_nanos: Option<u64>,
 }
 
 impl Default for Shed {
     fn default() -> Self {
-        Self { probability: 1.0, before_decode: false, at_nanos: None }
+        Self { probability: 1.0, at_nanos: None }
     }
 }
 
@@ -71,22 +41,15 @@ impl Shed {
         Self { probability, ..Self::default() }
     }
 
-    /// `starved`: no CPU is left, whatever the memory.
-    pub fn update(&mut self, now_nanos: u64, used_bytes: u64, limit_bytes: u64, starved: bool) -> Reaction {
-        let used = used_bytes as f64 / limit_bytes.max(1) as f64;
-        let pressure = if starved { used.max(BEFORE_DECODE + 0.01) } else { used };
+    /// Below what new traces are not held until the next update: [`Threshold::ALWAYS`] when nothing is shed.
+    pub fn update(&mut self, now_nanos: u64, used_bytes: u64, limit_bytes: u64) -> Threshold {
+        let pressure = used_bytes as f64 / limit_bytes.max(1) as f64;
         let elapsed = self.at_nanos.map_or(STEP_NANOS, |at| now_nanos.saturating_sub(at));
         if elapsed >= STEP_NANOS || self.at_nanos.is_some_and(|at| now_nanos < at) {
             self.at_nanos = Some(now_nanos);
             self.step(pressure, elapsed.clamp(STEP_NANOS, MAX_PAUSE_NANOS));
         }
-        self.before_decode = pressure > BEFORE_DECODE || (self.before_decode && pressure > DECODE_AGAIN);
-        Reaction {
-            threshold: Threshold::from_probability(self.probability),
-            before_decode: self.before_decode,
-            refuse: used >= 1.0,
-            grace: ((SHED - pressure) / (SHED - SHRINK)).clamp(0.0, 1.0),
-        }
+        Threshold::from_probability(self.probability)
     }
 
     fn step(&mut self, pressure: f64, elapsed_nanos: u64) {
@@ -105,27 +68,16 @@ mod tests {
 
     const LIMIT: u64 = 1_000_000;
 
-    fn at(shed: &mut Shed, step: u64, used: f64) -> Reaction {
-        shed.update(1_000_000_000_000 + step * STEP_NANOS, (used * LIMIT as f64) as u64, LIMIT, false)
+    fn at(shed: &mut Shed, step: u64, used: f64) -> Threshold {
+        shed.update(1_000_000_000_000 + step * STEP_NANOS, (used * LIMIT as f64) as u64, LIMIT)
     }
 
     #[test]
-    fn each_line_of_the_table() {
-        let shed = || Shed::default();
-        let calm = at(&mut shed(), 0, 0.7);
-        assert_eq!((calm.threshold, calm.before_decode, calm.refuse), (Threshold::ALWAYS, false, false));
-        assert_eq!((calm.shorten(30_000_000_000), calm.shorten(500_000_000)), (30_000_000_000, 500_000_000));
-        let earlier = at(&mut shed(), 0, 0.775);
-        assert_eq!(earlier.threshold, Threshold::ALWAYS);
-        assert!(earlier.shorten(30_000_000_000).abs_diff(16_000_000_000) < 1_000, "{earlier:?}");
-        let shedding = at(&mut shed(), 0, 0.9);
-        assert_eq!(shedding.threshold, Threshold::from_probability(0.8 / 0.9));
-        assert_eq!((shedding.shorten(30_000_000_000), shedding.before_decode), (2_000_000_000, false));
-        assert!(at(&mut shed(), 0, 0.96).before_decode);
-        assert!(at(&mut shed(), 0, 1.0).refuse);
-        let starved = shed().update(0, 0, LIMIT, true);
-        assert!(starved.before_decode && !starved.refuse && starved.threshold > Threshold::ALWAYS);
-        assert!(shed().update(0, 0, 0, false).threshold == Threshold::ALWAYS);
+    fn nothing_is_shed_while_there_is_room() {
+        for (used, expected) in [(0.0, 1.0), (0.7, 1.0), (0.85, 1.0), (0.9, 0.8 / 0.9), (1.0, 0.8), (10.0, 0.5)] {
+            assert_eq!(at(&mut Shed::default(), 0, used), Threshold::from_probability(expected), "{used}");
+        }
+        assert_eq!(Shed::default().update(0, 0, 0), Threshold::ALWAYS);
     }
 
     #[test]
@@ -154,18 +106,20 @@ mod tests {
 
     #[test]
     fn memory_settles_below_its_limit_under_ten_times_the_load() {
-        // Traces of 1000 bytes wait as long as they may, 3 s at most; a tenth of the load would fill half.
+        // Traces of 1000 bytes wait for 2 s, as they do under pressure; a tenth of the load would fill half in 30 s.
+        const WAIT_STEPS: u64 = 20;
         let mut shed = Shed::default();
         let mut waiting: std::collections::VecDeque<(u64, f64)> = Default::default();
         let (mut used, mut worst) = (0.0, 0.0f64);
         for step in 0..1_200 {
-            let reaction = at(&mut shed, step, used / LIMIT as f64);
-            if !reaction.refuse {
-                let held = 10.0 * 0.5 * LIMIT as f64 / 30.0 * reaction.threshold.probability();
+            let threshold = at(&mut shed, step, used / LIMIT as f64);
+            // What is full refuses.
+            if used < LIMIT as f64 {
+                let held = 10.0 * 0.5 * LIMIT as f64 / 30.0 * threshold.probability();
                 waiting.push_back((step, held));
                 used += held;
             }
-            while waiting.front().is_some_and(|(at, _)| step - at >= reaction.shorten(3_000_000_000) / STEP_NANOS) {
+            while waiting.front().is_some_and(|(at, _)| step - at >= WAIT_STEPS) {
                 used -= waiting.pop_front().map_or(0.0, |(_, held)| held);
             }
             worst = worst.max(used / LIMIT as f64);

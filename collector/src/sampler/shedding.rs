@@ -52,7 +52,7 @@ impl Shedding {
     /// Follows the used share of memory. Traces that come after `now` get what is decided here.
     pub fn update(&mut self, now: UnixNanos, pressure: f64) {
         let used = (pressure.clamp(0.0, 1e3) * SCALE as f64) as u64;
-        let wanted = self.shed.update(u64::try_from(now.0).unwrap_or_default(), used, SCALE, false).threshold;
+        let wanted = self.shed.update(u64::try_from(now.0).unwrap_or_default(), used, SCALE);
         let present = self.at(UnixNanos(i64::MAX));
         let change = present.probability() / wanted.probability();
         let is_worth_it = !(1.0 / LEAST_CHANGE..=LEAST_CHANGE).contains(&change)

@@ -1,5 +1,8 @@
 //! What was decided within the last hour, for spans that come later.
 //!
+//! The server does not use it: its store remembers decisions beside the traces, as replay needs it. It is what a sampler without such a
+//! store has, and what bench-sampling measures late spans with.
+//!
 //! - `filter`: ids of dropped traces, at 3.3 bytes each.
 //!
 //! Generations of ten minutes hold a map of kept traces and a filter of dropped ones; a generation goes as a whole, an hour

@@ -1,6 +1,6 @@
 //! Distributions in bounded space.
 //!
-//! - `histogram`: exponential buckets, mergeable; also what `span_metrics` will hold.
+//! - `histogram`: exponential buckets, mergeable. `span_metrics` has buckets of its own.
 //! - `counts`: its counters, as narrow as they can be.
 //! - `recent`: a quantile of the last hour.
 //! - `slow_spans`: which spans are slow for their own name.
