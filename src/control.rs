@@ -86,6 +86,7 @@ impl ServerControl for Control {
                 })
                 .collect(),
             hints: self.hints(),
+            alarms: self.alarms(),
         }
     }
 
@@ -185,6 +186,17 @@ impl Control {
             refused_requests: self.metrics.refused_requests(),
             last_span_at: self.metrics.last_arrival(),
         }
+    }
+
+    fn alarms(&self) -> Vec<ui::Alarm> {
+        let alarms = self.pipeline.counts().alarms().into_iter();
+        alarms
+            .map(|alarm| ui::Alarm {
+                service: alarm.service.to_string(),
+                operation: alarm.operation.to_string(),
+                until: alarm.until,
+            })
+            .collect()
     }
 
     fn hints(&self) -> Vec<ui::Hint> {

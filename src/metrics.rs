@@ -196,6 +196,12 @@ fn sampling(page: &mut Page, decided: &Counts, policy_revision: i64) {
         "The probability with which a trace that comes now is waited for: 1 unless memory runs short.",
         decided.shedding(),
     );
+    page.gauge(
+        "spanhouse_sampling_alarmed_operations",
+        "Operations that fail or are slow more often than in their last half hour, so that more of them is kept.",
+        decided.alarms().len(),
+    );
+    page.counter("spanhouse_sampling_alarms_total", "Alarms of operations that began.", decided.alarms_raised());
     let (offered, kept) = decided.costs();
     page.counter("spanhouse_sampling_offered_cost_total", "Cost of decided traces, in the budget's unit.", offered);
     page.counter("spanhouse_sampling_kept_cost_total", "Cost of kept traces, in the budget's unit.", kept);

@@ -8,6 +8,7 @@
 //! - `class`, `shape`: what a trace is, from facts.
 //! - `rate`, `sketch`: what has been seen, in bounded space.
 //! - `policy`, `budget`: what the sampler is told.
+//! - `alarm`: which operation fails or is slow more than it did.
 //! - `demand`, `solve`, `cap`: what is asked for, probabilities whose cost is the budget, and the cut where chance exceeds it.
 //! - `sampler`: one tick, from facts to verdicts.
 //! - `shed`: what is not held at all under overload.
@@ -21,6 +22,7 @@
 //! - A threshold is rounded before it decides, so weight and decision agree.
 //! - Everything is bounded by a setting; nothing panics.
 
+mod alarm;
 pub mod budget;
 mod cap;
 pub mod class;
@@ -45,5 +47,5 @@ pub use class::{Class, Facts, Head, KeepReason, Priority};
 pub use decided::{Decided, DecisionCache, Kept};
 pub use error::Error;
 pub use policy::Policy;
-pub use sampler::{Batch, OperationRate, Sampler, Score, TickReport, Verdict};
+pub use sampler::{Alarmed, Batch, OperationRate, Sampler, Score, TickReport, Verdict};
 pub use threshold::{Randomness, Threshold};

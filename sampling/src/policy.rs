@@ -67,6 +67,9 @@ pub struct Slow {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Alarm {
+    /// Whether an operation that fails or is slow more often than in the last half hour has an alarm. What it gets is taken from other
+    /// operations that fail, so it is off by default.
+    pub detect: bool,
     /// The strength of an operation is multiplied by this while its alarm counts.
     pub factor: f64,
     pub seconds: f64,
@@ -149,7 +152,7 @@ impl Default for Slow {
 
 impl Default for Alarm {
     fn default() -> Self {
-        Self { factor: 10.0, seconds: 300.0 }
+        Self { detect: false, factor: 10.0, seconds: 300.0 }
     }
 }
 

@@ -199,6 +199,41 @@ fn a_policy_that_cannot_be_written_is_not_in_force() -> anyhow::Result<()> {
 }
 
 #[test]
+fn an_operation_that_begins_to_fail_has_an_alarm() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = on_a_budget(directory.path()).start()?;
+    let alarms = |server: &Server| {
+        Ok::<_, anyhow::Error>(get(server.http(), "/api/spanhouse/status")?.json()?["alarms"].clone())
+    };
+    let policy = br#"{"budget": "600 spans/s", "alarm": {"detect": true}}"#;
+    ensure!(put(server.http(), "/api/spanhouse/sampling", &JSON, policy)?.status == 200);
+    // Windows of ten seconds: what is usual in the first, and a second behind each.
+    let window = || std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs() / 10);
+    let mut traces = 0;
+    for is_failing in [false, true] {
+        let begun = window();
+        while window() == begun {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        send(&server, (traces..traces + 400).map(|trace| span(trace, 0, is_failing && trace % 3 == 0)).collect())?;
+        traces += 400;
+        ensure!(alarms(&server)? == json!([]));
+    }
+    let begun = std::time::Instant::now();
+    while alarms(&server)? == json!([]) {
+        ensure!(begun.elapsed().as_secs() < 20, "{}", get(server.http(), "/metrics")?.text());
+        send(&server, vec![span(traces, 0, false)])?;
+        traces += 1;
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    let found = alarms(&server)?;
+    ensure!(found[0]["service"] == "shop" && found[0]["operation"] == "GET /", "{found}");
+    let metrics = get(server.http(), "/metrics")?.text();
+    ensure!(metrics.contains("spanhouse_sampling_alarmed_operations 1"), "{metrics}");
+    Ok(())
+}
+
+#[test]
 fn what_is_slow_is_known_after_a_kill() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let state = directory.path().join("sampler.state");

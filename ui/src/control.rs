@@ -68,6 +68,17 @@ pub struct Status {
     pub wal: Wal,
     pub tables: Vec<TableStatus>,
     pub hints: Vec<Hint>,
+    pub alarms: Vec<Alarm>,
+}
+
+/// An operation that fails or is slow more often than in the last half hour. More of its traces are kept.
+#[derive(Debug, Clone, Serialize)]
+pub struct Alarm {
+    pub service: String,
+    pub operation: String,
+    /// When it ends unless it goes on.
+    #[serde(serialize_with = "nanos_as_text")]
+    pub until: UnixNanos,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -19,6 +19,6 @@ pub mod text;
 pub use api::router;
 pub use config::Config;
 pub use control::{
-    ControlError, Flushed, Hint, Ingest, Listener, ListenerState, Memory, SamplingPolicy, ServerControl, Status,
+    Alarm, ControlError, Flushed, Hint, Ingest, Listener, ListenerState, Memory, SamplingPolicy, ServerControl, Status,
     TableStatus, Wal,
 };

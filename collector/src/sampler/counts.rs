@@ -1,8 +1,10 @@
 //! What was decided since the start, for `/metrics`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sampling::{Class, Facts, TickReport, Verdict};
+use storage::model::UnixNanos;
 
 /// What became of late spans, by trace and tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,15 @@ impl Late {
     }
 }
 
+/// An operation that fails or is slow more often than it did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    pub service: Arc<str>,
+    pub operation: Arc<str>,
+    /// When it ends unless it goes on.
+    pub until: UnixNanos,
+}
+
 /// Counters of the sampler. Costs are in the unit of the budget, rounded.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -35,6 +46,8 @@ pub struct Counts {
     shedding_bits: AtomicU64,
     offered_cost: AtomicU64,
     kept_cost: AtomicU64,
+    alarms_raised: AtomicU64,
+    alarms: Mutex<Vec<Alarm>>,
 }
 
 fn add(counter: &AtomicU64, value: u64) {
@@ -65,6 +78,21 @@ impl Counts {
 
     pub(super) fn late(&self, late: Late) {
         add(&self.late[late as usize], 1);
+    }
+
+    pub(super) fn set_alarms(&self, raised: u64, alarms: Vec<Alarm>) {
+        self.alarms_raised.store(raised, Ordering::Relaxed);
+        *self.alarms.lock().unwrap_or_else(PoisonError::into_inner) = alarms;
+    }
+
+    /// Operations that have an alarm, by service and name.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        self.alarms.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Alarms that began.
+    pub fn alarms_raised(&self) -> u64 {
+        read(&self.alarms_raised)
     }
 
     /// Traces by class: kept, and dropped.

@@ -10,7 +10,7 @@ use storage::model::{TraceId, UnixNanos};
 use storage::{Clock, Decision, Gathered, Store};
 
 use super::assembly::left;
-use super::counts::{Counts, Late};
+use super::counts::{Alarm, Counts, Late};
 use super::due::{Due, due, time_of};
 use super::facts::{Surveyor, operation};
 use super::grace::{Grace, Graces};
@@ -221,6 +221,7 @@ impl Deciding {
         if let Some(rates) = self.loads.due(now_nanos) {
             self.heads.rates.publish(rates);
         }
+        self.show_alarms(now_nanos);
 
         let mut records = Records::new();
         let (mut record, mut spans_in_record) = (Vec::new(), 0);
@@ -279,6 +280,19 @@ impl Deciding {
                 graces.begin(*id, operation, *root_arrival, *span_count);
             }
         }
+    }
+
+    fn show_alarms(&self, now_nanos: u64) {
+        let alarmed = self.sampler.alarmed(now_nanos).into_iter();
+        let mut alarms: Vec<Alarm> = alarmed
+            .filter_map(|alarmed| {
+                let (service, operation) = self.loads.names(alarmed.operation)?;
+                let until = UnixNanos(i64::try_from(alarmed.until_nanos).unwrap_or(i64::MAX));
+                Some(Alarm { service, operation, until })
+            })
+            .collect();
+        alarms.sort_unstable_by(|one, other| (&one.service, &one.operation).cmp(&(&other.service, &other.operation)));
+        self.counts.set_alarms(self.sampler.alarms_raised(), alarms);
     }
 
     fn follow_policy(&mut self) {

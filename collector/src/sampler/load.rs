@@ -93,6 +93,11 @@ impl Loads {
         }
     }
 
+    /// Service and name of an operation.
+    pub fn names(&self, operation: u64) -> Option<(Arc<str>, Arc<str>)> {
+        self.operations.get(&operation).map(|known| (Arc::clone(&known.service), Arc::clone(&known.name)))
+    }
+
     /// The rates of now, once a second and when enough is known.
     pub fn due(&mut self, now_nanos: u64) -> Option<RateTable> {
         const EVERY_NANOS: u64 = 1_000_000_000;

@@ -28,7 +28,7 @@ mod state;
 mod wish;
 
 pub use assembly::{AssemblyConfig, Bounds, Ripeness};
-pub use counts::{Counts, Late};
+pub use counts::{Alarm, Counts, Late};
 pub use deciding::{Deciding, Records};
 pub use past::{Compared, Rehearsal};
 pub use policy::{ActivePolicy, Revised};

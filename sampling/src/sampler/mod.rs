@@ -30,8 +30,8 @@ mod verdict;
 mod work;
 
 use pricing::Pricing;
-use seen::{Place, Seen};
-pub use verdict::{Batch, OperationRate, Score, TickReport, Verdict};
+use seen::{Place, SHARED, Seen};
+pub use verdict::{Alarmed, Batch, OperationRate, Score, TickReport, Verdict};
 use work::{Prices, Tier, Work, verdict};
 
 use crate::budget::{Allowance, Budget, Purse};
@@ -54,6 +54,9 @@ pub struct Sampler {
     pricing: Pricing,
     report: TickReport,
     last_nanos: u64,
+    alarms_raised: u64,
+    /// No alarm lasts longer.
+    alarmed_until_nanos: u64,
     // Of the tick, kept for their memory.
     work: Vec<Work>,
     candidates: Vec<Candidate>,
@@ -67,6 +70,7 @@ impl Sampler {
     }
 
     fn with(policy: Policy, seen: Seen, purse: Purse, pricing: Pricing) -> Self {
+        let alarmed_until_nanos = seen.operations.iter().map(|(_, known)| known.alarm_until_nanos).max().unwrap_or(0);
         Self {
             policy,
             seen,
@@ -74,6 +78,8 @@ impl Sampler {
             pricing,
             report: TickReport::default(),
             last_nanos: 0,
+            alarms_raised: 0,
+            alarmed_until_nanos,
             work: Vec::new(),
             candidates: Vec::new(),
         }
@@ -136,6 +142,7 @@ impl Sampler {
         let row = self.seen.operation(now_nanos, facts.operation, facts.service);
         let slow_root = self.seen.slow_root(now_nanos, row, facts);
         let mut class = facts.class(slow_root);
+        self.watch(now_nanos, row, facts, slow_root);
         let mut reason = KeepReason::of(class);
         let granted = class == Class::Priority && (!limited || self.purse.grant(cost));
         if class == Class::Priority && !granted {
@@ -154,6 +161,16 @@ impl Sampler {
         };
         let tier = if class.must_keep() { Tier::Must } else { Tier::Rest };
         Work { place, class, tier, reason, granted, slow_root, cost, lever: 0.0, survived }
+    }
+
+    /// Counts what may be alarming about a trace: that its root failed, and that it is slow.
+    fn watch(&mut self, now_nanos: u64, row: u32, facts: &Facts, slow_root: bool) {
+        let Some(operation) = self.seen.operations.get_mut(row).filter(|_| self.policy.alarm.detect) else { return };
+        let is_failed = facts.root_failed || facts.entry_failed;
+        // Without a root nobody knows how long it took.
+        if facts.root_duration_nanos.is_some() && operation.watch.count(now_nanos, is_failed, slow_root) {
+            self.raise_alarm(row, now_nanos);
+        }
     }
 
     fn weigh(&mut self, now_nanos: u64, ripe: &[Facts]) {
@@ -255,16 +272,34 @@ impl Sampler {
         self.report
     }
 
-    /// Makes the traces of `operation` of `service` stronger for as long as the policy says.
-    pub fn raise_alarm(&mut self, operation: u64, service: u64, now_nanos: u64) {
+    /// Makes an operation's traces stronger for as long as the policy says.
+    fn raise_alarm(&mut self, row: u32, now_nanos: u64) {
         let until = now_nanos.saturating_add((self.policy.alarm.seconds * 1e9) as u64);
-        let row = self.seen.operation(now_nanos, operation, service);
         // What shares an entry does not share an alarm.
-        if self.seen.operations.find(operation) == Some(row)
+        if self.seen.operations.find(SHARED) != Some(row)
             && let Some(operation) = self.seen.operations.get_mut(row)
         {
+            self.alarms_raised += u64::from(operation.alarm_until_nanos <= now_nanos);
             operation.alarm_until_nanos = until;
+            self.alarmed_until_nanos = self.alarmed_until_nanos.max(until);
         }
+    }
+
+    /// Operations that have an alarm, in order of their key.
+    pub fn alarmed(&self, now_nanos: u64) -> Vec<Alarmed> {
+        if self.alarmed_until_nanos <= now_nanos {
+            return Vec::new();
+        }
+        let has_alarm = self.seen.operations.iter().filter(|(_, known)| known.alarm_until_nanos > now_nanos);
+        let mut alarmed: Vec<Alarmed> =
+            has_alarm.map(|(operation, known)| Alarmed { operation, until_nanos: known.alarm_until_nanos }).collect();
+        alarmed.sort_unstable_by_key(|alarmed| alarmed.operation);
+        alarmed
+    }
+
+    /// Alarms that began since the start.
+    pub fn alarms_raised(&self) -> u64 {
+        self.alarms_raised
     }
 
     /// Every operation of which something is known, in order of its key. What did not fit is under `u64::MAX`.

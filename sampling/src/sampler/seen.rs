@@ -3,6 +3,7 @@
 //! A trace is counted before its weight is asked for, so the tick's own traces are in the rates. What does not fit its table
 //! shares one entry, which is frequent and therefore weighs little.
 
+use crate::alarm::Watch;
 use crate::class::{Class, Facts};
 use crate::codec::{Reader, Writer};
 use crate::error::Error;
@@ -78,6 +79,7 @@ pub(super) struct Operation {
     /// Of the shapes that do not fit.
     pub other_shapes: ShapeSeen,
     pub novelty: Novelty,
+    pub watch: Watch,
     pub alarm_until_nanos: u64,
     pub seen_nanos: u64,
     pub p_normal: f64,
@@ -95,6 +97,7 @@ impl Operation {
             traces: Decayed::default(),
             other_shapes: ShapeSeen::default(),
             novelty: Novelty::default(),
+            watch: Watch::default(),
             alarm_until_nanos: 0,
             seen_nanos: now_nanos,
             p_normal: 1.0,

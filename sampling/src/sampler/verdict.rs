@@ -51,6 +51,14 @@ pub struct OperationRate {
     pub p_normal: f64,
 }
 
+/// An operation that failed or was slow more often than it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alarmed {
+    pub operation: u64,
+    /// When its traces are as strong as others again, unless it goes on.
+    pub until_nanos: u64,
+}
+
 /// Ripe traces of one past tick.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {

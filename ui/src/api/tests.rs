@@ -32,6 +32,7 @@ impl ServerControl for Control {
             wal: Wal::default(),
             tables: Vec::new(),
             hints: Vec::new(),
+            alarms: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 use super::world::*;
 use crate::class::{Class, Facts, Head, KeepReason, Priority};
 use crate::policy::Policy;
+use crate::sampler::Alarmed;
 use crate::sampler::Sampler;
 use crate::threshold::{Randomness, Threshold};
 
@@ -269,13 +270,44 @@ fn an_alarm_makes_its_operation_stronger_for_five_minutes() {
     policy.diversity = 0.0;
     let mut sampler = Sampler::new(policy).unwrap();
     sampler.tick(START, SECOND, &ripe);
-    sampler.raise_alarm(2, 1, START);
+    let row = sampler.seen.operations.find(2).unwrap();
+    sampler.raise_alarm(row, START);
+    assert_eq!(sampler.alarmed(START), [Alarmed { operation: 2, until_nanos: START + 300 * SECOND }]);
+    assert!(sampler.alarmed(START + 300 * SECOND).is_empty());
     let ratio = |sampler: &mut Sampler, second: u64| {
         let verdicts = sampler.tick(START + second * SECOND, SECOND, &ripe);
         verdicts[1].p_tail / verdicts[0].p_tail
     };
     assert!((ratio(&mut sampler, 1) - 10.0).abs() < 0.01);
     assert!((ratio(&mut sampler, 301) - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn an_operation_that_begins_to_fail_has_an_alarm() {
+    for (detect, expected) in [(true, vec![2]), (false, vec![])] {
+        let mut policy = policy("100 spans/s");
+        policy.alarm.detect = detect;
+        let mut sampler = Sampler::new(policy).unwrap();
+        for second in 0..200 {
+            let fails = |n: u64| n % 50 == 0 || (second >= 150 && n % 4 == 1);
+            let ripe: Vec<Facts> = (0..100)
+                .map(|n| Facts {
+                    root_failed: fails(n),
+                    root_duration_nanos: Some(1_000_000),
+                    ..facts(1 + n % 2, n as f64 / 100.0)
+                })
+                .collect();
+            let now = START + second * SECOND;
+            sampler.tick(now, SECOND, &ripe);
+            let alarmed: Vec<u64> = sampler.alarmed(now).iter().map(|alarmed| alarmed.operation).collect();
+            if second < 150 {
+                assert!(alarmed.is_empty(), "{alarmed:?} at {second} s");
+            } else if second >= 170 {
+                assert_eq!(alarmed, expected, "at {second} s");
+            }
+        }
+        assert_eq!(sampler.alarms_raised(), expected.len() as u64);
+    }
 }
 
 #[test]
