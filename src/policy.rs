@@ -62,9 +62,18 @@ impl PolicyFile {
     fn read(&self) -> anyhow::Result<Option<Kept>> {
         let Some(text) = self.file.read()? else { return Ok(None) };
         let shown = self.file.path().display();
-        let kept = serde_json::from_slice(&text);
-        kept.map(Some)
-            .with_context(|| format!("{shown} is damaged; remove it to begin with the configuration's policy"))
+        let read = || {
+            let (kept, unknown) = lenient(&text)?;
+            kept.policy.validate()?;
+            anyhow::Ok((kept, unknown))
+        };
+        let (kept, unknown) = read().with_context(|| {
+            format!("{shown} is damaged or of another version; remove it to begin with the configuration's policy")
+        })?;
+        for key in unknown {
+            tracing::warn!(file = %shown, key, "this version does not know a key of the saved policy; it goes on without");
+        }
+        Ok(Some(kept))
     }
 
     /// Durable on return, and whole whatever happens meanwhile.
@@ -74,6 +83,34 @@ impl PolicyFile {
         let text = serde_json::to_vec_pretty(&kept)?;
         self.file.replace(&text).with_context(|| format!("cannot write {}", self.file.path().display()))
     }
+}
+
+/// A policy that another version saved, without the keys that this one does not know: a server that starts with the rest of it is
+/// better than one that does not start. Names those keys.
+fn lenient(text: &[u8]) -> anyhow::Result<(Kept, Vec<String>)> {
+    let mut value: serde_json::Value = serde_json::from_slice(text)?;
+    let mut known = serde_json::to_value(Policy::default())?;
+    // It is left out where there is none.
+    known["budget"] = serde_json::Value::Null;
+    let mut unknown = Vec::new();
+    for part in ["policy", "configured"] {
+        if let Some(found) = value.get_mut(part) {
+            drop_unknown(found, &known, part, &mut unknown);
+        }
+    }
+    Ok((serde_json::from_value(value)?, unknown))
+}
+
+fn drop_unknown(found: &mut serde_json::Value, known: &serde_json::Value, path: &str, unknown: &mut Vec<String>) {
+    let (Some(found), Some(known)) = (found.as_object_mut(), known.as_object()) else { return };
+    found.retain(|key, value| {
+        let (path, inner) = (format!("{path}.{key}"), known.get(key));
+        match inner {
+            Some(inner) => drop_unknown(value, inner, &path, unknown),
+            None => unknown.push(path),
+        }
+        inner.is_some()
+    });
 }
 
 #[cfg(test)]
@@ -110,7 +147,25 @@ mod tests {
         assert!(!file.is_news(&seven.policy));
         assert_eq!(open(&budget("7 spans/s")).1.revision, 3);
         std::fs::write(data.path().join(FILE), "{").unwrap();
-        let error = PolicyFile::open(data.path(), configured).unwrap_err();
+        let error = PolicyFile::open(data.path(), configured.clone()).unwrap_err();
         assert!(format!("{error:#}").contains("remove it"), "{error:#}");
+        let text = r#"{"revision": 4, "policy": {"diversity": -1.0}, "configured": {}}"#;
+        std::fs::write(data.path().join(FILE), text).unwrap();
+        let error = format!("{:#}", PolicyFile::open(data.path(), configured).unwrap_err());
+        assert!(error.contains("remove it") && error.contains("diversity"), "{error}");
+    }
+
+    #[test]
+    fn what_another_version_saved_counts_without_the_keys_that_are_gone() {
+        let data = tempfile::tempdir().unwrap();
+        let text = r#"{"revision": 4, "new": 1, "configured": {"cap": {"refill_seconds": 10.0}}, "policy":
+            {"budget": "10 spans/s", "cap": {"refill_seconds": 10.0, "seconds": 0.5}, "colour": {"a": 1}}}"#;
+        let (_, unknown) = lenient(text.as_bytes()).unwrap();
+        assert_eq!(unknown, ["policy.cap.refill_seconds", "policy.colour", "configured.cap.refill_seconds"]);
+        std::fs::write(data.path().join(FILE), text).unwrap();
+        let (_, revised) = PolicyFile::open(data.path(), Policy::default()).unwrap();
+        let mut expected = budget("10 spans/s");
+        expected.cap.seconds = 0.5;
+        assert_eq!(revised, Revised { policy: expected, revision: 4 });
     }
 }
