@@ -8,32 +8,21 @@
 //!
 //! Parts:
 //!
-//! - [`options`]: what the environment asks for
-//! - [`corpus`]: the requests, encoded and compressed before anything is measured
-//! - [`sender`] over [`http`] or [`grpc`]: sends them, and times each acknowledgement
-//! - [`server`]: a server as a process; [`proc`]: what it used
+//! - the library: options, corpus, sender, server, and what it used
 //! - [`device`]: what the device itself takes for a sync of the same size
-//! - [`phase`]: one run of one phase; [`figures`]: what it came to; [`report`]: the table and the JSON line
+//! - [`phase`]: one run of one phase; [`report`]: the table and the JSON line
 //!
 //! Invariants: every run counts its spans in the server afterwards, and ends the bench if one is missing or doubled. What
 //! is printed is a median with all its raw values. Units end the names of figures.
 
-mod corpus;
 mod device;
-mod figures;
-mod grpc;
-mod http;
-mod options;
 mod phase;
-mod proc;
 mod report;
-mod sender;
-mod server;
 
 use anyhow::Context;
+use bench::corpus::Corpus;
+use bench::options::{self, Options};
 
-use crate::corpus::Corpus;
-use crate::options::Options;
 use crate::phase::{Bench, Phase};
 
 fn main() -> anyhow::Result<()> {

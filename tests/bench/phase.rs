@@ -5,14 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use bench::corpus::{Corpus, Request, spans_of};
+use bench::figures::{Figures, millis, percentile};
+use bench::options::{Options, Transport};
+use bench::proc;
+use bench::sender::{self, Sent};
+use bench::server::{Metrics, Server};
 
-use crate::corpus::{Corpus, Request, spans_of};
 use crate::device;
-use crate::figures::{Figures, millis, percentile};
-use crate::options::{Options, Transport};
-use crate::proc;
-use crate::sender::{self, Sent};
-use crate::server::{Metrics, Server};
 
 /// The most that a server lets spans take in memory.
 const MEMORY_BYTES: u64 = 1_536 << 20;

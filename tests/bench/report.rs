@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
+use bench::corpus::Corpus;
+use bench::figures::{Figures, find, median};
+use bench::options::Options;
 use serde_json::{Map, Value, json};
 
-use crate::corpus::Corpus;
-use crate::figures::{Figures, find, median};
-use crate::options::Options;
 use crate::phase::Phase;
 
 /// What a figure should be at most, on two cores.
