@@ -10,8 +10,8 @@ WEB := ui/web
 CARGO := cargo --locked
 
 .DEFAULT_GOAL := help
-.PHONY: help run release test check fmt web web-check browser node python bench-commits bench-ingest bench-pending bench-sampling \
-	bench-sampling-quick bench-steps bench-overhead fuzz
+.PHONY: help run release test check fmt web web-check browser node python bench-commits bench-ingest bench-pending \
+	bench-sampling bench-sampling-quick bench-steps bench-storage bench-overhead fuzz
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -74,6 +74,10 @@ bench-sampling: ## What sampling keeps, against others (SEEDS=5 BUDGETS=1,5,10 O
 
 bench-sampling-quick: ## The sampler's goals at 5 %, in a minute; fails when one is missed
 	QUICK=1 $(CARGO) run --package bench-sampling
+
+bench-storage: release ## Bytes a span and times of queries, beside others (CORPUS=FILE SPANS=1000000 PEERS=none, and more)
+	@tests/storage/setup.sh $(CACHE)/peers
+	PYTHON=$(CACHE)/peers/bin/python $(CARGO) run --release --package bench-storage
 
 bench-overhead: ## What tracing costs a small service in Node (ROUNDS=4 SECONDS=10)
 	$(CARGO) build --package spanhouse
