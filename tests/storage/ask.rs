@@ -12,6 +12,7 @@ use crate::questions::{Kind, NEWEST, Question, Questions, hex, unhex};
 use crate::renew::Renewal;
 
 const WARM_UPS: usize = 10;
+const MAX_WARM_UP: Duration = Duration::from_secs(5);
 /// A question that takes long is asked less often.
 const MAX_TIME: Duration = Duration::from_secs(30);
 const MIN_RUNS: usize = 10;
@@ -93,7 +94,8 @@ fn of_copy(question: &Question, parameters: &[String], renewal: &Renewal, copy: 
 fn ask(server: &Server, kind: Kind, calls: &[Call]) -> anyhow::Result<Timing> {
     let mut connection = Connection::open(server.address("http")?)?;
     // The last ones, so that what is measured first has not just been asked.
-    for call in calls.iter().rev().take(WARM_UPS) {
+    let begun = Instant::now();
+    for call in calls.iter().rev().take(WARM_UPS).take_while(|_| begun.elapsed() < MAX_WARM_UP) {
         make(&mut connection, call)?;
     }
     let (mut timing, before, begun) = (Timing::default(), server.usage()?, Instant::now());

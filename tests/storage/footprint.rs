@@ -193,6 +193,10 @@ mod tests {
         assert_eq!((table.rows, table.segments, footprint.bytes()), (1_000, 1, bytes));
         let parts = [table.bloom_bytes, table.index_bytes, table.footer_bytes, table.log_bytes];
         assert!(parts.iter().all(|part| *part > 8), "{table:?}");
+        // A segment begins and ends with a mark of 4 bytes, and says before the last how long its footer is.
+        let file = std::fs::read(folder.path().join("spans/b")).unwrap();
+        let length: [u8; 4] = file[file.len() - 8..file.len() - 4].try_into().unwrap();
+        assert_eq!(table.footer_bytes, u64::from(u32::from_le_bytes(length)) + 12);
         let (name, column) = &table.columns[0];
         assert_eq!((name.as_str(), column.compressions.first().map(String::as_str)), ("duration_ns", Some("ZSTD")));
         assert!(column.inflated_bytes > column.bytes && column.encodings.contains("RLE_DICTIONARY"), "{column:?}");

@@ -81,10 +81,10 @@ fn main() -> anyhow::Result<()> {
         println!("the same of others: this takes minutes");
         peers::measure(&options, &folder, &corpus, &questions)?
     };
-    peers::agree(&ours, &peers.systems, copies)?;
     let report = Report { options: &options, corpus: &corpus, footprint: &footprint, ours: &ours, peers: &peers };
     print!("{}", report.text(&questions));
-    save(&options.output(&folder), &report.json(&questions, &floor::floors(&facts)).to_string())
+    save(&options.output(&folder), &report.json(&questions, &floor::floors(&facts)).to_string())?;
+    peers::agree(&ours, &peers.systems, copies)
 }
 
 /// The corpus itself is the last and newest copy.
