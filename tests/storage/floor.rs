@@ -1,7 +1,7 @@
 //! What a column takes at least, in bytes a span, where that is known: a model of the data and its entropy.
 //!
-//! - ids are random bits, once each; which of the traces under way a span belongs to, and which of its spans is the parent,
-//!   takes the logarithm of how many there are
+//! - ids are random bits, once each; which of the traces under way a span belongs to, and which of its spans is the
+//!   parent, takes the logarithm of how many there are
 //! - starts are gaps of a Poisson stream within an operation, the order in which segments have them
 //! - durations are log-normal within an operation
 //!

@@ -13,8 +13,8 @@
 //! - [`rows`]: the corpus as rows for others; [`peers`]: what the others came to
 //! - [`report`]: tables and JSON
 //!
-//! Invariants: the server and everyone else get the same spans, and every answer has as many rows as the corpus says or as
-//! the others gave; else the bench ends. Bytes are those of live files, and every byte of them is in some row of the report.
+//! Invariants: the server and everyone else get the same spans, and every answer has as many rows as the corpus says or
+//! as the others gave; else the bench fails. Bytes are those of live files, each in one row of the report.
 
 mod ask;
 mod facts;

@@ -116,7 +116,12 @@ mod tests {
     fn outcomes_are_read() {
         let answer = json!({"latencies_ms": [2.0, 2.0], "cpu_ms": 1.0, "tally": 14});
         let raw = json!({
-            "systems": [{"name": "other", "spans": 7, "stored_bytes": {"rows": 70, "indexes": 30}, "answers": {"count": answer}}],
+            "systems": [{
+                "name": "other",
+                "spans": 7,
+                "stored_bytes": {"rows": 70, "indexes": 30},
+                "answers": {"count": answer},
+            }],
             "missing": ["PostgreSQL: not here"],
         });
         let outcome = parse(raw).unwrap();

@@ -1,4 +1,5 @@
-//! The corpus as rows of ClickHouse's `otel_traces`, a JSON object a line, as the OpenTelemetry exporter would insert them.
+//! The corpus as rows of ClickHouse's `otel_traces`, a JSON object a line, as the OpenTelemetry exporter would insert
+//! them.
 
 use std::io::Write;
 
