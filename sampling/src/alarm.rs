@@ -131,6 +131,8 @@ mod tests {
             // Too few to say so, of all that there were or now.
             ((1, 0, 0), (200, 60, 0), false),
             ((200, 1, 2), (4, 4, 0), false),
+            // Unlikely, and still an accident.
+            ((5_000, 0, 0), (10, 4, 0), false),
             // Certain, and not twice as much.
             ((5_000, 500, 0), (5_000, 800, 0), false),
             ((5_000, 500, 0), (5_000, 1_300, 0), true),

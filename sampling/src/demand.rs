@@ -169,6 +169,15 @@ mod tests {
         assert!(step_of(1e39) < DOUBLINGS << STEP_BITS && step_of(1e-39) > 0);
     }
 
+    #[test]
+    fn prices_beyond_all_steps_count_in_the_last_one() {
+        assert_eq!([1e-60, 1e60].map(|weight| curve(&[Demand::new(weight, 5.0)]).cost()), [5.0, 5.0]);
+        let beyond = curve(&[Demand::new(1e-60, 5.0)]);
+        assert_eq!(beyond.steps.last().map(|step| step.cost), Some(5.0));
+        // Of no time nothing is expected.
+        assert_eq!(DemandCurve::default().expected(1.0), 0.0);
+    }
+
     proptest! {
         #[test]
         fn is_the_price_of_the_demands_themselves_within_a_step(

@@ -302,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_stays_known_and_the_rest_for_a_generation() {
+        let mut memory = KnownEdges::new(100);
+        memory.add(1, 7);
+        for hash in 1_000..2_000 {
+            memory.add(1, hash);
+            assert!(memory.is_known(1, 7), "after {hash}");
+        }
+        // 50 behind it at least.
+        assert!(memory.is_known(1, 1_950) && !memory.is_known(1, 1_000));
+    }
+
+    #[test]
     fn of_very_many_edges_the_order_does_not_matter_either() {
         let mut edges: Vec<Edge> = (0..30_000).map(|n| edge(n % 9_000, n % 11)).collect();
         let shape = of(&edges);

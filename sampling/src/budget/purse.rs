@@ -192,4 +192,46 @@ mod tests {
         let allowance = purse.open(1, 0.1, policy.budget.as_ref().unwrap(), &policy, 1.0);
         assert_eq!(allowance.room, 100.0 - 30.0 + 150.0);
     }
+
+    #[test]
+    fn wishes_have_a_bucket_of_their_own() {
+        let policy = Policy { budget: Some("1000 spans/s".parse().unwrap()), ..Policy::default() };
+        let mut purse = Purse::default();
+        let pass = |purse: &mut Purse, seconds| {
+            purse.open(1, seconds, policy.budget.as_ref().unwrap(), &policy, 1.0);
+        };
+        // 50 a second, and so many at once.
+        pass(&mut purse, 0.1);
+        assert_eq!([30.0, 30.0, 1.0].map(|cost| purse.grant(cost)), [true, true, false]);
+        pass(&mut purse, 0.1);
+        assert!(!purse.grant(1.0));
+        pass(&mut purse, 0.3);
+        assert!(purse.grant(1e9) && !purse.grant(1.0));
+        // Not even that takes longer than a minute to come back.
+        pass(&mut purse, 0.1);
+        pass(&mut purse, 59.0);
+        assert!(!purse.grant(1.0));
+        pass(&mut purse, 2.0);
+        assert!(purse.grant(1.0));
+    }
+
+    #[test]
+    fn a_day_has_less_where_much_of_it_was_taken() {
+        let policy = Policy { budget: Some("86_400_000 spans/day".parse().unwrap()), ..Policy::default() };
+        let mut purse = Purse::default();
+        let mut flat_at = |hour: u64, used: f64| {
+            let now = hour * 3_600_000_000_000;
+            let allowance = purse.open(now, 0.1, policy.budget.as_ref().unwrap(), &policy, 1.0);
+            purse.close(&allowance, used, used);
+            allowance.flat
+        };
+        let before = flat_at(6, 60_000_000.0);
+        let after = flat_at(7, 0.0);
+        assert!(after < 0.8 * before, "{after} behind {before}");
+    }
+
+    #[test]
+    fn what_is_made_up_for_at_most_doubles_the_budget() {
+        assert_eq!(after(10_000.0, &[0.0; 200]).target, 2_000.0);
+    }
 }

@@ -289,7 +289,7 @@ fn an_operation_that_begins_to_fail_has_an_alarm() {
         policy.alarm.detect = detect;
         let mut sampler = Sampler::new(policy).unwrap();
         for second in 0..200 {
-            let fails = |n: u64| n % 50 == 0 || (second >= 150 && n % 4 == 1);
+            let fails = |n: u64| n.is_multiple_of(50) || (second >= 150 && n % 4 == 1);
             let ripe: Vec<Facts> = (0..100)
                 .map(|n| Facts {
                     root_failed: fails(n),
