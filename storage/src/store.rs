@@ -286,7 +286,7 @@ impl Store {
     /// late. Nothing is stored meanwhile.
     pub fn pending(&self, mut see: impl FnMut(Option<&Arc<Remembered>>, &TraceId, &PendingTrace)) {
         let memory = lock(&self.shared.memory);
-        let decided = |id| memory.decided.get(id).map(|known| &known.verdict);
+        let decided = |id| memory.decided.get(id).map(|known| known.verdict);
         memory.pending.traces().for_each(|(id, trace)| see(decided(id), id, trace));
     }
 

@@ -72,7 +72,7 @@ impl Verdict {
 pub const PENDING: &str = "pending";
 
 /// The root of a trace, remembered for spans that come after the decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RootNames {
     pub service: Arc<str>,
     pub name: Arc<str>,

@@ -109,7 +109,7 @@ impl Memory {
                 shape: Some(decision.shape),
                 policy_revision: decision.policy_revision,
             },
-            late: self.decided.get(&decision.trace_id).map(|known| known.root.clone()),
+            late: self.decided.get(&decision.trace_id).map(|known| known.root.cloned()),
         });
         let traces = traces.collect();
         let mut tally = Tally::new(&mut self.known_paths);

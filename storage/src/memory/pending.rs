@@ -210,7 +210,7 @@ impl Pending {
                 trace_id: *id,
                 spans: trace.spans.iter().map(placed).collect(),
                 verdict: Verdict::pending(),
-                late: decided.get(id).map(|known| known.root.clone()),
+                late: decided.get(id).map(|known| known.root.cloned()),
             }
         });
         let mut traces: Vec<TraceSpans> = traces.collect();
