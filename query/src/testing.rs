@@ -375,6 +375,7 @@ async fn write(
         size_bytes,
         row_count: batch.num_rows() as u64,
         start_range: starts().min().zip(starts().max()),
+        written_at: UnixNanos(0),
     })
 }
 

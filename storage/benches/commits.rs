@@ -22,10 +22,10 @@ fn new_segment(table: Table, epoch: u64) -> NewSegment {
             size_bytes: 1 << 20,
             row_count: 30_000,
             start_range: None,
+            written_at: UnixNanos(1_767_225_600_000_000_000),
         },
         date: table.time_column().map(|_| "2026-01-01".to_owned()),
         ranges: ColumnRanges::default(),
-        modified: UnixNanos(1_767_225_600_000_000_000),
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
-use crate::catalog::{DeltaCatalog, NewSegment};
+use crate::catalog::{DeltaCatalog, NewSegment, SegmentName};
 use crate::memory::{Committed, Epoch};
 use crate::model::UnixNanos;
 use crate::rows::SpanRows;
@@ -77,18 +76,23 @@ async fn put(
     now: UnixNanos,
 ) -> Result<NewSegment> {
     // The same epoch always gets the same names, so a repeated flush overwrites what an interrupted one left.
-    let partition = file.date.as_ref().map_or_else(String::new, |date| format!("date={date}/"));
-    let location = Path::from(format!("{}/{partition}{collector}-{:010}.parquet", table.name(), epoch.number));
+    let name = SegmentName { collector: collector.to_owned(), epoch: epoch.number, compacted: None };
+    let location = name.location(table, file.date.as_deref());
     let size_bytes = file.bytes.len() as u64;
     objects.put(&location, PutPayload::from(file.bytes)).await.map_err(|source| Error::Write {
         what: format!("segment {location}"),
         source: std::io::Error::other(source),
     })?;
     Ok(NewSegment {
-        segment: Segment { location, size_bytes, row_count: file.row_count, start_range: file.start_range },
+        segment: Segment {
+            location,
+            size_bytes,
+            row_count: file.row_count,
+            start_range: file.start_range,
+            written_at: now,
+        },
         date: file.date,
         ranges: file.ranges,
-        modified: now,
     })
 }
 

@@ -25,6 +25,8 @@
 #[cfg(feature = "catalog")]
 pub mod catalog;
 mod clock;
+#[cfg(feature = "catalog")]
+mod compact;
 mod config;
 #[cfg(feature = "catalog")]
 mod decided;

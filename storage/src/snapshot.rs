@@ -129,6 +129,7 @@ pub struct Segment {
     pub row_count: u64,
     /// The earliest and the latest start among its rows, exact.
     pub start_range: Option<(UnixNanos, UnixNanos)>,
+    pub written_at: UnixNanos,
 }
 
 /// Where queries get their snapshots.

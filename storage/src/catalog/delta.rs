@@ -34,7 +34,6 @@ pub struct NewSegment {
     /// Its partition, where the table has any.
     pub date: Option<String>,
     pub ranges: ColumnRanges,
-    pub modified: UnixNanos,
 }
 
 /// A table's log, and its state as of the last commit.
@@ -192,6 +191,7 @@ fn listed(table: Table, file: &LogicalFileView) -> Segment {
         row_count: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
         // The log holds microseconds; the rows' remainders lie within the next one.
         start_range: bound("minValues").zip(bound("maxValues").map(|latest| latest.plus(999))),
+        written_at: UnixNanos::from_micros(file.modification_time().saturating_mul(1_000)),
     }
 }
 
@@ -256,7 +256,7 @@ fn add_action(table: Table, new: &NewSegment) -> Add {
         path: within.to_owned(),
         partition_values: new.date.iter().map(|date| (DATE.to_owned(), Some(date.clone()))).collect(),
         size: i64::try_from(new.segment.size_bytes).unwrap_or(i64::MAX),
-        modification_time: new.modified.micros() / 1_000,
+        modification_time: new.segment.written_at.micros() / 1_000,
         data_change: true,
         stats: Some(stats.to_string()),
         ..Add::default()

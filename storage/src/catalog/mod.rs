@@ -2,6 +2,7 @@
 //!
 //! - `synced_store`: an object store on a local disk whose writes survive a power cut.
 //! - `columns`: tables of other versions get what they lack, or are refused.
+//! - `names`: what a segment is called.
 //! - `delta`: opens a table, commits flush epochs to it, keeps its log short.
 //!
 //! Used narrowly: Spanhouse writes and scans the Parquet itself; of the crate it uses the log. Other engines read the
@@ -9,9 +10,11 @@
 
 mod columns;
 mod delta;
+mod names;
 mod synced_store;
 
 pub use crate::segment::ColumnRanges;
 pub(crate) use delta::partition_of;
 pub use delta::{DeltaCatalog, NewSegment};
+pub use names::{Compacted, SegmentName, date_of};
 pub use synced_store::SyncedStore;

@@ -10,10 +10,10 @@ fn segment(epoch: u64) -> NewSegment {
             size_bytes: 10,
             row_count: 3,
             start_range: None,
+            written_at: UnixNanos(1_000_000),
         },
         date: Some("2026-01-01".to_owned()),
         ranges: ColumnRanges::default(),
-        modified: UnixNanos(1_000_000),
     }
 }
 
