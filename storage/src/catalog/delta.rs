@@ -1,5 +1,6 @@
 //! One Delta table: its live segments, and commits of flush epochs to it.
 
+use std::collections::HashMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ use crate::{Error, Result};
 const CHECKPOINT_INTERVAL: u64 = 100;
 /// Longer than any engine's longest query.
 const LOG_RETENTION: &str = "interval 6 hours";
+/// How long checkpoints tell of removed files. A merge of 16 every four minutes makes 1,500 in that time, a week's would be 40,000.
+const REMOVED_RETENTION: &str = "interval 6 hours";
 
 /// A segment that is written and not yet live.
 #[derive(Debug, Clone)]
@@ -39,15 +42,15 @@ pub struct NewSegment {
 /// A table's log, and its state as of the last commit.
 #[derive(Debug)]
 pub struct DeltaCatalog {
-    table: Table,
-    log_store: LogStoreRef,
-    state: DeltaTableState,
+    pub(super) table: Table,
+    pub(super) log_store: LogStoreRef,
+    pub(super) state: DeltaTableState,
     /// Who commits: the versions of `txn` actions are this collector's flush epochs.
-    collector: String,
+    pub(super) collector: String,
     /// The last flush epoch of this collector that the table has.
-    epoch: u64,
+    pub(super) epoch: u64,
     /// What the state lists, kept beside it: reading it anew costs as much as the table has files.
-    segments: Vec<Arc<Segment>>,
+    pub(super) segments: Vec<Arc<Segment>>,
 }
 
 impl DeltaCatalog {
@@ -63,6 +66,15 @@ impl DeltaCatalog {
             let missing = missing_columns(table, &opened)?;
             if !missing.is_empty() {
                 opened = opened.add_columns().with_fields(missing).await.map_err(failed("add columns to the table"))?;
+            }
+            if !has_removed_retention(table, &opened)? {
+                let property =
+                    (TableProperty::DeletedFileRetentionDuration.as_ref().to_owned(), REMOVED_RETENTION.to_owned());
+                opened = opened
+                    .set_tbl_properties()
+                    .with_properties(HashMap::from([property]))
+                    .await
+                    .map_err(failed("set the table's properties"))?;
             }
         } else {
             opened = create(table, opened.log_store()).await.map_err(failed("create the table"))?;
@@ -102,6 +114,15 @@ impl DeltaCatalog {
         self.epoch = version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0);
         self.segments = self.state.log_data().iter().map(|file| Arc::new(listed(self.table, &file))).collect();
         Ok(())
+    }
+
+    /// After an error: what was committed may be there all the same.
+    pub(super) async fn read_again(&mut self) -> Result<()> {
+        self.state
+            .update(self.log_store.as_ref(), None)
+            .await
+            .map_err(|source| catalog_error(self.table, "read the log again", source))?;
+        self.read_state().await
     }
 
     pub fn version(&self) -> i64 {
@@ -151,11 +172,7 @@ impl DeltaCatalog {
             }
             Err(error) => {
                 // The entry may have been written all the same; the next try asks the log, not this error.
-                self.state
-                    .update(self.log_store.as_ref(), None)
-                    .await
-                    .map_err(|source| catalog_error(self.table, "read the log again", source))?;
-                self.read_state().await?;
+                self.read_again().await?;
                 Err(failed(error))
             }
         }
@@ -186,7 +203,7 @@ fn listed(table: Table, file: &LogicalFileView) -> Segment {
     let bound =
         |side: &str| parse_timestamp(stats.get(side)?.get(table.time_column()?)?.as_str()?).map(UnixNanos::from_micros);
     Segment {
-        location: Path::from_iter(Path::from(table.name()).parts().chain(file.object_store_path().parts())),
+        location: location_of(table, &file.object_store_path()),
         size_bytes: u64::try_from(file.size()).unwrap_or(0),
         row_count: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
         // The log holds microseconds; the rows' remainders lie within the next one.
@@ -195,7 +212,12 @@ fn listed(table: Table, file: &LogicalFileView) -> Segment {
     }
 }
 
-fn catalog_error(table: Table, doing: &'static str, source: deltalake_core::DeltaTableError) -> Error {
+/// Where a file of the table lies below the tables' directory.
+pub(super) fn location_of(table: Table, within: &Path) -> Path {
+    Path::from_iter(Path::from(table.name()).parts().chain(within.parts()))
+}
+
+pub(super) fn catalog_error(table: Table, doing: &'static str, source: deltalake_core::DeltaTableError) -> Error {
     Error::Catalog { table: table.name(), doing, source: Box::new(source) }
 }
 
@@ -224,11 +246,19 @@ async fn create(table: Table, log_store: LogStoreRef) -> Result<DeltaTable, delt
         .with_columns(columns::of(table)?.fields().cloned())
         .with_partition_columns(table.time_column().map(|_| DATE))
         .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
+        .with_configuration_property(TableProperty::DeletedFileRetentionDuration, Some(REMOVED_RETENTION))
         .with_configuration_property(
             TableProperty::DataSkippingStatsColumns,
             Some(ColumnRanges::columns(table).join(",")),
         )
         .await
+}
+
+/// Tables of versions that merged nothing have none.
+fn has_removed_retention(table: Table, opened: &DeltaTable) -> Result<bool> {
+    let snapshot = opened.snapshot().map_err(|source| catalog_error(table, "read the table's properties", source))?;
+    let key = TableProperty::DeletedFileRetentionDuration;
+    Ok(snapshot.metadata().configuration().contains_key(key.as_ref()))
 }
 
 /// What the stored table lacks of this version's columns.
@@ -243,7 +273,7 @@ fn missing_columns(table: Table, opened: &DeltaTable) -> Result<Vec<StructField>
     })
 }
 
-fn add_action(table: Table, new: &NewSegment) -> Add {
+pub(super) fn add_action(table: Table, new: &NewSegment) -> Add {
     let location = new.segment.location.as_ref();
     let within = location.strip_prefix(table.name()).and_then(|rest| rest.strip_prefix('/')).unwrap_or(location);
     let stats = json!({

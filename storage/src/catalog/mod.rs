@@ -4,6 +4,7 @@
 //! - `columns`: tables of other versions get what they lack, or are refused.
 //! - `names`: what a segment is called.
 //! - `delta`: opens a table, commits flush epochs to it, keeps its log short.
+//! - `replace`: commits that take segments out, and which files were live once.
 //!
 //! Used narrowly: Spanhouse writes and scans the Parquet itself; of the crate it uses the log. Other engines read the
 //! same tables, and only Spanhouse writes them.
@@ -11,10 +12,12 @@
 mod columns;
 mod delta;
 mod names;
+mod replace;
 mod synced_store;
 
 pub use crate::segment::ColumnRanges;
 pub(crate) use delta::partition_of;
 pub use delta::{DeltaCatalog, NewSegment};
 pub use names::{Compacted, SegmentName, date_of};
-pub use synced_store::SyncedStore;
+pub use replace::{LoggedFiles, Replacing};
+pub use synced_store::{SyncedStore, remove_temporary};

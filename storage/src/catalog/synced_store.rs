@@ -3,8 +3,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -57,8 +58,7 @@ impl SyncedStore {
 fn write_synced(path: &FilePath, payload: &PutPayload, create: bool) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     create_synced(directory)?;
-    // `LocalFileSystem` does not list names that end in a number sign and digits.
-    let temporary = PathBuf::from(format!("{}#{}", path.display(), rand::random::<u64>()));
+    let temporary = temporary_beside(path);
     let written = (|| {
         let mut file = File::create_new(&temporary)?;
         for part in payload.iter() {
@@ -68,7 +68,7 @@ fn write_synced(path: &FilePath, payload: &PutPayload, create: bool) -> io::Resu
         if create { std::fs::hard_link(&temporary, path) } else { std::fs::rename(&temporary, path) }
     })();
     if create || written.is_err() {
-        // A leftover is harmless: it is never listed.
+        // A leftover is harmless: it is never listed, and goes with the next start.
         let _ = std::fs::remove_file(&temporary);
     }
     written?;
@@ -107,7 +107,12 @@ impl ObjectStore for SyncedStore {
     }
 
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Upload { store: self.clone(), location: location.clone(), parts: Arc::default(), count: 0 }))
+        let path = self.files.path_to_filesystem(location)?;
+        let upload = tokio::task::spawn_blocking(move || Upload::start(path))
+            .await
+            .map_err(|source| object_store::Error::JoinError { source })?;
+        let failed = |error| object_store::Error::Generic { store: "SyncedStore", source: Box::new(error) };
+        Ok(Box::new(upload.map_err(failed)?))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -133,34 +138,90 @@ impl ObjectStore for SyncedStore {
     }
 }
 
-/// Collects the parts of a checkpoint, which are few and small, and writes them at once.
+/// Parts go to a temporary file as they come, each synced, so that the end has little left to sync at once.
 #[derive(Debug)]
 struct Upload {
-    store: SyncedStore,
-    location: Path,
-    parts: Arc<Mutex<Vec<(usize, PutPayload)>>>,
-    count: usize,
+    temporary: PathBuf,
+    path: PathBuf,
+    file: Arc<File>,
+    offset: u64,
+}
+
+impl Upload {
+    fn start(path: PathBuf) -> io::Result<Self> {
+        create_synced(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?;
+        let temporary = temporary_beside(&path);
+        let file = Arc::new(File::create_new(&temporary)?);
+        Ok(Self { temporary, path, file, offset: 0 })
+    }
 }
 
 #[async_trait]
 impl MultipartUpload for Upload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push((self.count, data));
-        self.count += 1;
-        Box::pin(std::future::ready(Ok(())))
+        let (file, offset) = (Arc::clone(&self.file), self.offset);
+        self.offset += data.content_length() as u64;
+        Box::pin(blocking(move || {
+            let mut offset = offset;
+            for part in &data {
+                file.write_all_at(part, offset)?;
+                offset += part.len() as u64;
+            }
+            file.sync_data()
+        }))
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let mut parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
-        parts.sort_by_key(|(index, _)| *index);
-        let payload: PutPayload = parts.into_iter().flat_map(|(_, part)| part.into_iter()).collect();
-        self.store.write(&self.location, payload, false).await
+        let (file, temporary, path) = (Arc::clone(&self.file), self.temporary.clone(), self.path.clone());
+        blocking(move || {
+            file.sync_all()?;
+            std::fs::rename(&temporary, &path)?;
+            File::open(path.parent().ok_or(io::ErrorKind::InvalidInput)?)?.sync_all()
+        })
+        .await?;
+        Ok(PutResult { e_tag: None, version: None })
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        Ok(())
+        let temporary = self.temporary.clone();
+        blocking(move || std::fs::remove_file(temporary)).await
     }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // Complete or aborted, it has no such name any more.
+        let _ = std::fs::remove_file(&self.temporary);
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<()> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|source| object_store::Error::JoinError { source })?;
+    done.map_err(|error| object_store::Error::Generic { store: "SyncedStore", source: Box::new(error) })
+}
+
+/// `LocalFileSystem` does not list names that end in a number sign and digits.
+fn temporary_beside(path: &FilePath) -> PathBuf {
+    PathBuf::from(format!("{}#{}", path.display(), rand::random::<u64>()))
+}
+
+/// Removes the temporary files that a kill has left below `directory`, and returns how many. Nothing may be written meanwhile.
+pub fn remove_temporary(directory: &FilePath) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            removed += remove_temporary(&entry.path())?;
+            continue;
+        }
+        let name = entry.file_name();
+        let digits = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, digits)| digits);
+        if digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())) {
+            std::fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 #[cfg(test)]
@@ -198,5 +259,28 @@ mod tests {
         upload.put_part(PutPayload::from_static(b"content")).await.unwrap();
         upload.complete().await.unwrap();
         assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "new content");
+    }
+
+    #[tokio::test]
+    async fn parts_are_on_disk_as_they_come_and_an_upload_that_does_not_end_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SyncedStore::below(directory.path()).unwrap();
+        let path = Path::from("a/segment");
+        let files = || std::fs::read_dir(directory.path().join("a")).unwrap().map(|file| file.unwrap());
+        for aborted in [true, false] {
+            let mut upload = store.put_multipart(&path).await.unwrap();
+            upload.put_part(PutPayload::from_static(b"part")).await.unwrap();
+            assert_eq!(files().map(|file| file.metadata().unwrap().len()).collect::<Vec<_>>(), [4]);
+            assert!(store.get(&path).await.is_err(), "it has no name before its end");
+            if aborted {
+                upload.abort().await.unwrap();
+            }
+            drop(upload);
+            assert_eq!(files().count(), 0);
+        }
+        store.put(&path, PutPayload::from_static(b"whole")).await.unwrap();
+        std::fs::write(directory.path().join("a/segment#123"), "killed").unwrap();
+        assert_eq!(remove_temporary(directory.path()).unwrap(), 1);
+        assert_eq!(files().map(|file| file.file_name()).collect::<Vec<_>>(), ["segment"]);
     }
 }

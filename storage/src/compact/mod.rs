@@ -14,6 +14,8 @@
 //! - Whatever a kill leaves behind is in no table's log, and goes with the next start.
 
 mod plan;
+mod source;
+mod upload;
 
 use std::time::Duration;
 

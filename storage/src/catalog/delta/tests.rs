@@ -139,12 +139,16 @@ async fn a_table_of_an_earlier_version_gets_its_new_columns_once_and_keeps_its_s
     assert_eq!((read.version(), has_column(&read, spans::PATH_ID)), (1, false), "reading writes nothing");
 
     let mut catalog = open(directory.path()).await;
-    assert_eq!((catalog.version(), catalog.committed_epoch(), catalog.segments().len()), (2, 1, 1));
+    assert_eq!(
+        (catalog.version(), catalog.committed_epoch(), catalog.segments().len()),
+        (3, 1, 1),
+        "columns and properties"
+    );
     assert!(has_column(&catalog, spans::CRITICAL_NS) && has_column(&catalog, spans::PATH_ID));
     catalog.commit(2, &[segment(2)]).await.unwrap();
 
     let again = open(directory.path()).await;
-    assert_eq!((again.version(), again.committed_epoch(), again.segments().len()), (3, 2, 2));
+    assert_eq!((again.version(), again.committed_epoch(), again.segments().len()), (4, 2, 2));
 }
 
 #[tokio::test]
