@@ -1,9 +1,13 @@
 //! The room's settings.
 
+mod compaction;
+
 use std::time::Duration;
 
 use crate::wal::WalConfig;
 use crate::{Error, Result};
+
+pub use compaction::CompactSettings;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -24,6 +28,7 @@ pub struct Config {
     pub repeat_window: Duration,
     /// How many requests are remembered at most.
     pub repeat_requests: usize,
+    pub compaction: CompactSettings,
 }
 
 impl Default for Config {
@@ -38,6 +43,7 @@ impl Default for Config {
             known_paths: 200_000,
             repeat_window: Duration::from_secs(600),
             repeat_requests: 200_000,
+            compaction: CompactSettings::default(),
         }
     }
 }
@@ -50,6 +56,7 @@ impl Config {
     pub fn validate(&self) -> Result<()> {
         let refuse = |message: String| Err(Error::Config(message));
         self.wal.validate()?;
+        self.compaction.validate()?;
         for (name, value) in [
             ("flush.max_bytes", self.flush_bytes),
             ("memory.decided_traces", self.decided_traces),
@@ -111,6 +118,12 @@ mod tests {
             known_paths: 1,
             repeat_window: shortest,
             repeat_requests: 1,
+            compaction: CompactSettings {
+                merge_segments: 2,
+                max_segment_bytes: 1 << 20,
+                keep_replaced: shortest,
+                ..CompactSettings::default()
+            },
         }
         .validate()
         .unwrap();
@@ -124,6 +137,16 @@ mod tests {
         refused(of_wal(WalConfig { file_bytes: (1 << 16) - 1, ..wal() }), &["wal.file_bytes", "65535", "65536"]);
         refused(of_wal(WalConfig { queue_bytes: 0, ..wal() }), &["wal.queue_bytes"]);
         refused(of_wal(WalConfig { group_bytes: 0, ..wal() }), &["wal.group_bytes"]);
+        let of_compaction = |compaction| Config { compaction, ..config() };
+        let compaction = CompactSettings::default;
+        for count in [0, 1, 129] {
+            let settings = CompactSettings { merge_segments: count, ..compaction() };
+            refused(of_compaction(settings), &["compaction.merge_segments", &count.to_string(), "2 to 128"]);
+        }
+        let small = CompactSettings { max_segment_bytes: (1 << 20) - 1, ..compaction() };
+        refused(of_compaction(small), &["compaction.max_segment_bytes", "1048576"]);
+        let at_once = CompactSettings { keep_replaced: Duration::ZERO, ..compaction() };
+        refused(of_compaction(at_once), &["compaction.keep_replaced is 0"]);
         refused(Config { flush_bytes: 0, ..config() }, &["flush.max_bytes is 0"]);
         refused(Config { flush_age: Duration::ZERO, ..config() }, &["flush.max_age"]);
         refused(Config { decided_traces: 0, ..config() }, &["memory.decided_traces"]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
+use crate::aside::aside;
 use crate::catalog::{DeltaCatalog, NewSegment, SegmentName};
 use crate::memory::{Committed, Epoch};
 use crate::model::UnixNanos;
@@ -53,14 +54,15 @@ async fn write_segments(
     let mut segments = Vec::new();
     let rows = Arc::clone(epoch);
     if table == Table::Spans {
-        let sorted = Arc::new(aside(move || Ok(SortedSpans::new(SpanRows::concat(&rows.spans)))).await?);
+        let sorted =
+            Arc::new(aside("flush", NICENESS, move || Ok(SortedSpans::new(SpanRows::concat(&rows.spans)))).await?);
         for number in 0..sorted.segment_count() {
             let sorted = Arc::clone(&sorted);
-            let file = aside(move || sorted.encode(number)).await?;
+            let file = aside("flush", NICENESS, move || sorted.encode(number)).await?;
             segments.push(put(file, epoch, table, objects, collector, now).await?);
         }
     } else if rows.row_count(table) > 0 {
-        for file in aside(move || segment::encode(table, &rows.columns(table)?)).await? {
+        for file in aside("flush", NICENESS, move || segment::encode(table, &rows.columns(table)?)).await? {
             segments.push(put(file, epoch, table, objects, collector, now).await?);
         }
     }
@@ -98,20 +100,3 @@ async fn put(
 
 /// How much less of the processor a flush gets than what clients wait for, where both want it.
 const NICENESS: i32 = 5;
-
-/// Runs `work` on a thread that gives way to others.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let (done, wait) = tokio::sync::oneshot::channel();
-    let run = move || {
-        // On Linux alone this is the thread's own priority. Where it is refused, all threads stay equal.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(None, NICENESS);
-        let _ = done.send(work());
-    };
-    std::thread::Builder::new()
-        .name("flush".to_owned())
-        .spawn(run)
-        .map_err(|source| Error::Write { what: "the flush thread".to_owned(), source })?;
-    // A thread that panicked sends nothing.
-    wait.await.map_err(|_| Error::Closed)?
-}

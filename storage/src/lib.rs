@@ -7,6 +7,8 @@
 //! - `wal`: the write-ahead log.
 //! - `memory`, `decided`: what is not in segments yet, as a fold over the WAL.
 //! - `segment`, `catalog`, `flush`: immutable Parquet files, and the Delta tables that say which are live.
+//! - `compact`: small segments become large ones, and files that nobody needs go.
+//! - `aside`: work on threads that give way.
 //! - `snapshot`, `view`: what a query sees.
 //! - `repair`: damage in the WAL, named and cut out.
 //! - `store`, `read_only`, `recovery`, `lock`: a data directory, open for writing or for reading.
@@ -22,6 +24,8 @@
 //! - Memory changes only by applying durable records in order, and by commits.
 //! - A segment never changes; the Delta log alone says which segments count.
 
+#[cfg(feature = "catalog")]
+mod aside;
 #[cfg(feature = "catalog")]
 pub mod catalog;
 mod clock;
@@ -61,7 +65,7 @@ mod view;
 pub mod wal;
 
 pub use clock::{Clock, SystemClock};
-pub use config::Config;
+pub use config::{CompactSettings, Config};
 #[cfg(feature = "catalog")]
 pub use decided::Remembered;
 pub use error::{Error, Result};
@@ -72,5 +76,5 @@ pub use read_only::ReadOnlyStore;
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};
 pub use snapshot::{MemoryPart, MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 #[cfg(feature = "catalog")]
-pub use store::{FlushReport, Store, StoreStatus, TableStatus};
+pub use store::{CompactReport, CompactionStatus, FlushReport, Store, StoreStatus, TableStatus};
 pub use wal::Decision;

@@ -102,7 +102,7 @@ pub async fn read_tables(directory: &DataDirectory) -> Result<ByTable<Committed>
 /// Memory as it was: the committed state, and the WAL's records on top of it.
 pub async fn rebuild(
     tables: ByTable<Committed>,
-    objects: &SyncedStore,
+    objects: &dyn ObjectStore,
     disk: Arc<dyn Disk>,
     decoder: Arc<dyn Decoder>,
     config: &Config,
@@ -149,7 +149,7 @@ type RecentTrace = (TraceId, Option<RootNames>, Remembered);
 
 /// The traces decided last, at most about `limit`, oldest first. They are in segments, so their late spans must not be
 /// taken for new traces, and follow their decisions.
-async fn recent_traces(committed: &Committed, objects: &SyncedStore, limit: usize) -> Result<Vec<RecentTrace>> {
+async fn recent_traces(committed: &Committed, objects: &dyn ObjectStore, limit: usize) -> Result<Vec<RecentTrace>> {
     // Epochs are numbers in names that sort; whatever the date, the newest come last.
     let mut segments = committed.segments.clone();
     segments.sort_by(|a, b| a.location.filename().cmp(&b.location.filename()));
@@ -180,7 +180,7 @@ async fn recent_traces(committed: &Committed, objects: &SyncedStore, limit: usiz
 }
 
 /// These columns of a segment, where it has them.
-async fn read_columns(objects: &SyncedStore, segment: &Segment, wanted: &[&str]) -> Result<Vec<RecordBatch>> {
+async fn read_columns(objects: &dyn ObjectStore, segment: &Segment, wanted: &[&str]) -> Result<Vec<RecordBatch>> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Read {
         what: format!("segment {}", segment.location),
         source,
@@ -226,15 +226,10 @@ fn of_batch(batch: &RecordBatch) -> Vec<RecentTrace> {
 }
 
 /// The object store of a data directory's segments.
-pub fn segment_store(directory: &DataDirectory) -> Result<Arc<SyncedStore>> {
+pub fn segment_store(directory: &DataDirectory) -> Result<Arc<dyn ObjectStore>> {
     let store = SyncedStore::below(&directory.tables()).map_err(|source| Error::Read {
         what: format!("tables of {}", directory.root().display()),
         source: Box::new(source),
     })?;
     Ok(Arc::new(store))
-}
-
-/// As the reader's trait object.
-pub fn as_objects(store: &Arc<SyncedStore>) -> Arc<dyn ObjectStore> {
-    Arc::clone(store) as Arc<dyn ObjectStore>
 }

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate};
 
-use super::CompactSettings;
 use crate::catalog::{SegmentName, date_of};
+use crate::config::CompactSettings;
 use crate::model::UnixNanos;
 use crate::snapshot::Segment;
 

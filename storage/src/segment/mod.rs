@@ -15,9 +15,11 @@ mod maps;
 mod order;
 mod ranges;
 mod spans;
+mod whole_merge;
 mod writer;
 
 pub use ranges::ColumnRanges;
+pub use whole_merge::{MergeInput, MergeLimits, merge};
 #[cfg(test)]
 pub use writer::encode_spans;
 pub use writer::{EncodedSegment, SortedSpans, encode};

@@ -1,14 +1,17 @@
 //! The store on a real directory, with requests whose body is a list of spans in two bytes each.
 
+mod compaction;
+mod faulty;
 mod metrics;
 
 use bytes::Bytes;
 
 use super::*;
+use crate::Decision;
 use crate::ReadOnlyStore;
-use crate::model::{SpanBatchBuilder, SpanFields, SpanId};
-use crate::request::{ContentType, Encoding};
-use crate::schema::traces;
+use crate::model::{SpanBatch, SpanBatchBuilder, SpanFields, SpanId, UnixNanos};
+use crate::request::{Appended, ContentType, Encoding};
+use crate::schema::{Table, traces};
 
 /// Trace and span numbers become ids; a span number above 100 has a parent that does not exist.
 #[derive(Debug)]

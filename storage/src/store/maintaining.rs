@@ -1,0 +1,232 @@
+//! Merges what is due, one merge at a time, and deletes files that nobody needs any more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use object_store::path::Path;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::committing::{Change, with_causes};
+use super::{Shared, Store, lock};
+use crate::catalog::{LoggedFiles, NewSegment, Replacing};
+use crate::compact::{self, Merge, Vacuumed};
+use crate::schema::Table;
+use crate::snapshot::Segment;
+use crate::{Error, Result};
+
+/// How often it is looked what is due.
+const LOOK: Duration = Duration::from_secs(2);
+/// Segments whose merge failed are left alone for so long, so that others get their turn.
+const AVOIDED: Duration = Duration::from_secs(600);
+/// How often files are looked through, at the rarest.
+const VACUUM: Duration = Duration::from_secs(60);
+
+/// What is asked of maintenance.
+#[derive(Debug)]
+pub(super) enum Ask {
+    Compact {
+        to_the_end: bool,
+        done: oneshot::Sender<Result<CompactReport>>,
+    },
+    #[cfg(test)]
+    Vacuum {
+        at_start: bool,
+        done: oneshot::Sender<Result<Vacuumed>>,
+    },
+}
+
+/// What a compaction on demand did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CompactReport {
+    pub merges: u64,
+    pub segments_before: u64,
+    pub segments_after: u64,
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+    pub elapsed: Duration,
+}
+
+impl Store {
+    /// Merges until nothing is due, and waits for it. With `to_the_end` every date counts as over.
+    pub async fn compact(&self, to_the_end: bool) -> Result<CompactReport> {
+        self.ask(|done| Ask::Compact { to_the_end, done }).await
+    }
+
+    pub(super) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Result<T>>) -> Ask) -> Result<T> {
+        let (done, wait) = oneshot::channel();
+        self.shared.asks.send(ask(done)).await.map_err(|_| Error::Closed)?;
+        wait.await.unwrap_or(Err(Error::Closed))
+    }
+}
+
+/// The task that does it.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    shared: Arc<Shared>,
+    changes: mpsc::Sender<Change>,
+    avoided: HashMap<Path, Instant>,
+}
+
+impl Upkeep {
+    pub(super) fn new(shared: Arc<Shared>, changes: mpsc::Sender<Change>) -> Self {
+        Self { shared, changes, avoided: HashMap::new() }
+    }
+
+    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Ask>) {
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut vacuumed: Option<Instant> = None;
+        loop {
+            let settings = self.shared.config.compaction.clone();
+            if vacuumed.is_none_or(|at| at.elapsed() >= VACUUM.min(settings.keep_replaced / 4)) {
+                let result = self.vacuum(vacuumed.is_none()).await;
+                self.note(result.map(drop), "files that nobody needs could not be deleted; it is tried again");
+                vacuumed = Some(Instant::now());
+            }
+            tokio::select! {
+                ask = asked.recv() => match ask {
+                    Some(ask) => self.answer(ask).await,
+                    None => return,
+                },
+                _ = ticks.tick() => {}
+            }
+            self.avoided.retain(|_, until| *until > Instant::now());
+            while settings.enabled && asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
+                match self.merge_next(false).await {
+                    Ok(None) => break,
+                    merged => {
+                        self.note(merged.map(drop), "a merge of segments failed; they are left alone for ten minutes")
+                    }
+                }
+            }
+        }
+    }
+
+    async fn answer(&mut self, ask: Ask) {
+        // Whoever asked may be gone.
+        match ask {
+            Ask::Compact { to_the_end, done } => {
+                let _ = done.send(self.compact(to_the_end).await);
+            }
+            #[cfg(test)]
+            Ask::Vacuum { at_start, done } => {
+                let _ = done.send(self.vacuum(at_start).await);
+            }
+        }
+    }
+
+    fn note(&self, result: Result<()>, what: &'static str) {
+        if let Err(error) = result {
+            let why = with_causes(&error);
+            tracing::error!(error = why, "{what}");
+            let mut status = lock(&self.shared.compaction);
+            status.failures += 1;
+            status.last_error = Some(why);
+        }
+    }
+
+    async fn compact(&mut self, to_the_end: bool) -> Result<CompactReport> {
+        let start = Instant::now();
+        let count = |shared: &Shared| {
+            let memory = lock(&shared.memory);
+            Table::ALL.iter().map(|table| memory.tables.table(*table).segments.len() as u64).sum()
+        };
+        let mut report = CompactReport { segments_before: count(&self.shared), ..CompactReport::default() };
+        self.avoided.clear();
+        while let Some(merged) = self.merge_next(to_the_end).await? {
+            report.merges += 1;
+            report.read_bytes += merged.0;
+            report.written_bytes += merged.1;
+        }
+        Ok(CompactReport { segments_after: count(&self.shared), elapsed: start.elapsed(), ..report })
+    }
+
+    /// Makes the next merge that is due. Bytes read and written; `None` if nothing is due.
+    async fn merge_next(&mut self, to_the_end: bool) -> Result<Option<(u64, u64)>> {
+        let now = self.shared.clock.now();
+        for table in Table::ALL {
+            let mut segments: Vec<Arc<Segment>> = lock(&self.shared.memory).tables.table(table).segments.clone();
+            segments.retain(|segment| !self.avoided.contains_key(&segment.location));
+            let planned = compact::plan(&segments, now, &self.shared.config.compaction, to_the_end);
+            if let Some(merge) = planned.into_iter().next() {
+                let merged = self.merge(table, &merge).await;
+                if merged.is_err() {
+                    let until = Instant::now() + AVOIDED;
+                    let inputs = merge.segments.iter().map(|segment| (segment.location.clone(), until));
+                    self.avoided.extend(inputs);
+                }
+                return merged.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn merge(&self, table: Table, planned: &Merge) -> Result<(u64, u64)> {
+        let shared = &self.shared;
+        let start = Instant::now();
+        let written = compact::write(table, planned, &shared.objects, &shared.collector, shared.clock.now()).await?;
+        let bytes = (planned.bytes(), written.segment.size_bytes);
+        // If this fails the file may be live all the same, so it stays: the vacuum asks the log.
+        let removed = planned.segments.iter().map(|segment| segment.location.clone()).collect();
+        self.replace(table, removed, vec![written], Replacing::Merged).await?;
+        tracing::debug!(
+            table = table.name(),
+            date = planned.date,
+            segments = planned.segments.len(),
+            read_bytes = bytes.0,
+            written_bytes = bytes.1,
+            level = planned.level,
+            ms = start.elapsed().as_millis() as u64,
+            "merged"
+        );
+        let mut status = lock(&shared.compaction);
+        status.merges += 1;
+        status.merged_segments += planned.segments.len() as u64;
+        status.read_bytes += bytes.0;
+        status.written_bytes += bytes.1;
+        Ok(bytes)
+    }
+
+    pub(super) async fn replace(
+        &self,
+        table: Table,
+        removed: Vec<Path>,
+        added: Vec<NewSegment>,
+        why: Replacing,
+    ) -> Result<()> {
+        let (done, wait) = oneshot::channel();
+        let change = Change::Replace { table, removed, added, why, done };
+        self.changes.send(change).await.map_err(|_| Error::Closed)?;
+        wait.await.unwrap_or(Err(Error::Closed))
+    }
+
+    async fn logged(&self, table: Table) -> Result<LoggedFiles> {
+        let (done, wait) = oneshot::channel();
+        self.changes.send(Change::Files { table, done }).await.map_err(|_| Error::Closed)?;
+        wait.await.map_err(|_| Error::Closed)
+    }
+
+    async fn vacuum(&self, at_start: bool) -> Result<Vacuumed> {
+        let shared = &self.shared;
+        let mut all = Vacuumed::default();
+        for table in Table::ALL {
+            // Files before log: see `list`.
+            let listed = compact::list(&*shared.objects, table).await?;
+            let logged = self.logged(table).await?;
+            let keep = shared.config.compaction.keep_replaced;
+            all += compact::vacuum(&*shared.objects, &listed, &logged, shared.clock.now(), keep, at_start).await?;
+        }
+        if all.deleted > 0 {
+            tracing::debug!(files = all.deleted, bytes = all.deleted_bytes, "deleted what nobody needs");
+        }
+        let mut status = lock(&shared.compaction);
+        status.waiting_files = all.waiting;
+        status.waiting_bytes = all.waiting_bytes;
+        status.deleted_files += all.deleted;
+        status.deleted_bytes += all.deleted_bytes;
+        Ok(all)
+    }
+}
