@@ -38,7 +38,7 @@ impl ReadOnlyStore {
         let tables = recovery::read_tables(&found).await?;
         let objects = recovery::segment_store(&found)?;
         let disk = Arc::new(LocalDisk::existing(found.wal()));
-        let (memory, _) = recovery::rebuild(tables, &*objects, disk, decoder, config, clock.now(), |_| {}).await?;
+        let (memory, _) = recovery::rebuild(tables, &objects, disk, decoder, config, clock.now(), |_| {}).await?;
         Ok(Self { memory: Mutex::new(memory), view: View::default(), objects, _lock: lock })
     }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 
 use crate::catalog::{DeltaCatalog, SyncedStore};
+use crate::compact::StoredFile;
 use crate::config::Config;
 use crate::decided::{Remembered, Words};
 use crate::derive::RootNames;
@@ -102,7 +104,7 @@ pub async fn read_tables(directory: &DataDirectory) -> Result<ByTable<Committed>
 /// Memory as it was: the committed state, and the WAL's records on top of it.
 pub async fn rebuild(
     tables: ByTable<Committed>,
-    objects: &dyn ObjectStore,
+    objects: &Arc<dyn ObjectStore>,
     disk: Arc<dyn Disk>,
     decoder: Arc<dyn Decoder>,
     config: &Config,
@@ -114,7 +116,7 @@ pub async fn rebuild(
         memory.decided.insert(trace_id, root, verdict);
     }
     for segment in memory.tables.paths.segments.clone() {
-        for batch in read_columns(objects, &segment, &[paths::PATH_ID]).await? {
+        for batch in read_columns(objects, &segment, &[paths::PATH_ID], usize::MAX).await? {
             let ids = batch.column_by_name(paths::PATH_ID).and_then(|ids| ids.as_primitive_opt::<Int64Type>());
             ids.into_iter().flat_map(|ids| ids.values()).for_each(|id| memory.known_paths.is_stored(*id));
         }
@@ -149,8 +151,13 @@ type RecentTrace = (TraceId, Option<RootNames>, Remembered);
 
 /// The traces decided last, at most about `limit`, oldest first. They are in segments, so their late spans must not be
 /// taken for new traces, and follow their decisions.
-async fn recent_traces(committed: &Committed, objects: &dyn ObjectStore, limit: usize) -> Result<Vec<RecentTrace>> {
-    // Epochs are numbers in names that sort; whatever the date, the newest come last.
+async fn recent_traces(
+    committed: &Committed,
+    objects: &Arc<dyn ObjectStore>,
+    limit: usize,
+) -> Result<Vec<RecentTrace>> {
+    // Epochs are numbers in names that sort; whatever the date, the newest come last. A merged segment has the number of its last,
+    // and its rows are sorted by start.
     let mut segments = committed.segments.clone();
     segments.sort_by(|a, b| a.location.filename().cmp(&b.location.filename()));
     let mut found: Vec<Vec<RecentTrace>> = Vec::new();
@@ -159,7 +166,7 @@ async fn recent_traces(committed: &Committed, objects: &dyn ObjectStore, limit: 
         if count >= limit {
             break;
         }
-        let wanted = [
+        const WANTED: &[&str] = &[
             traces::TRACE_ID,
             traces::ROOT_SERVICE,
             traces::ROOT_NAME,
@@ -170,7 +177,7 @@ async fn recent_traces(committed: &Committed, objects: &dyn ObjectStore, limit: 
             traces::CLASS,
             traces::POLICY_REVISION,
         ];
-        let batches = read_columns(objects, segment, &wanted).await?;
+        let batches = read_columns(objects, segment, WANTED, limit - count).await?;
         let of_segment: Vec<RecentTrace> = batches.iter().flat_map(of_batch).collect();
         count += of_segment.len();
         found.push(of_segment);
@@ -179,20 +186,29 @@ async fn recent_traces(committed: &Committed, objects: &dyn ObjectStore, limit: 
     Ok(found.concat())
 }
 
-/// These columns of a segment, where it has them.
-async fn read_columns(objects: &dyn ObjectStore, segment: &Segment, wanted: &[&str]) -> Result<Vec<RecordBatch>> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Read {
-        what: format!("segment {}", segment.location),
-        source,
+/// These columns of a segment's last rows, where it has them.
+async fn read_columns(
+    objects: &Arc<dyn ObjectStore>,
+    segment: &Segment,
+    wanted: &'static [&'static str],
+    last_rows: usize,
+) -> Result<Vec<RecordBatch>> {
+    let what = format!("segment {}", segment.location);
+    let file = StoredFile::new(
+        Arc::clone(objects),
+        segment.location.clone(),
+        segment.size_bytes,
+        tokio::runtime::Handle::current(),
+    );
+    let skipped = usize::try_from(segment.row_count).unwrap_or(usize::MAX).saturating_sub(last_rows);
+    let read = move || {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+        let mask = ProjectionMask::columns(reader.parquet_schema(), wanted.iter().copied());
+        let reader = reader.with_projection(mask).with_offset(skipped).build()?;
+        Ok(reader.collect::<Result<Vec<_>, _>>()?)
     };
-    let bytes = match objects.get(&segment.location).await {
-        Ok(file) => file.bytes().await.map_err(|error| failed(Box::new(error)))?,
-        Err(error) => return Err(failed(Box::new(error))),
-    };
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| failed(Box::new(error)))?;
-    let mask = ProjectionMask::columns(reader.parquet_schema(), wanted.iter().copied());
-    let reader = reader.with_projection(mask).build().map_err(|error| failed(Box::new(error)))?;
-    Ok(reader.collect::<Result<_, _>>()?)
+    let read = tokio::task::spawn_blocking(read).await.map_err(|_| Error::Closed)?;
+    read.map_err(|source: ParquetError| Error::Read { what, source: Box::new(source) })
 }
 
 /// What rows of `traces` say; nothing where a column is missing.

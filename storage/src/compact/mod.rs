@@ -21,4 +21,5 @@ mod vacuum;
 
 pub use plan::{Merge, plan};
 pub use run::write;
+pub use source::StoredFile;
 pub use vacuum::{Vacuumed, list, vacuum};

@@ -158,7 +158,7 @@ impl Store {
         let first = FlushProgress { committed: tables.spans.epoch, ..FlushProgress::default() };
         let start = Instant::now();
         let (memory, report) =
-            recovery::rebuild(tables, &*objects, disk.clone(), decoder, &config, clock.now(), seen).await?;
+            recovery::rebuild(tables, &objects, disk.clone(), decoder, &config, clock.now(), seen).await?;
         tracing::info!(
             records = report.records,
             torn_bytes = report.torn_bytes,
