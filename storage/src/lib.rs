@@ -74,6 +74,8 @@ pub use memory::{Gathered, PendingTrace};
 #[cfg(feature = "catalog")]
 pub use read_only::ReadOnlyStore;
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};
+#[cfg(feature = "catalog")]
+pub use segment::{ColumnRanges, MergeInput, MergeLimits, MergeReport, merge};
 pub use snapshot::{MemoryPart, MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 #[cfg(feature = "catalog")]
 pub use store::{CompactReport, CompactionStatus, FlushReport, Store, StoreStatus, TableStatus};

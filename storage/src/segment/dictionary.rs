@@ -77,6 +77,23 @@ impl Dictionary {
         }
     }
 
+    /// Adds `value` without a look whether it is there.
+    pub fn push(&mut self, value: &[u8]) -> u32 {
+        let Ok(end) = u32::try_from(self.bytes.len().saturating_add(value.len())) else {
+            self.overflowed = true;
+            return 0;
+        };
+        self.bytes.extend_from_slice(value);
+        self.ends.push(end);
+        self.ends.len() as u32 - 1
+    }
+
+    /// Forgets values, all of which were pushed.
+    pub fn clear_pushed(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
     pub fn len(&self) -> usize {
         self.ends.len()
     }
@@ -89,7 +106,6 @@ impl Dictionary {
         part(&self.bytes, &self.ends, number)
     }
 
-    #[cfg(test)]
     pub fn values(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.ends.len() as u32).map(|number| self.value(number))
     }

@@ -18,6 +18,9 @@ pub(super) const TRACE_ID_DICTIONARY_BYTES: usize = 64 << 20;
 pub(super) const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 pub(super) const ZSTD_LEVEL: i32 = 3;
 
+/// Key of the metadata that says which version of the tables' layout a file has.
+pub(super) const VERSION_KEY: &str = "spanhouse.format_version";
+
 /// Nanoseconds of whatever length.
 const SCATTERED: [&str; 6] = [
     spans::DURATION_NS,
@@ -57,10 +60,7 @@ pub(super) fn properties(table: Table, rows: usize) -> WriterProperties {
     let id = |name: &str| ColumnPath::from(name);
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("spanhouse {}", env!("CARGO_PKG_VERSION")))
-        .set_key_value_metadata(Some(vec![KeyValue::new(
-            "spanhouse.format_version".to_owned(),
-            FORMAT_VERSION.to_string(),
-        )]))
+        .set_key_value_metadata(Some(vec![KeyValue::new(VERSION_KEY.to_owned(), FORMAT_VERSION.to_string())]))
         .set_compression(compression)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_data_page_row_count_limit(PAGE_ROWS)

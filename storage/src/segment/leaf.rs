@@ -29,7 +29,7 @@ pub(super) struct PageRows {
 }
 
 /// A page ends with the row that brings its values, as they are, to this.
-const PAGE_BYTES: usize = 1 << 20;
+pub(super) const PAGE_BYTES: usize = 1 << 20;
 
 impl PageRows {
     /// Rows in which nothing is there.
@@ -154,6 +154,27 @@ impl LeafWriter {
             at.levels += 1;
         }
         self.write_page(part_rows, whole.between(part, at), compressor)
+    }
+
+    /// Whether further pages have values as they are.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// Ends a page like [`Self::end_page`], with numbers of `values`: only where pages are plain and say no range, so that
+    /// nothing of them is needed later.
+    pub fn end_plain_page(
+        &mut self,
+        rows: usize,
+        page: &PageRows,
+        values: &mut Dictionary,
+        compressor: &mut Compressor<'_>,
+    ) -> Result<()> {
+        debug_assert!(self.is_plain && self.ranges.is_none());
+        std::mem::swap(&mut self.dictionary, values);
+        let ended = self.end_page(rows, page, compressor);
+        std::mem::swap(&mut self.dictionary, values);
+        ended
     }
 
     fn write_page(&mut self, rows: usize, page: Part<'_>, compressor: &mut Compressor<'_>) -> Result<()> {

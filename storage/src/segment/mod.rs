@@ -6,18 +6,21 @@
 //! - `hybrid`, `dictionary`, `leaf`: a column's pages from numbered values.
 //! - `maps`, `spans`: the columns of `spans` in that form, attributes apart.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
+//! - `merge`: segments to a larger one.
 
 mod dictionary;
 mod hybrid;
 mod layout;
 mod leaf;
 mod maps;
+mod merge;
 mod order;
 mod ranges;
 mod spans;
 mod whole_merge;
 mod writer;
 
+pub use merge::{MergeInput, MergeLimits, MergeReport, merge};
 pub use ranges::ColumnRanges;
 pub use whole_merge::{MergeInput, MergeLimits, merge};
 #[cfg(test)]

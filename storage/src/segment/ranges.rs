@@ -77,6 +77,17 @@ impl ColumnRanges {
         ranges
     }
 
+    /// A column without NULL whose smallest and largest values are known.
+    pub(super) fn add_texts(&mut self, name: &str, range: Option<(&str, &str)>) {
+        self.add(name, range.and_then(text_range));
+    }
+
+    /// The same of times in microseconds, or of other numbers.
+    pub(super) fn add_numbers(&mut self, name: &str, is_time: bool, range: Option<(i64, i64)>) {
+        let numbers = |(smallest, largest): (i64, i64)| Some((smallest.into(), largest.into()));
+        self.add(name, if is_time { range.and_then(time_range) } else { range.and_then(numbers) });
+    }
+
     /// A column without NULL.
     fn add(&mut self, name: &str, range: Option<(Value, Value)>) {
         self.null_counts.insert(name.to_owned(), 0.into());

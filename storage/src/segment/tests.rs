@@ -1,6 +1,7 @@
 //! What a segment's file holds is what its rows' columns hold, read by a reader that knows nothing of either.
 
 mod digests;
+mod merging;
 
 use std::sync::Arc;
 

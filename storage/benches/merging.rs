@@ -1,0 +1,51 @@
+//! What merging segments costs a row: `cargo bench -p storage --bench merging -- TABLE OUT FILE...`.
+//!
+//! TABLE is a table's name, FILEs are segments of it and of one date. Prints CPU time and bytes a row, and the most memory that
+//! the process had. What that does not follow is seen by giving files twice.
+
+use std::fs::File;
+use std::time::Duration;
+
+use storage::schema::Table;
+use storage::{MergeInput, MergeLimits, merge};
+
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+fn most_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or_else(|| "unknown".to_owned(), |line| line.trim().to_owned())
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let (Some(name), Some(out)) = (arguments.next(), arguments.next()) else {
+        println!("nothing to merge: -- TABLE OUT FILE...");
+        return Ok(());
+    };
+    let table = Table::ALL.into_iter().find(|table| table.name() == name).ok_or("there is no such table")?;
+    let mut inputs = Vec::new();
+    let mut bytes_before = 0;
+    for name in arguments {
+        let file = File::open(&name)?;
+        bytes_before += file.metadata()?.len();
+        inputs.push(MergeInput { name, file });
+    }
+    let count = inputs.len();
+    let before = cpu_time();
+    let report = merge(table, inputs, File::create(out)?, &MergeLimits::default())?;
+    let taken = cpu_time() - before;
+    let rows = report.rows.max(1) as f64;
+    println!(
+        "{count} segments, {} rows: {:.0} ns of CPU a row, {:.2} s",
+        report.rows,
+        taken.as_nanos() as f64 / rows,
+        taken.as_secs_f64()
+    );
+    println!("{:.2} bytes a row before, {:.2} after", bytes_before as f64 / rows, report.bytes as f64 / rows);
+    println!("at most {} of memory", most_memory());
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! How a leaf of the output is written, and what is seen of it meanwhile.
+
+use parquet::basic::Type;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
+
+use super::super::dictionary::Dictionary;
+use super::super::{ColumnRanges, layout};
+use crate::schema::{Table, spans};
+
+/// A leaf of the table, and how its pages are written.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub descriptor: ColumnDescPtr,
+    pub leaf: usize,
+    pub is_typed: bool,
+    pub dictionary_bytes: usize,
+    pub has_ranges: bool,
+    pub has_bloom: bool,
+    pub is_pruned_by: bool,
+}
+
+impl Column {
+    pub fn all(table: Table, schema: &SchemaDescriptor, properties: &WriterProperties) -> Vec<Self> {
+        let column = |(leaf, descriptor): (usize, &ColumnDescPtr)| {
+            let path = descriptor.path();
+            let is_text = descriptor.physical_type() == Type::BYTE_ARRAY;
+            let is_flat = descriptor.max_rep_level() == 0;
+            let has_bloom = properties.bloom_filter_properties(path).is_some();
+            Self {
+                descriptor: ColumnDescPtr::clone(descriptor),
+                leaf,
+                is_typed: is_flat && !(is_text && properties.dictionary_enabled(path)),
+                dictionary_bytes: if has_bloom { layout::TRACE_ID_DICTIONARY_BYTES } else { layout::DICTIONARY_BYTES },
+                has_ranges: is_flat && is_text && !has_bloom,
+                has_bloom,
+                is_pruned_by: ColumnRanges::columns(table).iter().any(|name| path.parts() == [*name]),
+            }
+        };
+        schema.columns().iter().enumerate().map(column).collect()
+    }
+
+    pub fn name(&self) -> &str {
+        self.descriptor.name()
+    }
+}
+
+/// Smallest and largest values of a leaf that queries prune by.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    is_wanted: bool,
+    texts: Option<(Vec<u8>, Vec<u8>)>,
+    numbers: Option<(i64, i64)>,
+}
+
+impl Seen {
+    pub fn of(column: &Column) -> Self {
+        Self { is_wanted: column.is_pruned_by, ..Self::default() }
+    }
+
+    pub fn texts(&mut self, dictionary: &Dictionary) {
+        if !self.is_wanted {
+            return;
+        }
+        for value in dictionary.values() {
+            let (smallest, largest) = self.texts.get_or_insert_with(|| (value.to_vec(), value.to_vec()));
+            if value < smallest.as_slice() {
+                *smallest = value.to_vec();
+            } else if value > largest.as_slice() {
+                *largest = value.to_vec();
+            }
+        }
+    }
+
+    pub fn numbers(&mut self, values: &[i64]) {
+        if let (true, Some(smallest), Some(largest)) = (self.is_wanted, values.iter().min(), values.iter().max()) {
+            let known = self.numbers.get_or_insert((*smallest, *largest));
+            *known = (known.0.min(*smallest), known.1.max(*largest));
+        }
+    }
+
+    pub fn add_to(&self, ranges: &mut ColumnRanges, column: &Column) {
+        if !self.is_wanted {
+            return;
+        }
+        if column.is_typed {
+            ranges.add_numbers(column.name(), column.name() == spans::START_TIME, self.numbers);
+        } else {
+            let text = |bytes| std::str::from_utf8(bytes).ok();
+            let range = self.texts.as_ref().and_then(|(smallest, largest)| text(smallest).zip(text(largest)));
+            ranges.add_texts(column.name(), range);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Sorted segments of a table and a date to one larger sorted segment.
+//!
+//! Rows are never made. The sort columns alone are read first and say in which order the inputs' rows come; then leaf by leaf
+//! each input is read page by page, and what its pages have goes to the output's in that order. Values that an input numbers
+//! in a dictionary are looked at once, not once a row.
+//!
+//! - `column`: how a leaf of the output is written, and what is seen of it meanwhile.
+//! - `input`: an input's file, and which of its columns are the table's.
+//! - `unpack`, `values`, `pages`: a page's levels, numbers and values.
+//! - `order`: the merged order, as runs of the inputs' rows.
+//! - `numbered`: texts and nested columns. `typed`: numbers, flags and random ids.
+//!
+//! # Invariants
+//!
+//! - The output has the inputs' rows, each once, sorted as its table is; equal keys in the order of the inputs.
+//! - Memory holds the order's runs, of one leaf a page and a dictionary of each input, and the pages of one leaf of a row
+//!   group, compressed; never rows of all columns.
+//! - An input that has a column which the table has not, or lacks one that is never NULL, is an error: nothing is dropped.
+
+mod column;
+mod input;
+mod numbered;
+mod order;
+mod pages;
+mod typed;
+mod unpack;
+mod values;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::errors::ParquetError;
+use parquet::file::reader::ChunkReader;
+use parquet::schema::types::SchemaDescriptor;
+use zstd::bulk::Compressor;
+
+use self::column::{Column, Seen};
+use self::input::Input;
+use self::order::{Order, Run};
+use super::{ColumnRanges, layout};
+use crate::model::UnixNanos;
+use crate::schema::Table;
+use crate::{Error, Result};
+
+/// A segment's file.
+#[derive(Debug)]
+pub struct MergeInput<R: ChunkReader> {
+    /// What errors call it.
+    pub name: String,
+    pub file: R,
+}
+
+/// What a merge may take.
+#[derive(Debug, Clone)]
+pub struct MergeLimits {
+    /// Rows of a row group at most.
+    pub group_rows: usize,
+    /// Once true, the merge ends with [`Error::Closed`] before its next page.
+    pub cancelled: Arc<AtomicBool>,
+}
+
+impl Default for MergeLimits {
+    fn default() -> Self {
+        Self { group_rows: layout::ROW_GROUP_ROWS, cancelled: Arc::default() }
+    }
+}
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct MergeReport {
+    pub rows: u64,
+    pub bytes: u64,
+    /// `None` where rows are of no time, or there are none.
+    pub start_range: Option<(UnixNanos, UnixNanos)>,
+    pub ranges: ColumnRanges,
+}
+
+/// Compressed pages of a leaf are in memory until its chunk is whole; row groups of large texts have fewer rows.
+const CHUNK_BYTES: u64 = 64 << 20;
+
+/// Merges segments of one date into `out`, which the caller syncs.
+///
+/// Works for as long as the inputs take, without waiting for anything but files: call it on a thread of its own.
+pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
+    table: Table,
+    inputs: Vec<MergeInput<R>>,
+    out: W,
+    limits: &MergeLimits,
+) -> Result<MergeReport> {
+    let parquet_schema = ArrowSchemaConverter::new().convert(&table.schema()).map_err(write_failed)?;
+    if inputs.len() > Run::MAX_INPUTS {
+        return Err(Error::Config(format!("at most {} segments can be merged at once", Run::MAX_INPUTS)));
+    }
+    let open = |input| Input::open(input, &parquet_schema, Arc::clone(&limits.cancelled));
+    let inputs = inputs.into_iter().map(open).collect::<Result<Vec<_>>>()?;
+    let order = Order::of(table, &parquet_schema, &inputs, group_rows(&parquet_schema, &inputs, limits))?;
+
+    let out = Counted { out, bytes: 0 };
+    let properties = layout::properties(table, limits.group_rows.min(order.rows as usize));
+    let writer = ArrowWriter::try_new(out, table.schema(), Some(properties)).map_err(write_failed)?;
+    let (mut file, _) = writer.into_serialized_writer().map_err(write_failed)?;
+    let columns = Column::all(table, file.schema_descr(), file.properties());
+    let mut seen: Vec<Seen> = columns.iter().map(Seen::of).collect();
+    let mut compressor = Compressor::new(layout::ZSTD_LEVEL).map_err(|error| write_failed(error.into()))?;
+    for group in &order.groups {
+        let mut row_group = file.next_row_group().map_err(write_failed)?;
+        for (column, seen) in columns.iter().zip(&mut seen) {
+            if column.is_typed {
+                typed::write(column, &inputs, group, &mut row_group, seen)?;
+            } else {
+                numbered::write(column, &inputs, group, &mut row_group, &mut compressor, seen)?;
+            }
+        }
+        row_group.close().map_err(write_failed)?;
+    }
+    let bytes = file.into_inner().map_err(write_failed)?.bytes;
+    let mut ranges = ColumnRanges::default();
+    seen.iter().zip(&columns).for_each(|(seen, column)| seen.add_to(&mut ranges, column));
+    Ok(MergeReport { rows: order.rows, bytes, start_range: order.start_range, ranges })
+}
+
+/// Rows of a row group, so that no chunk is too large for memory.
+fn group_rows(schema: &SchemaDescriptor, inputs: &[Input], limits: &MergeLimits) -> usize {
+    let rows = inputs.iter().map(|input| input.rows).fold(0, u64::saturating_add);
+    let bytes = |leaf| inputs.iter().map(|input| input.leaf_bytes(leaf)).fold(0, u64::saturating_add);
+    let largest = (0..schema.num_columns()).map(bytes).max().unwrap_or_default();
+    if largest <= CHUNK_BYTES {
+        return limits.group_rows;
+    }
+    let of_chunk = u128::from(rows) * u128::from(CHUNK_BYTES) / u128::from(largest);
+    limits.group_rows.min(usize::try_from(of_chunk).unwrap_or(usize::MAX).max(layout::PAGE_ROWS))
+}
+
+/// What of the output could not be written.
+fn write_failed(error: ParquetError) -> Error {
+    let source = match error {
+        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+            Ok(error) => *error,
+            Err(other) => std::io::Error::other(other),
+        },
+        other => std::io::Error::other(other),
+    };
+    Error::Write { what: "a merged segment".to_owned(), source }
+}
+
+/// Counts what goes through.
+struct Counted<W> {
+    out: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}

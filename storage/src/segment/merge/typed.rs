@@ -1,0 +1,188 @@
+//! Flat columns of numbers, flags and random ids: by Parquet's own readers and writers.
+
+use std::io::Write;
+
+use parquet::basic::Type;
+use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
+use parquet::data_type::{BoolType, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use parquet::file::writer::SerializedRowGroupWriter;
+
+use super::super::layout;
+use super::column::{Column, Seen};
+use super::input::Input;
+use super::order::Group;
+use super::write_failed;
+use crate::Result;
+
+/// Values that are read together.
+const READ_ROWS: usize = 8_192;
+
+/// A leaf's rows from one of them on. A file that has not the leaf has NULL.
+pub(super) struct TypedRows<'i, T: DataType> {
+    input: &'i Input,
+    leaf: Option<usize>,
+    /// Of the table, which may have NULL where the file has none, and the reverse.
+    max_definition: i16,
+    next_group: usize,
+    reader: Option<ColumnReaderImpl<T>>,
+    skip_rows: u64,
+    values: Vec<T::T>,
+    /// A level for each row; none where all rows have a value.
+    definitions: Vec<i16>,
+    rows: usize,
+    at_row: usize,
+    at_value: usize,
+}
+
+impl<'i, T: DataType> TypedRows<'i, T> {
+    pub fn open(input: &'i Input, leaf: Option<usize>, max_definition: i16, first_row: u64) -> Self {
+        let (mut next_group, mut skip_rows) = (0, first_row);
+        while next_group < input.metadata().num_row_groups() && skip_rows >= input.group_rows(next_group) {
+            skip_rows -= input.group_rows(next_group);
+            next_group += 1;
+        }
+        let (values, definitions) = (Vec::new(), Vec::new());
+        let (reader, rows, at_row, at_value) = (None, 0, 0, 0);
+        Self { input, leaf, max_definition, next_group, reader, skip_rows, values, definitions, rows, at_row, at_value }
+    }
+
+    /// Reads rows if there are none at hand. False at the end.
+    fn fill(&mut self, leaf: usize) -> Result<bool> {
+        while self.at_row == self.rows {
+            self.input.check_cancelled()?;
+            let failed = |error: ParquetError| self.input.failed(error);
+            let Some(reader) = &mut self.reader else {
+                if self.next_group == self.input.metadata().num_row_groups() {
+                    return Ok(false);
+                }
+                let group = self.input.file().get_row_group(self.next_group).map_err(failed)?;
+                let mut reader = get_typed_column_reader::<T>(group.get_column_reader(leaf).map_err(failed)?);
+                reader.skip_records(std::mem::take(&mut self.skip_rows) as usize).map_err(failed)?;
+                self.reader = Some(reader);
+                self.next_group += 1;
+                continue;
+            };
+            self.values.clear();
+            self.definitions.clear();
+            (self.at_row, self.at_value) = (0, 0);
+            let read = reader.read_records(READ_ROWS, Some(&mut self.definitions), None, &mut self.values);
+            self.rows = read.map_err(failed)?.0;
+            if self.definitions.iter().any(|level| !(0..=1).contains(level)) {
+                return Err(self.input.damaged(&format!("{}: it has levels that there are not", self.path(leaf))));
+            }
+            if self.values.len() == self.rows {
+                self.definitions.clear();
+            } else if self.max_definition == 0 {
+                return Err(self.input.damaged(&format!("{}: it has NULL, which the table has not", self.path(leaf))));
+            }
+            if self.rows == 0 {
+                self.reader = None;
+            }
+        }
+        Ok(true)
+    }
+
+    fn path(&self, leaf: usize) -> String {
+        self.input.column(leaf).path().string()
+    }
+
+    /// The next rows' values, of a column without NULL: at least one, unless there are no more.
+    pub fn look_ahead(&mut self, count: usize) -> Result<&[T::T]> {
+        if let Some(leaf) = self.leaf {
+            self.fill(leaf)?;
+        }
+        Ok(&self.values[self.at_value..self.values.len().min(self.at_value + count)])
+    }
+
+    /// Passes rows that were looked at.
+    pub fn skip(&mut self, count: usize) {
+        self.at_row += count;
+        self.at_value += count;
+    }
+
+    /// Moves at most `count` rows to `page`, and returns how many.
+    fn take(&mut self, count: usize, page: &mut TypedPage<T>) -> Result<usize> {
+        let Some(leaf) = self.leaf else {
+            page.definitions.resize(page.definitions.len() + count, 0);
+            return Ok(count);
+        };
+        if !self.fill(leaf)? {
+            return Err(self.input.damaged("a column has fewer rows than its footer says"));
+        }
+        let count = count.min(self.rows - self.at_row);
+        let values = if self.definitions.is_empty() {
+            page.definitions.resize(page.definitions.len() + count, self.max_definition);
+            count
+        } else {
+            let definitions = &self.definitions[self.at_row..self.at_row + count];
+            page.definitions.extend_from_slice(definitions);
+            definitions.iter().filter(|level| **level > 0).count()
+        };
+        page.values.extend_from_slice(&self.values[self.at_value..self.at_value + values]);
+        self.at_row += count;
+        self.at_value += values;
+        Ok(count)
+    }
+}
+
+/// Rows of the output.
+pub(super) struct TypedPage<T: DataType> {
+    pub values: Vec<T::T>,
+    pub definitions: Vec<i16>,
+}
+
+/// Writes the column of a row group.
+pub(super) fn write<W: Write + Send>(
+    column: &Column,
+    inputs: &[Input],
+    group: &Group,
+    row_group: &mut SerializedRowGroupWriter<'_, W>,
+    seen: &mut Seen,
+) -> Result<()> {
+    match column.descriptor.physical_type() {
+        Type::BOOLEAN => write_typed::<BoolType, W>(column, inputs, group, row_group, |_| {}),
+        Type::INT32 => write_typed::<Int32Type, W>(column, inputs, group, row_group, |_| {}),
+        Type::INT64 => write_typed::<Int64Type, W>(column, inputs, group, row_group, |page| seen.numbers(&page.values)),
+        Type::DOUBLE => write_typed::<DoubleType, W>(column, inputs, group, row_group, |_| {}),
+        Type::BYTE_ARRAY => write_typed::<ByteArrayType, W>(column, inputs, group, row_group, |_| {}),
+        other => Err(write_failed(ParquetError::NYI(format!("{other} in segments")))),
+    }
+}
+
+fn write_typed<T: DataType, W: Write + Send>(
+    column: &Column,
+    inputs: &[Input],
+    group: &Group,
+    row_group: &mut SerializedRowGroupWriter<'_, W>,
+    mut see: impl FnMut(&TypedPage<T>),
+) -> Result<()> {
+    let max_definition = column.descriptor.max_def_level();
+    let mut sources: Vec<TypedRows<'_, T>> = inputs
+        .iter()
+        .zip(&group.first_rows)
+        .map(|(input, first_row)| TypedRows::open(input, input.leaf(column.leaf), max_definition, *first_row))
+        .collect();
+    let too_few = || ParquetError::General("the schema has too few columns".to_owned());
+    let mut writer = row_group.next_column().and_then(|writer| writer.ok_or_else(too_few)).map_err(write_failed)?;
+    let mut page = TypedPage::<T> { values: Vec::new(), definitions: Vec::new() };
+    let mut write_page = |page: &mut TypedPage<T>| {
+        see(page);
+        let definitions = (max_definition > 0).then_some(&page.definitions[..]);
+        writer.typed::<T>().write_batch(&page.values, definitions, None).map_err(write_failed)?;
+        page.values.clear();
+        page.definitions.clear();
+        Ok::<_, crate::Error>(())
+    };
+    for run in &group.runs {
+        let mut left = run.count();
+        while left > 0 {
+            left -= sources[run.input()].take(left.min(layout::PAGE_ROWS - page.definitions.len()), &mut page)?;
+            if page.definitions.len() == layout::PAGE_ROWS {
+                write_page(&mut page)?;
+            }
+        }
+    }
+    write_page(&mut page)?;
+    writer.close().map_err(write_failed)
+}
