@@ -25,8 +25,17 @@ const TRIES: u32 = 5;
 pub enum Replacing {
     /// Their rows are in what comes: no reader needs to look again.
     Merged,
+    /// Their rows are added up in what comes.
+    Summed,
     /// Some or all of their rows are to be gone.
     Expired,
+}
+
+impl Replacing {
+    /// Whether a reader that has the removed rows must look again.
+    fn changes_data(self) -> bool {
+        self != Self::Merged
+    }
 }
 
 impl DeltaCatalog {
@@ -76,12 +85,12 @@ impl DeltaCatalog {
         }
         let adds = added.iter().map(|new| {
             let mut add = add_action(self.table, new);
-            add.data_change = why == Replacing::Expired;
+            add.data_change = why.changes_data();
             Action::Add(add)
         });
         let actions = removes.into_iter().map(Action::Remove).chain(adds).collect();
         let operation = match why {
-            Replacing::Merged => DeltaOperation::Optimize {
+            Replacing::Merged | Replacing::Summed => DeltaOperation::Optimize {
                 predicate: None,
                 target_size: added.iter().filter_map(|new| i64::try_from(new.segment.size_bytes).ok()).sum(),
             },
@@ -117,7 +126,7 @@ impl DeltaCatalog {
         files
             .map(|file| Remove {
                 deletion_timestamp: Some(now.micros() / 1_000),
-                ..file.remove_action(why == Replacing::Expired)
+                ..file.remove_action(why.changes_data())
             })
             .collect()
     }

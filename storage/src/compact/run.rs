@@ -10,10 +10,10 @@ use super::plan::Merge;
 use super::source::StoredFile;
 use super::upload::{parts, upload};
 use crate::aside::aside;
-use crate::catalog::{Compacted, NewSegment, SegmentName};
+use crate::catalog::{Compacted, NewSegment, Replacing, SegmentName};
 use crate::model::UnixNanos;
 use crate::schema::Table;
-use crate::segment::{MergeInput, MergeLimits, merge};
+use crate::segment::{MergeInput, MergeLimits, merge, merge_whole};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -29,20 +29,20 @@ impl Drop for Leaving {
     }
 }
 
-/// Writes what `planned` makes. The file is there and synced, and in no log.
+/// Writes what `planned` makes. The file is there and synced, and in no log. Also says what kind of replacement it is.
 pub async fn write(
     table: Table,
     planned: &Merge,
     objects: &Arc<dyn ObjectStore>,
     collector: &str,
     now: UnixNanos,
-) -> Result<NewSegment> {
+) -> Result<(NewSegment, Replacing)> {
     let compacted = Compacted { level: planned.level, unique: rand::random() };
     let name = SegmentName { collector: collector.to_owned(), epoch: planned.epoch, compacted: Some(compacted) };
     let location = name.location(table, planned.date.as_deref());
     let runtime = Handle::current();
     let input = |segment: &Arc<Segment>| MergeInput {
-        name: format!("segment {}", segment.location),
+        name: segment.location.to_string(),
         file: StoredFile::new(Arc::clone(objects), segment.location.clone(), segment.size_bytes, runtime.clone()),
     };
     let inputs: Vec<_> = planned.segments.iter().map(input).collect();
@@ -50,22 +50,31 @@ pub async fn write(
     let limits = MergeLimits::default();
     let _leaving = Leaving(Arc::clone(&limits.cancelled));
     let making = aside("compact", NICENESS, move || {
-        let report = merge(table, inputs, &mut out, &limits)?;
+        let report = match table {
+            Table::Spans | Table::Traces => merge(table, inputs, &mut out, &limits)?,
+            Table::SpanMetrics | Table::EdgeMetrics | Table::Paths => merge_whole(table, inputs, &mut out, &limits)?,
+        };
         let unfinished = |source| Error::Write { what: "a merged segment".to_owned(), source };
         out.finish().map_err(unfinished)?;
         Ok(report)
     });
     let report = upload(Arc::clone(objects), &location, parts, making).await?;
-    let expected: u64 = planned.segments.iter().map(|segment| segment.row_count).sum();
-    if report.rows != expected {
+    let rows: u64 = planned.segments.iter().map(|segment| segment.row_count).sum();
+    // Rows of spans and traces stay as they are; sums of others may be added up.
+    let is_right = match table {
+        Table::Spans | Table::Traces => report.rows == rows,
+        Table::SpanMetrics | Table::EdgeMetrics | Table::Paths => (1..=rows).contains(&report.rows),
+    };
+    if !is_right {
         // What the log says of the inputs and what is in them differ: better many segments than lost rows.
         let _ = objects.delete(&location).await;
         return Err(Error::Damaged {
             what: format!("a segment of {} and its date {:?}", table.name(), planned.date),
-            detail: format!("the log lists {expected} rows of the merged segments, and there are {}", report.rows),
+            detail: format!("the log lists {rows} rows of the merged segments, and there are {}", report.rows),
         });
     }
-    Ok(NewSegment {
+    let why = if report.rows == rows { Replacing::Merged } else { Replacing::Summed };
+    let segment = NewSegment {
         segment: Segment {
             location,
             size_bytes: report.bytes,
@@ -75,5 +84,6 @@ pub async fn write(
         },
         date: planned.date.clone(),
         ranges: report.ranges,
-    })
+    };
+    Ok((segment, why))
 }

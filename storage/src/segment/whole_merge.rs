@@ -1,8 +1,7 @@
-//! Merges segments in memory, with Arrow's writer: right, and no more than that. `merge` will take its place.
+//! Merges segments in memory, with Arrow's writer: for tables that `merge` does not know yet, which are small.
 
 use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use arrow::array::{ArrayRef, AsArray};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
@@ -11,34 +10,15 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::reader::ChunkReader;
 
+use super::merge::{MergeInput, MergeLimits, MergeReport};
 use super::writer::{micros, range};
 use super::{ColumnRanges, layout};
 use crate::model::UnixNanos;
 use crate::schema::{Table, traces};
 use crate::{Error, Result};
 
-#[derive(Debug)]
-pub struct MergeInput<R: ChunkReader> {
-    /// What errors call it.
-    pub name: String,
-    pub file: R,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct MergeLimits {
-    /// Once true, the merge ends with [`Error::Closed`].
-    pub cancelled: Arc<AtomicBool>,
-}
-
-#[derive(Debug, Default)]
-pub struct MergeReport {
-    pub rows: u64,
-    pub bytes: u64,
-    pub start_range: Option<(UnixNanos, UnixNanos)>,
-    pub ranges: ColumnRanges,
-}
-
-pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
+/// As [`merge`](super::merge()) does it.
+pub fn merge_whole<R: ChunkReader + 'static, W: Write + Send>(
     table: Table,
     inputs: Vec<MergeInput<R>>,
     out: W,

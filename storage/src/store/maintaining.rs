@@ -167,11 +167,12 @@ impl Upkeep {
     async fn merge(&self, table: Table, planned: &Merge) -> Result<(u64, u64)> {
         let shared = &self.shared;
         let start = Instant::now();
-        let written = compact::write(table, planned, &shared.objects, &shared.collector, shared.clock.now()).await?;
+        let (written, why) =
+            compact::write(table, planned, &shared.objects, &shared.collector, shared.clock.now()).await?;
         let bytes = (planned.bytes(), written.segment.size_bytes);
         // If this fails the file may be live all the same, so it stays: the vacuum asks the log.
         let removed = planned.segments.iter().map(|segment| segment.location.clone()).collect();
-        self.replace(table, removed, vec![written], Replacing::Merged).await?;
+        self.replace(table, removed, vec![written], why).await?;
         tracing::debug!(
             table = table.name(),
             date = planned.date,
