@@ -1,6 +1,7 @@
 //! The room's settings.
 
 mod compaction;
+mod retention;
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::wal::WalConfig;
 use crate::{Error, Result};
 
 pub use compaction::CompactSettings;
+pub use retention::RetentionSettings;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -29,6 +31,8 @@ pub struct Config {
     /// How many requests are remembered at most.
     pub repeat_requests: usize,
     pub compaction: CompactSettings,
+    /// What is in force at the start; see [`Store::set_retention`](crate::Store::set_retention).
+    pub retention: RetentionSettings,
 }
 
 impl Default for Config {
@@ -44,6 +48,7 @@ impl Default for Config {
             repeat_window: Duration::from_secs(600),
             repeat_requests: 200_000,
             compaction: CompactSettings::default(),
+            retention: RetentionSettings::default(),
         }
     }
 }
@@ -57,6 +62,7 @@ impl Config {
         let refuse = |message: String| Err(Error::Config(message));
         self.wal.validate()?;
         self.compaction.validate()?;
+        self.retention.validate()?;
         for (name, value) in [
             ("flush.max_bytes", self.flush_bytes),
             ("memory.decided_traces", self.decided_traces),
@@ -124,6 +130,7 @@ mod tests {
                 keep_replaced: shortest,
                 ..CompactSettings::default()
             },
+            retention: RetentionSettings { max_age: Some(shortest), max_bytes: Some(1) },
         }
         .validate()
         .unwrap();
@@ -147,6 +154,10 @@ mod tests {
         refused(of_compaction(small), &["compaction.max_segment_bytes", "1048576"]);
         let at_once = CompactSettings { keep_replaced: Duration::ZERO, ..compaction() };
         refused(of_compaction(at_once), &["compaction.keep_replaced is 0"]);
+        let of_retention =
+            |max_age, max_bytes| Config { retention: RetentionSettings { max_age, max_bytes }, ..config() };
+        refused(of_retention(Some(Duration::ZERO), None), &["retention.max_age is 0"]);
+        refused(of_retention(None, Some(0)), &["retention.max_bytes is 0"]);
         refused(Config { flush_bytes: 0, ..config() }, &["flush.max_bytes is 0"]);
         refused(Config { flush_age: Duration::ZERO, ..config() }, &["flush.max_age"]);
         refused(Config { decided_traces: 0, ..config() }, &["memory.decided_traces"]);

@@ -8,6 +8,7 @@
 //! - `memory`, `decided`: what is not in segments yet, as a fold over the WAL.
 //! - `segment`, `catalog`, `flush`: immutable Parquet files, and the Delta tables that say which are live.
 //! - `compact`: small segments become large ones, and files that nobody needs go.
+//! - `retention`: what is old, or too much, goes.
 //! - `aside`: work on threads that give way.
 //! - `snapshot`, `view`: what a query sees.
 //! - `repair`: damage in the WAL, named and cut out.
@@ -53,6 +54,8 @@ pub mod repair;
 #[cfg(feature = "catalog")]
 mod repeats;
 mod request;
+#[cfg(feature = "catalog")]
+pub mod retention;
 pub mod rows;
 pub mod schema;
 #[cfg(feature = "catalog")]
@@ -65,7 +68,7 @@ mod view;
 pub mod wal;
 
 pub use clock::{Clock, SystemClock};
-pub use config::{CompactSettings, Config};
+pub use config::{CompactSettings, Config, RetentionSettings};
 #[cfg(feature = "catalog")]
 pub use decided::Remembered;
 pub use error::{Error, Result};
@@ -78,5 +81,5 @@ pub use request::{Appended, ContentType, Decoder, Encoding, Request};
 pub use segment::{ColumnRanges, MergeInput, MergeLimits, MergeReport, merge};
 pub use snapshot::{MemoryPart, MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 #[cfg(feature = "catalog")]
-pub use store::{CompactReport, CompactionStatus, FlushReport, Store, StoreStatus, TableStatus};
+pub use store::{CompactReport, CompactionStatus, FlushReport, RetentionStatus, Store, StoreStatus, TableStatus};
 pub use wal::Decision;

@@ -1,4 +1,4 @@
-//! Merges what is due, one merge at a time, and deletes files that nobody needs any more.
+//! Merges what is due, one merge at a time, takes out what is to be stored no longer, and deletes files that nobody needs any more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use super::committing::{Change, with_causes};
 use super::{Shared, Store, lock};
 use crate::catalog::{LoggedFiles, NewSegment, Replacing};
 use crate::compact::{self, Merge, Vacuumed};
-use crate::schema::Table;
+use crate::config::RetentionSettings;
+use crate::retention::{self, Expiry};
+use crate::schema::{ByTable, Table};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -30,6 +32,10 @@ pub(super) enum Ask {
     Compact {
         to_the_end: bool,
         done: oneshot::Sender<Result<CompactReport>>,
+    },
+    /// Another retention is in force.
+    Expire {
+        done: oneshot::Sender<Result<()>>,
     },
     #[cfg(test)]
     Vacuum {
@@ -55,10 +61,33 @@ impl Store {
         self.ask(|done| Ask::Compact { to_the_end, done }).await
     }
 
+    /// Puts another retention in force, and waits until it is kept.
+    pub async fn set_retention(&self, settings: RetentionSettings) -> Result<()> {
+        settings.validate()?;
+        *lock(&self.shared.retention) = settings;
+        self.ask(|done| Ask::Expire { done }).await
+    }
+
+    /// What the retention in force would take out of tables now.
+    pub fn expiring(&self) -> (RetentionSettings, Vec<Expiry>) {
+        let settings = *lock(&self.shared.retention);
+        (settings, self.shared.expiring(&settings))
+    }
+
     pub(super) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Result<T>>) -> Ask) -> Result<T> {
         let (done, wait) = oneshot::channel();
         self.shared.asks.send(ask(done)).await.map_err(|_| Error::Closed)?;
         wait.await.unwrap_or(Err(Error::Closed))
+    }
+}
+
+impl Shared {
+    fn expiring(&self, settings: &RetentionSettings) -> Vec<Expiry> {
+        let live = {
+            let memory = lock(&self.memory);
+            ByTable::new(|table| memory.tables.table(table).segments.clone())
+        };
+        retention::plan(&live, self.clock.now(), settings)
     }
 }
 
@@ -93,6 +122,11 @@ impl Upkeep {
                 },
                 _ = ticks.tick() => {}
             }
+            if let Err(error) = self.expire().await {
+                let why = with_causes(&error);
+                tracing::error!(error = why, "retention could not be kept; it is tried again");
+                lock(&self.shared.expired).last_error = Some(why);
+            }
             self.avoided.retain(|_, until| *until > Instant::now());
             while settings.enabled && asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
                 match self.merge_next(false).await {
@@ -110,6 +144,9 @@ impl Upkeep {
         match ask {
             Ask::Compact { to_the_end, done } => {
                 let _ = done.send(self.compact(to_the_end).await);
+            }
+            Ask::Expire { done } => {
+                let _ = done.send(self.expire().await);
             }
             #[cfg(test)]
             Ask::Vacuum { at_start, done } => {
@@ -202,6 +239,37 @@ impl Upkeep {
         let change = Change::Replace { table, removed, added, why, done };
         self.changes.send(change).await.map_err(|_| Error::Closed)?;
         wait.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Takes out of the tables what is to be stored no longer.
+    async fn expire(&self) -> Result<()> {
+        let settings = *lock(&self.shared.retention);
+        let mut expiring = self.shared.expiring(&settings).into_iter().peekable();
+        while let Some(first) = expiring.next() {
+            let mut of_table = vec![first];
+            while let Some(next) = expiring.next_if(|next| next.table == of_table[0].table) {
+                of_table.push(next);
+            }
+            let segments = of_table.iter().flat_map(|expiry| &expiry.segments);
+            let removed = segments.map(|segment| segment.location.clone()).collect();
+            self.replace(of_table[0].table, removed, Vec::new(), Replacing::Expired).await?;
+            let mut status = lock(&self.shared.expired);
+            for expiry in of_table {
+                tracing::info!(
+                    table = expiry.table.name(),
+                    date = expiry.date,
+                    segments = expiry.segments.len(),
+                    rows = expiry.rows(),
+                    bytes = expiry.bytes(),
+                    limit = expiry.why.word(),
+                    "expired"
+                );
+                status.expired_segments += expiry.segments.len() as u64;
+                status.expired_rows += expiry.rows();
+                status.expired_bytes += expiry.bytes();
+            }
+        }
+        Ok(())
     }
 
     async fn logged(&self, table: Table) -> Result<LoggedFiles> {

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::catalog::remove_temporary;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, RetentionSettings};
 use crate::decided::Remembered;
 use crate::derive::SameIds;
 use crate::flush::committed;
@@ -44,7 +44,7 @@ pub use maintaining::CompactReport;
 use maintaining::{Ask, Upkeep};
 pub use sealing::FlushReport;
 use sealing::seal_when_due;
-pub use status::{CompactionStatus, StoreStatus, TableStatus};
+pub use status::{CompactionStatus, RetentionStatus, StoreStatus, TableStatus};
 
 #[derive(Debug)]
 struct Shared {
@@ -67,6 +67,8 @@ struct Shared {
     progress: watch::Sender<FlushProgress>,
     failed: watch::Sender<Option<Arc<Error>>>,
     compaction: Mutex<CompactionStatus>,
+    retention: Mutex<RetentionSettings>,
+    expired: Mutex<RetentionStatus>,
     asks: tokio::sync::mpsc::Sender<Ask>,
     /// One seal at a time, since a seal names the epoch that it ends.
     sealing: tokio::sync::Mutex<()>,
@@ -182,6 +184,8 @@ impl Store {
         let shared = Arc::new(Shared {
             collector,
             compaction: Mutex::default(),
+            retention: Mutex::new(config.retention),
+            expired: Mutex::default(),
             asks,
             memory: Mutex::new(memory),
             same_ids: Mutex::default(),

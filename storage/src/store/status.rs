@@ -16,6 +16,7 @@ pub struct StoreStatus {
     pub same_ids: SameIds,
     pub wal: WalStatus,
     pub compaction: CompactionStatus,
+    pub retention: RetentionStatus,
     pub tables: Vec<TableStatus>,
 }
 
@@ -33,6 +34,15 @@ pub struct CompactionStatus {
     pub waiting_bytes: u64,
     pub deleted_files: u64,
     pub deleted_bytes: u64,
+    pub last_error: Option<String>,
+}
+
+/// What retention has taken out of tables since the start.
+#[derive(Debug, Clone, Default)]
+pub struct RetentionStatus {
+    pub expired_segments: u64,
+    pub expired_rows: u64,
+    pub expired_bytes: u64,
     pub last_error: Option<String>,
 }
 
@@ -67,6 +77,7 @@ impl Store {
             same_ids: *lock(&self.shared.same_ids),
             wal: self.shared.wal.status(),
             compaction: lock(&self.shared.compaction).clone(),
+            retention: lock(&self.shared.expired).clone(),
             tables: vec![
                 table(Table::Spans),
                 table(Table::Traces),

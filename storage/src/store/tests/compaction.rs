@@ -273,3 +273,41 @@ async fn segments_whose_merge_fails_are_left_alone_and_others_are_merged() {
     assert_eq!((status.tables[1].segments, status.compaction.failures), (4, 1));
     assert!(status.compaction.last_error.is_some_and(|error| error.contains("segment traces/")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_expires_in_all_tables_and_another_retention_takes_effect_at_once() {
+    let rig = Rig::new();
+    let store = rig.open().await;
+    flush_traces(&store, 0..3).await;
+    assert_eq!(store.expiring(), (crate::RetentionSettings::default(), Vec::new()));
+    let version = store.status().tables[0].version;
+    // Its spans are of 2023.
+    let long = crate::RetentionSettings { max_age: Some(Duration::from_secs(100 * 365 * 86_400)), max_bytes: None };
+    store.set_retention(long).await.unwrap();
+    assert_eq!((store.status().tables[0].version, live(&store)), (version, 3));
+    let held = store.snapshot().unwrap();
+    let day = crate::RetentionSettings { max_age: Some(Duration::from_secs(86_400)), max_bytes: None };
+    let refused = store.set_retention(crate::RetentionSettings { max_bytes: Some(0), ..day }).await;
+    assert!(matches!(refused, Err(Error::Config(_))));
+    store.set_retention(day).await.unwrap();
+    let segments: Vec<usize> = store.status().tables.iter().map(|table| table.segments).collect();
+    assert_eq!(segments, [0, 0, 0, 0, 1], "paths are of no time");
+    assert_eq!((seen(&store).await, digests(&store).await), (vec![], 0));
+    let status = store.status().retention;
+    assert_eq!((status.expired_segments, status.expired_rows, status.last_error), (9, 9, None));
+    // Queries that run still find their files.
+    assert_eq!(read_segment(&store, &held.spans.segments[0]).await[0].num_rows(), 1);
+    rig.clock.advance(KEEP);
+    assert_eq!(vacuum(&store, false).await.deleted, 9);
+    drop(store);
+    let store = rig.open().await;
+    assert_eq!(seen(&store).await, []);
+    flush_traces(&store, 5..6).await;
+    assert_eq!(seen(&store).await, numbers(5..6));
+    drop(store);
+    let planned = crate::retention::dry_run(rig.directory.path(), &day, rig.clock.now()).await.unwrap();
+    assert_eq!(planned.iter().map(|expiry| expiry.segments.len()).sum::<usize>(), 3);
+    assert_eq!(planned[0].table, Table::Spans);
+    let store = rig.open().await;
+    assert_eq!(seen(&store).await, numbers(5..6), "a dry run changes nothing");
+}
