@@ -85,7 +85,11 @@ impl Shared {
             self.give_back_room(bytes);
             // Whatever is decided can go at once.
             self.due.notify_one();
-            return Err(Error::Busy(format!("{taken} bytes of spans wait to become segments")));
+            let why = match &self.progress.borrow().failure {
+                Some((_, why)) => format!(", since the last flush failed: {why}"),
+                None => String::new(),
+            };
+            return Err(Error::Busy(format!("{taken} bytes of spans wait to become segments{why}")));
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ mod compaction;
 mod faulty;
 mod metrics;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::*;

@@ -29,6 +29,8 @@ struct ForgetfulDisk {
     cached: Mutex<Files>,
     durable: Mutex<Files>,
     fail_syncs: std::sync::atomic::AtomicBool,
+    /// Files can be begun and get no room.
+    full: std::sync::atomic::AtomicBool,
 }
 
 #[derive(Debug)]
@@ -74,9 +76,16 @@ impl Disk for Shared {
         Ok(self.0.names())
     }
     fn create(&self, name: &str, size_bytes: u64) -> io::Result<Box<dyn LogFile>> {
-        let zeros = vec![0; size_bytes as usize];
+        if self.0.names().iter().any(|known| known == name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let full = self.0.full.load(std::sync::atomic::Ordering::SeqCst);
+        let zeros = vec![0; if full { 0 } else { size_bytes as usize }];
         let contents = Arc::new(Mutex::new(Contents { cached: zeros.clone(), durable: zeros }));
         self.0.cached.lock().unwrap().insert(name.to_owned(), Arc::clone(&contents));
+        if full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         Ok(Box::new(ForgetfulFile { contents, disk: Arc::clone(&self.0) }))
     }
     fn open(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
@@ -215,6 +224,48 @@ fn after_a_failed_sync_nothing_is_acknowledged() {
     // The writer is gone for good, although the disk works again.
     while wal.handle.append(request(3, 100), 3).is_ok() {}
     assert!(wal.acked.recv().is_err());
+}
+
+#[test]
+fn a_full_disk_refuses_requests_loses_nothing_and_goes_on_once_there_is_room() {
+    let disk = Arc::new(ForgetfulDisk::default());
+    let wal = run(&disk, small_files());
+    wal.append_and_wait(1, 3_000);
+    disk.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    wal.append_and_wait(2, 100);
+    // There is no room for this one. It waits, and those behind it are refused, with what to do.
+    wal.handle.append(request(3, 3_000), 3).unwrap();
+    let refused = loop {
+        match wal.handle.append(request(4, 10), 4) {
+            Ok(()) => std::thread::yield_now(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&refused, Error::Busy(why) if why.contains("no room") && why.contains("retention.max_bytes")));
+    wal.handle.append(Record::Seal { epoch: 1 }, 5).unwrap();
+    assert_eq!(read(&disk.after_power_cut()).unwrap().0, [1, 2]);
+    disk.full.store(false, std::sync::atomic::Ordering::SeqCst);
+    let mut acked = Vec::new();
+    while acked.last() != Some(&5) {
+        acked.extend(wal.acked.recv().unwrap().unwrap());
+    }
+    assert_eq!((acked[0], acked.last()), (3, Some(&5)));
+    wal.append_and_wait(6, 10);
+    let (numbers, _) = read(&disk.after_power_cut()).unwrap();
+    assert_eq!((&numbers[..3], numbers.last()), (&[1, 2, 3][..], Some(&6)));
+}
+
+#[test]
+fn a_full_disk_does_not_keep_a_log_from_closing() {
+    let disk = Arc::new(ForgetfulDisk::default());
+    let wal = run(&disk, small_files());
+    wal.append_and_wait(1, 3_000);
+    disk.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    wal.handle.append(request(2, 3_000), 2).unwrap();
+    wal.handle.close();
+    assert!(matches!(wal.acked.recv().unwrap(), Err(Error::Write { .. })));
+    disk.full.store(false, std::sync::atomic::Ordering::SeqCst);
+    run(&disk, small_files()).append_and_wait(3, 10);
 }
 
 #[test]

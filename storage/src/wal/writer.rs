@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::direct::BLOCK_BYTES;
 use super::disk::{Disk, LogFile};
@@ -86,6 +87,8 @@ struct Queue<T> {
     closed: bool,
     /// The writer has files to look at.
     released: bool,
+    /// Why nothing can be written until the disk has room again.
+    full: Option<String>,
 }
 
 struct Shared<T> {
@@ -128,6 +131,9 @@ impl<T> WalHandle<T> {
         let mut queue = self.shared.lock();
         if queue.closed {
             return Err(Error::Closed);
+        }
+        if let Some(why) = queue.full.as_ref().filter(|_| matches!(record, Record::Request(_))) {
+            return Err(Error::Busy(why.clone()));
         }
         // Decisions and seals free memory, so they are never refused; they are small and few.
         if matches!(record, Record::Request(_)) && queue.bytes > 0 && queue.bytes + bytes > self.shared.queue_bytes {
@@ -192,7 +198,7 @@ pub fn start<T: Send + 'static>(
     mut deliver: impl FnMut(Result<Vec<Durable<T>>>) + Send + 'static,
 ) -> Result<(WalHandle<T>, std::thread::JoinHandle<()>)> {
     let shared = Arc::new(Shared {
-        queue: Mutex::new(Queue { entries: VecDeque::new(), bytes: 0, closed: false, released: false }),
+        queue: Mutex::new(Queue { entries: VecDeque::new(), bytes: 0, closed: false, released: false, full: None }),
         filled: Condvar::new(),
         queue_bytes: config.queue_bytes,
         released: AtomicU64::new(0),
@@ -214,7 +220,8 @@ pub fn start<T: Send + 'static>(
                     let _ = writer.recycle(&shared);
                     continue;
                 }
-                let written = writer.write_group(group, &shared).map_err(write_error);
+                let room = make_room(&mut writer, &group, &shared);
+                let written = room.and_then(|()| writer.write_group(group, &shared)).map_err(write_error);
                 let failed = written.is_err();
                 deliver(written);
                 if failed {
@@ -228,6 +235,57 @@ pub fn start<T: Send + 'static>(
         })
         .map_err(write_error)?;
     Ok((handle, thread))
+}
+
+/// How long a full disk is left alone.
+const ROOM_PAUSE: Duration = Duration::from_millis(500);
+
+/// Gives the group a file that has room for it. While the disk has none it waits here, unwritten, and other requests are refused; so
+/// nothing is damaged, and all goes on once there is room. Only a close gives up.
+fn make_room<T>(writer: &mut Writer, group: &[(Record, T)], shared: &Shared<T>) -> io::Result<()> {
+    loop {
+        let made = writer.recycle(shared).and_then(|()| writer.room_for(group));
+        let mut queue = shared.lock();
+        match made {
+            Err(error) if is_full(&error) && !queue.closed => {
+                if queue.full.is_none() {
+                    tracing::error!(error = %error, "the disk has no room for the write-ahead log; requests are refused until it has");
+                }
+                queue.full = Some(format!(
+                    "the disk of the data directory has no room for the write-ahead log ({error}): free some, or set \
+                     retention.max_bytes; what is stored is safe"
+                ));
+                // A release may have files to recycle, which is room as well.
+                let waited = shared.filled.wait_timeout(queue, ROOM_PAUSE);
+                drop(waited.unwrap_or_else(PoisonError::into_inner));
+            }
+            made => {
+                if queue.full.take().is_some() && made.is_ok() {
+                    tracing::info!("the disk has room again");
+                }
+                return made;
+            }
+        }
+    }
+}
+
+/// A file could not be made, and nothing was written. A write or sync that fails for the same reason is another matter: after it
+/// nobody knows what the device has.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct NoRoom(io::Error);
+
+impl NoRoom {
+    fn from_create(error: io::Error) -> io::Error {
+        match error.kind() {
+            kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => io::Error::new(kind, Self(error)),
+            _ => error,
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<NoRoom>())
 }
 
 fn write_error(source: io::Error) -> Error {
@@ -336,12 +394,17 @@ impl Writer {
         })
     }
 
-    fn write_group<T>(&mut self, group: Vec<(Record, T)>, shared: &Shared<T>) -> io::Result<Vec<Durable<T>>> {
-        self.recycle(shared)?;
+    /// Goes on to another file if the group has no room in this one. Fails before anything of it is written.
+    fn room_for<T>(&mut self, group: &[(Record, T)]) -> io::Result<()> {
         let needed: usize = group.iter().map(|(record, _)| frame_size_hint(record)).sum();
         if self.current.offset + needed as u64 > self.current.size_bytes {
             self.rotate(needed as u64)?;
         }
+        Ok(())
+    }
+
+    /// Writes a group that has room.
+    fn write_group<T>(&mut self, group: Vec<(Record, T)>, shared: &Shared<T>) -> io::Result<Vec<Durable<T>>> {
         // What a seal closes is committed, synced, to the tables, which must never be ahead of the log.
         let sync = self.config.durability == Durability::Fsync
             || group.iter().any(|(record, _)| matches!(record, Record::Seal { .. }));
@@ -436,7 +499,11 @@ fn new_file(disk: &dyn Disk, spares: &mut Vec<String>, header: FileHeader, size_
     }
     let file = match file {
         Some(file) => file,
-        None => disk.create(&name, size_bytes)?,
+        // What was made of it must not stand in the way of the next try.
+        None => {
+            let created = disk.create(&name, size_bytes).inspect_err(|_| drop(disk.remove(&name)));
+            created.map_err(NoRoom::from_create)?
+        }
     };
     file.write_at(&header.write(), 0)?;
     file.sync()?;

@@ -275,6 +275,35 @@ async fn segments_whose_merge_fails_are_left_alone_and_others_are_merged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_with_its_reason_and_damages_nothing() {
+    let rig = Rig::new();
+    let store = rig.open_with(Config { memory_bytes: 1, flush_bytes: 1, ..Rig::config() }).await;
+    append(&store, &[(1, 1)]).await;
+    store.decide(vec![keep(1)]).await.unwrap();
+    rig.faults.set(Fault::Put);
+    assert!(matches!(store.flush().await, Err(Error::Busy(why)) if why.contains("no storage space")));
+    let refused = request(&[(2, 2)]);
+    let batch = PairDecoder.decode(&refused).unwrap();
+    let answer = store.append(refused.clone(), batch.clone()).await;
+    assert!(
+        matches!(&answer, Err(Error::Busy(why)) if why.contains("the last flush failed") && why.contains("no storage space")),
+        "{answer:?}"
+    );
+    assert_eq!(seen(&store).await, [(1, 1)]);
+    rig.faults.set(Fault::None);
+    // It is tried again by itself.
+    let flushed = async {
+        while store.flush().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), flushed).await.unwrap();
+    assert_eq!(store.append(refused, batch).await.unwrap(), Appended::Stored);
+    drop(store);
+    assert_eq!(seen(&rig.open().await).await, [(1, 1), (2, 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_old_expires_in_all_tables_and_another_retention_takes_effect_at_once() {
     let rig = Rig::new();
     let store = rig.open().await;
