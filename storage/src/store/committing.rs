@@ -51,7 +51,12 @@ pub(super) async fn commit_changes(shared: Arc<Shared>, mut catalogs: Catalogs, 
     loop {
         let epoch = lock(&shared.memory).sealed.front().cloned();
         if let Some(epoch) = epoch.clone().filter(|_| next_try <= Instant::now()) {
-            if shared.flush_epoch(&epoch, &mut catalogs).await {
+            let flushed = shared.flush_epoch(&epoch, &mut catalogs).await;
+            // Flushes that lag must not keep merges away: they lag because there are so many segments.
+            if let Ok(change) = changes.try_recv() {
+                shared.make(change, &mut catalogs).await;
+            }
+            if flushed {
                 pause = PAUSES.start;
                 continue;
             }

@@ -246,6 +246,41 @@ async fn flushes_and_merges_at_once_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn flushes_that_lag_do_not_keep_merges_away() {
+    let rig = Rig::new();
+    // Every decision is an epoch of its own, and they come faster than they are flushed.
+    let store = rig.open_with(Config { flush_bytes: 1, ..Rig::config() }).await;
+    flush_traces(&store, 0..4).await;
+    let feeding = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for round in 0_usize.. {
+                let (trace, span) = ((round % 200 + 10) as u8, (round / 200 % 100) as u8);
+                append(&store, &[(trace, span)]).await;
+                store.decide(vec![keep(trace)]).await.unwrap();
+            }
+        })
+    };
+    while lock(&store.shared.memory).sealed.len() < 5 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let merged = async {
+        while store.status().compaction.merges == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        lock(&store.shared.memory).sealed.len()
+    };
+    let asked = {
+        let store = store.clone();
+        tokio::spawn(async move { store.compact(false).await })
+    };
+    let lagging = tokio::time::timeout(Duration::from_secs(20), merged).await.unwrap();
+    assert!(lagging > 0, "they lag still");
+    feeding.abort();
+    asked.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn segments_whose_merge_fails_are_left_alone_and_others_are_merged() {
     let rig = Rig::new();
     let store = rig.open().await;
