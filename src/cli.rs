@@ -26,6 +26,10 @@ pub enum Command {
     Import(ImportArgs),
     /// Make what is in memory a segment now
     Flush(FlushArgs),
+    /// Merge segments until nothing is due
+    Compact(CompactArgs),
+    /// Say what retention would take out of the tables
+    Retention(RetentionArgs),
     /// Run a query and print its rows
     Sql(SqlArgs),
     /// Name damage in a data directory's write-ahead log, and cut it out after asking
@@ -92,6 +96,32 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 pub struct FlushArgs {
     /// The server's page address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7317")]
+    pub to: String,
+}
+
+#[derive(Debug, Args)]
+pub struct CompactArgs {
+    /// The server's page address
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7317")]
+    pub to: String,
+    /// Take every date for over, so that as few segments as possible are left
+    #[arg(long)]
+    pub to_the_end: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RetentionArgs {
+    /// Change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Look into a data directory that has no server
+    #[arg(long, value_name = "DIR", conflicts_with = "to")]
+    pub data: Option<PathBuf>,
+    /// Whose [retention] counts, with --data
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub config: Option<PathBuf>,
+    /// Ask a server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7317")]
     pub to: String,
 }

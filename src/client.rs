@@ -27,11 +27,20 @@ impl Client {
 
     /// Posts JSON and returns the answer's bytes; an error answer becomes an error with the server's message.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Bytes> {
+        self.ask(Method::POST, path, Bytes::from(body.to_string())).await
+    }
+
+    /// The same without a body.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Bytes> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
         let request = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(format!("{}{path}", self.base))
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))?;
+            .body(Full::new(body))?;
         let response = self.http.request(request).await.with_context(|| {
             format!("cannot reach {}; is a server running there? `spanhouse serve` starts one", self.base)
         })?;

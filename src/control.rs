@@ -85,6 +85,24 @@ impl ServerControl for Control {
                     version: table.version,
                 })
                 .collect(),
+            compaction: ui::Compaction {
+                merges: store.compaction.merges,
+                merged_segments: store.compaction.merged_segments,
+                read_bytes: store.compaction.read_bytes,
+                written_bytes: store.compaction.written_bytes,
+                failures: store.compaction.failures,
+                last_error: store.compaction.last_error,
+                waiting_files: store.compaction.waiting_files,
+                waiting_bytes: store.compaction.waiting_bytes,
+                deleted_files: store.compaction.deleted_files,
+                deleted_bytes: store.compaction.deleted_bytes,
+            },
+            retention: ui::Expired {
+                segments: store.retention.expired_segments,
+                rows: store.retention.expired_rows,
+                bytes: store.retention.expired_bytes,
+                last_error: store.retention.last_error,
+            },
             hints: self.hints(),
             alarms: self.alarms(),
         }
@@ -103,6 +121,31 @@ impl ServerControl for Control {
             segments: report.segments as u64,
             ms: report.elapsed.as_secs_f64() * 1e3,
         })
+    }
+
+    async fn compact(&self, to_the_end: bool) -> Result<ui::Compacted, ControlError> {
+        let report = self.store.compact(to_the_end).await.map_err(|error| match error {
+            storage::Error::Busy(why) => ControlError::Unavailable(why),
+            storage::Error::Closed => ControlError::Unavailable("the server is shutting down".to_owned()),
+            other => ControlError::Internal(format!("{:#}", anyhow::Error::new(other))),
+        })?;
+        Ok(ui::Compacted {
+            merges: report.merges,
+            segments_before: report.segments_before,
+            segments_after: report.segments_after,
+            read_bytes: report.read_bytes,
+            written_bytes: report.written_bytes,
+            ms: report.elapsed.as_secs_f64() * 1e3,
+        })
+    }
+
+    fn retention(&self) -> ui::Retention {
+        let (settings, expiring) = self.store.expiring();
+        ui::Retention {
+            max_age_seconds: settings.max_age.map(|age| age.as_secs()),
+            max_bytes: settings.max_bytes,
+            expiring: expiring.iter().map(crate::retention::shown).collect(),
+        }
     }
 
     fn sampling(&self) -> ui::SamplingPolicy {

@@ -3,13 +3,14 @@
 //! - `cli`: the command line.
 //! - `config`: settings from file, environment and flags.
 //! - `serve`: everything in one process; `listeners`, `control`, `metrics` are its parts.
-//! - `import`, `flush`, `sql`: commands that talk to a server, or to a directory without one; `client` asks the server.
+//! - `import`, `flush`, `compact`, `retention`, `sql`: commands that talk to a server, or to a directory without one; `client` asks the server.
 //! - `reload`: the configuration file, followed while the server runs.
 //! - `data_file`: small files of the data directory; `policy` and `head_sampling` keep theirs by it.
 //! - `repair`: a damaged directory.
 
 mod cli;
 mod client;
+mod compact;
 mod config;
 mod control;
 mod data_file;
@@ -21,6 +22,7 @@ mod metrics;
 mod policy;
 mod reload;
 mod repair;
+mod retention;
 mod serve;
 mod sql;
 mod telemetry;
@@ -70,6 +72,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Import(arguments) => done(block_on(import::run(arguments))),
         Command::Flush(arguments) => done(block_on(flush::run(arguments))),
+        Command::Compact(arguments) => done(block_on(compact::run(arguments))),
+        Command::Retention(arguments) => done(block_on(retention::run(arguments))),
         Command::Sql(arguments) => done(block_on(sql::run(arguments))),
         Command::Repair(arguments) => block_on(repair::run(arguments)),
         Command::Config { command: ConfigCommand::Check { file } } => done(config::check(&file)),

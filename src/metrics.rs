@@ -74,6 +74,7 @@ pub fn prometheus(
     memory(&mut page, store);
     wal(&mut page, &store.wal);
     tables(&mut page, store);
+    compaction(&mut page, store);
     page.0
 }
 
@@ -242,6 +243,31 @@ fn tables(page: &mut Page, store: &StoreStatus) {
     page.labelled(("spanhouse_table_segments", "gauge", "Live segments."), "table", segments);
     let bytes = tables().map(|table| (table.table.name(), table.bytes));
     page.labelled(("spanhouse_table_bytes", "gauge", "Bytes of live segments."), "table", bytes);
+}
+
+/// Merges, the files that they leave, and what expired.
+fn compaction(page: &mut Page, store: &StoreStatus) {
+    let done = &store.compaction;
+    page.counter("spanhouse_compaction_merges_total", "Merges of segments.", done.merges);
+    page.counter("spanhouse_compaction_merged_segments_total", "Segments that were merged.", done.merged_segments);
+    page.counter("spanhouse_compaction_read_bytes_total", "Bytes of segments that were merged.", done.read_bytes);
+    page.counter("spanhouse_compaction_written_bytes_total", "Bytes of segments made by merges.", done.written_bytes);
+    page.counter(
+        "spanhouse_compaction_failures_total",
+        "Merges and deletions that failed; the status and the log say why.",
+        done.failures,
+    );
+    page.gauge(
+        "spanhouse_replaced_files",
+        "Files that no table has any more and that queries may still read.",
+        done.waiting_files,
+    );
+    page.gauge("spanhouse_replaced_file_bytes", "Bytes of those files.", done.waiting_bytes);
+    page.counter("spanhouse_deleted_files_total", "Files deleted since nobody needed them.", done.deleted_files);
+    let expired = &store.retention;
+    page.counter("spanhouse_expired_segments_total", "Segments that retention took out.", expired.expired_segments);
+    page.counter("spanhouse_expired_rows_total", "Rows of those segments.", expired.expired_rows);
+    page.counter("spanhouse_expired_bytes_total", "Bytes of those segments.", expired.expired_bytes);
 }
 
 #[cfg(test)]

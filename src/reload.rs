@@ -1,5 +1,5 @@
-//! The configuration file, followed while the server runs: `[sampling]` takes effect with the next tick. What else changes is
-//! named and waits for the next start.
+//! The configuration file, followed while the server runs: `[sampling]` takes effect with the next tick, `[retention]` at once. What
+//! else changes is named and waits for the next start.
 //!
 //! The file is looked at, not subscribed to: that needs nothing of the operating system, and works for files that are replaced,
 //! linked or mounted. A change is read once the file has stayed the same for a look, since editors truncate before they write. A
@@ -16,6 +16,9 @@ use crate::config::Config;
 use crate::control::Control;
 
 const LOOK: Duration = Duration::from_millis(25);
+
+/// Sections that take effect while the server runs.
+const FOLLOWED: [&str; 2] = ["sampling", "retention"];
 
 /// Reads file, environment and flags again.
 pub type Load = Box<dyn Fn() -> anyhow::Result<Config> + Send + Sync>;
@@ -77,6 +80,7 @@ pub async fn follow(source: Option<Source>, started: Config, control: Arc<Contro
                 for section in news(&started, &known, &config) {
                     tracing::warn!(section, "a changed setting takes effect with the next start");
                 }
+                follow_retention(&control, &known, &config).await;
                 follow_sampling(&control, &config).await;
                 known = config;
             }
@@ -85,6 +89,18 @@ pub async fn follow(source: Option<Source>, started: Config, control: Arc<Contro
                 error = format!("{error:#}"),
                 "the changed configuration is not followed; what was in force stays"
             ),
+        }
+    }
+}
+
+async fn follow_retention(control: &Control, known: &Config, config: &Config) {
+    if config.retention == known.retention {
+        return;
+    }
+    match control.store.set_retention(config.retention()).await {
+        Ok(()) => tracing::info!("the configuration's retention is in force"),
+        Err(error) => {
+            tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "the configuration's retention")
         }
     }
 }
@@ -103,7 +119,7 @@ fn news(started: &Config, known: &Config, config: &Config) -> Vec<String> {
     let (started, known, now) = (sections(started), sections(known), sections(config));
     let differs = |from: &toml::Table, name: &String, values| from.get(name) != Some(values);
     now.iter()
-        .filter(|(name, _)| *name != "sampling")
+        .filter(|(name, _)| !FOLLOWED.contains(&name.as_str()))
         .filter(|(name, values)| differs(&started, name, *values) && differs(&known, name, *values))
         .map(|(name, _)| format!("[{name}]"))
         .collect()
@@ -118,6 +134,7 @@ mod tests {
         let started = Config::default();
         let mut config = Config::default();
         config.sampling.diversity = 0.5;
+        config.retention.max_bytes = Some(7);
         assert!(news(&started, &started, &config).is_empty());
         config.limits.attributes = 7;
         config.server.http = crate::cli::Address::Off;

@@ -72,6 +72,8 @@ fn keys(defaults: &Table) -> Vec<(String, String)> {
         .collect();
     keys.push(("limits".to_owned(), "max_age_seconds".to_owned()));
     keys.push(("sampling".to_owned(), "budget".to_owned()));
+    keys.push(("retention".to_owned(), "max_age".to_owned()));
+    keys.push(("retention".to_owned(), "max_bytes".to_owned()));
     keys
 }
 

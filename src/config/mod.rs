@@ -27,6 +27,8 @@ pub struct Config {
     pub head_sampling: HeadSampling,
     pub limits: collector::Limits,
     pub query: Query,
+    pub compaction: Compaction,
+    pub retention: Retention,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +82,32 @@ pub struct Flush {
     pub max_age: Duration,
     /// ... or at this size in memory.
     pub max_bytes: usize,
+}
+
+/// When small segments become large ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Compaction {
+    /// Without it segments are merged on demand alone.
+    pub enabled: bool,
+    /// How many small segments make a larger one.
+    pub merge_segments: usize,
+    /// A merge makes none that is larger.
+    pub max_segment_bytes: u64,
+    /// How long files stay that a merge has replaced, or that expired.
+    #[serde(with = "humantime_serde")]
+    pub keep_replaced: Duration,
+}
+
+/// What is stored for how long. Without a limit everything is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    #[serde(with = "humantime_serde", skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Duration>,
+    /// Of the live segments of all tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,6 +244,13 @@ impl Default for Config {
                 max_concurrent_queries: query.max_concurrent_queries,
                 metadata_cache_bytes: query.metadata_cache_bytes,
             },
+            compaction: Compaction {
+                enabled: storage.compaction.enabled,
+                merge_segments: storage.compaction.merge_segments,
+                max_segment_bytes: storage.compaction.max_segment_bytes,
+                keep_replaced: storage.compaction.keep_replaced,
+            },
+            retention: Retention::default(),
         }
     }
 }
@@ -236,7 +271,8 @@ default_from_config!(
     Assembly: assembly,
     HeadSampling: head_sampling,
     Memory: memory,
-    Query: query
+    Query: query,
+    Compaction: compaction
 );
 
 impl Config {
@@ -258,8 +294,19 @@ impl Config {
             decided_traces: self.memory.decided_traces,
             metric_rows: self.memory.metric_rows,
             known_paths: self.memory.known_paths,
+            compaction: storage::CompactSettings {
+                enabled: self.compaction.enabled,
+                merge_segments: self.compaction.merge_segments,
+                max_segment_bytes: self.compaction.max_segment_bytes,
+                keep_replaced: self.compaction.keep_replaced,
+            },
+            retention: self.retention(),
             ..defaults
         }
+    }
+
+    pub fn retention(&self) -> storage::RetentionSettings {
+        storage::RetentionSettings { max_age: self.retention.max_age, max_bytes: self.retention.max_bytes }
     }
 
     pub fn assembly(&self) -> collector::sampler::AssemblyConfig {
@@ -313,6 +360,11 @@ impl Config {
              were told otherwise"
         );
         self.query().validate().map_err(anyhow::Error::msg)?;
+        let (keep, longest) = (self.compaction.keep_replaced, self.query.time_limit);
+        ensure!(
+            keep >= longest,
+            "invalid setting: compaction.keep_replaced is {keep:?}, but a query may need the files for as long as query.time_limit, {longest:?}"
+        );
         Ok(())
     }
 }
@@ -347,6 +399,13 @@ pub fn load(arguments: &ServerArgs, default_data: &str) -> anyhow::Result<Config
     server.host_names.extend(arguments.host_names.iter().cloned());
     config.validate()?;
     Ok(config)
+}
+
+/// What a file and the environment say of retention.
+pub fn retention(file: Option<&Path>) -> anyhow::Result<storage::RetentionSettings> {
+    let config = layers::merge(&Config::default(), file.map(read).transpose()?, std::env::vars())?;
+    config.validate()?;
+    Ok(config.retention())
 }
 
 /// Prints the configuration that `file` and the environment give, or says what is wrong with it.

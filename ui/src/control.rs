@@ -13,6 +13,12 @@ pub trait ServerControl: Send + Sync + 'static {
     /// Makes what is in memory a segment now.
     async fn flush(&self) -> Result<Flushed, ControlError>;
 
+    /// Merges segments until nothing is due; with `to_the_end` every date counts as over.
+    async fn compact(&self, to_the_end: bool) -> Result<Compacted, ControlError>;
+
+    /// What retention would take out of the tables now.
+    fn retention(&self) -> Retention;
+
     /// The body of `/metrics`, in the Prometheus text format.
     fn metrics(&self) -> String;
 
@@ -67,6 +73,8 @@ pub struct Status {
     pub memory: Memory,
     pub wal: Wal,
     pub tables: Vec<TableStatus>,
+    pub compaction: Compaction,
+    pub retention: Expired,
     pub hints: Vec<Hint>,
     pub alarms: Vec<Alarm>,
 }
@@ -157,4 +165,58 @@ pub struct Flushed {
     pub traces: u64,
     pub segments: u64,
     pub ms: f64,
+}
+
+/// Counted since the start of the process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Compaction {
+    pub merges: u64,
+    pub merged_segments: u64,
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+    pub failures: u64,
+    pub last_error: Option<String>,
+    /// Files that no table has any more and that queries may still read.
+    pub waiting_files: u64,
+    pub waiting_bytes: u64,
+    pub deleted_files: u64,
+    pub deleted_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Compacted {
+    pub merges: u64,
+    pub segments_before: u64,
+    pub segments_after: u64,
+    pub read_bytes: u64,
+    pub written_bytes: u64,
+    pub ms: f64,
+}
+
+/// What retention took out of the tables since the start of the process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Expired {
+    pub segments: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    pub last_error: Option<String>,
+}
+
+/// The retention in force, and what it would take out now.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Retention {
+    pub max_age_seconds: Option<u64>,
+    pub max_bytes: Option<u64>,
+    pub expiring: Vec<Expiring>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Expiring {
+    pub table: String,
+    pub date: Option<String>,
+    pub segments: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    /// The setting that wants it: `max_age` or `max_bytes`.
+    pub why: String,
 }

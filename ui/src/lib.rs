@@ -19,6 +19,6 @@ pub mod text;
 pub use api::router;
 pub use config::Config;
 pub use control::{
-    Alarm, ControlError, Flushed, Hint, Ingest, Listener, ListenerState, Memory, SamplingPolicy, ServerControl, Status,
-    TableStatus, Wal,
+    Alarm, Compacted, Compaction, ControlError, Expired, Expiring, Flushed, Hint, Ingest, Listener, ListenerState,
+    Memory, Retention, SamplingPolicy, ServerControl, Status, TableStatus, Wal,
 };

@@ -50,6 +50,8 @@ fn routes() -> Vec<(&'static str, MethodRouter<Server>)> {
         ("/api/sql", post(sql::run)),
         ("/api/spanhouse/status", get(server::status)),
         ("/api/spanhouse/flush", post(server::flush)),
+        ("/api/spanhouse/compact", post(server::compact)),
+        ("/api/spanhouse/retention", get(server::retention)),
         ("/api/spanhouse/sampling", get(server::sampling).put(server::set_sampling)),
         ("/api/spanhouse/sampling/preview", post(server::preview_sampling)),
         ("/api/spanhouse/services", get(explore::services)),

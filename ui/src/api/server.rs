@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use serde::Deserialize;
 
 use super::Server;
 use super::body::JsonBody;
 use super::error::ApiError;
-use crate::control::{Flushed, SamplingPolicy, Status};
+use crate::control::{Compacted, Flushed, Retention, SamplingPolicy, Status};
 
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
@@ -18,6 +19,24 @@ pub(super) async fn status(State(server): State<Server>) -> Json<Status> {
 
 pub(super) async fn flush(State(server): State<Server>) -> Result<Json<Flushed>, ApiError> {
     Ok(Json(server.control.flush().await?))
+}
+
+/// What a compaction is asked for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Compact {
+    to_the_end: bool,
+}
+
+pub(super) async fn compact(
+    State(server): State<Server>,
+    JsonBody(asked): JsonBody<Compact>,
+) -> Result<Json<Compacted>, ApiError> {
+    Ok(Json(server.control.compact(asked.to_the_end).await?))
+}
+
+pub(super) async fn retention(State(server): State<Server>) -> Json<Retention> {
+    Json(server.control.retention())
 }
 
 pub(super) async fn sampling(State(server): State<Server>) -> Json<SamplingPolicy> {

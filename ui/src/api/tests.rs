@@ -12,7 +12,10 @@ use query::{Config as QueryConfig, Engine, UnixNanos};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::control::{ControlError, Flushed, Ingest, Memory, SamplingPolicy, ServerControl, Status, Wal};
+use crate::control::{
+    Compacted, Compaction, ControlError, Expired, Expiring, Flushed, Ingest, Memory, Retention, SamplingPolicy,
+    ServerControl, Status, Wal,
+};
 use crate::{Config, router};
 
 struct Control;
@@ -31,6 +34,8 @@ impl ServerControl for Control {
             memory: Memory::default(),
             wal: Wal::default(),
             tables: Vec::new(),
+            compaction: Compaction::default(),
+            retention: Expired::default(),
             hints: Vec::new(),
             alarms: Vec::new(),
         }
@@ -38,6 +43,15 @@ impl ServerControl for Control {
 
     async fn flush(&self) -> Result<Flushed, ControlError> {
         Ok(Flushed { epoch: 7, spans: 3, ..Flushed::default() })
+    }
+
+    async fn compact(&self, to_the_end: bool) -> Result<Compacted, ControlError> {
+        Ok(Compacted { merges: if to_the_end { 5 } else { 2 }, ..Compacted::default() })
+    }
+
+    fn retention(&self) -> Retention {
+        let expiring = Expiring { table: "spans".to_owned(), why: "max_age".to_owned(), ..Expiring::default() };
+        Retention { max_age_seconds: Some(60), max_bytes: None, expiring: vec![expiring] }
     }
 
     fn metrics(&self) -> String {
@@ -416,4 +430,17 @@ fn the_description_names_every_route() {
     let mut served: Vec<&str> = super::routes().into_iter().map(|(path, _)| path).collect();
     served.sort_unstable();
     assert_eq!(described, served);
+}
+
+#[tokio::test]
+async fn compaction_takes_what_it_is_asked_for_and_retention_says_what_would_go() {
+    for (body, merges) in [(json!({}), 2), (json!({"to_the_end": true}), 5)] {
+        let (status, answer) = json_of(post("/api/spanhouse/compact", &body)).await;
+        assert_eq!((status, &answer["merges"]), (StatusCode::OK, &json!(merges)));
+    }
+    let (status, _) = json_of(post("/api/spanhouse/compact", &json!({"all": true}))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, answer) = json_of(get("/api/spanhouse/retention")).await;
+    assert_eq!((status, &answer["expiring"][0]["why"]), (StatusCode::OK, &json!("max_age")));
+    assert_eq!(answer["max_bytes"], Value::Null);
 }

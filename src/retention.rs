@@ -1,0 +1,83 @@
+//! `spanhouse retention --dry-run`: what would go.
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use storage::retention::Expiry;
+use storage::{Clock, SystemClock};
+
+use crate::cli::RetentionArgs;
+use crate::client::Client;
+use crate::config;
+
+pub async fn run(arguments: RetentionArgs) -> anyhow::Result<()> {
+    if !arguments.dry_run {
+        bail!("say --dry-run: a server keeps its retention by itself, this only says what would go");
+    }
+    let expiring = match &arguments.data {
+        Some(data) => {
+            let settings = config::retention(arguments.config.as_deref())?;
+            if settings == storage::RetentionSettings::default() {
+                bail!("no limit is set; name the configuration with --config, or set SPANHOUSE_RETENTION_MAX_AGE");
+            }
+            let planned = storage::retention::dry_run(data, &settings, SystemClock.now()).await?;
+            planned.iter().map(shown).map(serde_json::to_value).collect::<Result<_, _>>()?
+        }
+        None => {
+            let answer = Client::new(&arguments.to)?.get("/api/spanhouse/retention").await?;
+            let answer: Value = serde_json::from_slice(&answer).context("the server's answer is not JSON")?;
+            answer.get("expiring").and_then(Value::as_array).cloned().unwrap_or_default()
+        }
+    };
+    print!("{}", table(&expiring));
+    Ok(())
+}
+
+fn table(expiring: &[Value]) -> String {
+    if expiring.is_empty() {
+        return "nothing would go\n".to_owned();
+    }
+    let text = |row: &Value, name: &str| match row.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => "-".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let line = |cells: [String; 6]| {
+        let [table, date, segments, rows, bytes, why] = cells;
+        format!("{table:<14} {date:<10} {segments:>8} {rows:>14} {bytes:>16}  {why}\n")
+    };
+    let names = ["table", "date", "segments", "rows", "bytes", "why"];
+    let mut lines = line(names.map(str::to_owned));
+    expiring.iter().for_each(|row| lines.push_str(&line(names.map(|name| text(row, name)))));
+    lines
+}
+
+/// As the API says it.
+pub fn shown(expiry: &Expiry) -> ui::Expiring {
+    ui::Expiring {
+        table: expiry.table.name().to_owned(),
+        date: expiry.date.clone(),
+        segments: expiry.segments.len() as u64,
+        rows: expiry.rows(),
+        bytes: expiry.bytes(),
+        why: expiry.why.word().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_would_go_is_a_table() {
+        let row =
+            json!({"table": "spans", "date": "2026-11-01", "segments": 2, "rows": 7, "bytes": 900, "why": "max_age"});
+        let shown = table(&[row]);
+        assert!(
+            shown.ends_with("spans          2026-11-01        2              7              900  max_age\n"),
+            "{shown}"
+        );
+        assert_eq!(table(&[]), "nothing would go\n");
+    }
+}
