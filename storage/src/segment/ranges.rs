@@ -88,6 +88,20 @@ impl ColumnRanges {
         self.add(name, if is_time { range.and_then(time_range) } else { range.and_then(numbers) });
     }
 
+    /// Those of further rows of the same table, added.
+    pub(super) fn widen(&mut self, other: Self) {
+        if self.null_counts.is_empty() {
+            *self = other;
+            return;
+        }
+        for (name, nulls) in other.null_counts {
+            let known = self.null_counts.get(&name).and_then(Value::as_u64).unwrap_or_default();
+            self.null_counts.insert(name, known.saturating_add(nulls.as_u64().unwrap_or_default()).into());
+        }
+        widen_all(&mut self.smallest, other.smallest, |known, value| value < known);
+        widen_all(&mut self.largest, other.largest, |known, value| value > known);
+    }
+
     /// A column without NULL.
     fn add(&mut self, name: &str, range: Option<(Value, Value)>) {
         self.null_counts.insert(name.to_owned(), 0.into());
@@ -100,6 +114,28 @@ impl ColumnRanges {
 
 fn widen<T: Ord + Copy>(range: &mut Option<(T, T)>, value: T) {
     *range = Some(range.map_or((value, value), |(smallest, largest)| (smallest.min(value), largest.max(value))));
+}
+
+/// What one of both does not know, both together do not. Times compare as their texts do.
+fn widen_all(
+    ranges: &mut Map<String, Value>,
+    others: Map<String, Value>,
+    is_beyond: fn(&Bound<'_>, &Bound<'_>) -> bool,
+) {
+    ranges.retain(|name, _| others.contains_key(name));
+    for (name, value) in others {
+        if let Some(known) = ranges.get_mut(&name)
+            && is_beyond(&bound(known), &bound(&value))
+        {
+            *known = value;
+        }
+    }
+}
+
+type Bound<'v> = (Option<i64>, Option<&'v str>);
+
+fn bound(value: &Value) -> Bound<'_> {
+    (value.as_i64(), value.as_str())
 }
 
 fn text_range((smallest, largest): (&str, &str)) -> Option<(Value, Value)> {

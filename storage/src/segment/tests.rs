@@ -1,5 +1,6 @@
 //! What a segment's file holds is what its rows' columns hold, read by a reader that knows nothing of either.
 
+mod adding;
 mod digests;
 mod merging;
 

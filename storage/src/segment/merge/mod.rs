@@ -9,6 +9,7 @@
 //! - `unpack`, `values`, `pages`: a page's levels, numbers and values.
 //! - `order`: the merged order, as runs of the inputs' rows.
 //! - `numbered`: texts and nested columns. `typed`: numbers, flags and random ids.
+//! - `small`, `sums`: metrics and paths, of which rows become one, and which are merged as rows.
 //!
 //! # Invariants
 //!
@@ -22,6 +23,8 @@ mod input;
 mod numbered;
 mod order;
 mod pages;
+mod small;
+mod sums;
 mod typed;
 mod unpack;
 mod values;
@@ -90,6 +93,9 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     limits: &MergeLimits,
 ) -> Result<MergeReport> {
     let parquet_schema = ArrowSchemaConverter::new().convert(&table.schema()).map_err(write_failed)?;
+    if matches!(table, Table::SpanMetrics | Table::EdgeMetrics | Table::Paths) {
+        return small::merge(table, &parquet_schema, inputs, out, limits);
+    }
     if inputs.len() > Run::MAX_INPUTS {
         return Err(Error::Config(format!("at most {} segments can be merged at once", Run::MAX_INPUTS)));
     }

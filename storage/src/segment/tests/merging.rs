@@ -69,7 +69,7 @@ fn other_properties(random: &mut StdRng) -> WriterProperties {
     properties.build()
 }
 
-fn written(batch: &RecordBatch, properties: Option<WriterProperties>) -> Vec<u8> {
+pub(super) fn written(batch: &RecordBatch, properties: Option<WriterProperties>) -> Vec<u8> {
     let mut file = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), properties).unwrap();
     writer.write(batch).unwrap();
@@ -77,7 +77,7 @@ fn written(batch: &RecordBatch, properties: Option<WriterProperties>) -> Vec<u8>
     file
 }
 
-fn merged(table: Table, files: &[Vec<u8>], group_rows: usize) -> crate::Result<(Vec<u8>, MergeReport)> {
+pub(super) fn merged(table: Table, files: &[Vec<u8>], group_rows: usize) -> crate::Result<(Vec<u8>, MergeReport)> {
     let input = |(number, file): (usize, &Vec<u8>)| MergeInput {
         name: format!("{number}.parquet"),
         file: Bytes::copy_from_slice(file),
@@ -88,7 +88,7 @@ fn merged(table: Table, files: &[Vec<u8>], group_rows: usize) -> crate::Result<(
     Ok((out, report))
 }
 
-fn read_table(table: Table, file: &[u8]) -> RecordBatch {
+pub(super) fn read_table(table: Table, file: &[u8]) -> RecordBatch {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
     let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
     concat_batches(&table.schema(), &batches).unwrap()
