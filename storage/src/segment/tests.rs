@@ -2,6 +2,7 @@
 
 mod adding;
 mod digests;
+mod late;
 mod merging;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@
 //! - `unpack`, `values`, `pages`: a page's levels, numbers and values.
 //! - `order`: the merged order, as runs of the inputs' rows.
 //! - `numbered`: texts and nested columns. `typed`: numbers, flags and random ids.
+//! - `shared`, `late`, `overrides`: traces whose spans meet here are derived again.
 //! - `small`, `sums`: metrics and paths, of which rows become one, and which are merged as rows.
 //!
 //! # Invariants
@@ -20,9 +21,12 @@
 
 mod column;
 mod input;
+mod late;
 mod numbered;
 mod order;
+mod overrides;
 mod pages;
+mod shared;
 mod small;
 mod sums;
 mod typed;
@@ -33,6 +37,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use arrow::array::RecordBatch;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
@@ -41,6 +46,7 @@ use zstd::bulk::Compressor;
 
 use self::column::{Column, Seen};
 use self::input::Input;
+use self::late::Rederived;
 use self::order::{Order, Run};
 use super::{ColumnRanges, layout};
 use crate::model::UnixNanos;
@@ -60,13 +66,15 @@ pub struct MergeInput<R: ChunkReader> {
 pub struct MergeLimits {
     /// Rows of a row group at most.
     pub group_rows: usize,
+    /// Spans that are derived again at most. They are in memory together, with some 300 bytes each.
+    pub rederived_rows: usize,
     /// Once true, the merge ends with [`Error::Closed`] before its next page.
     pub cancelled: Arc<AtomicBool>,
 }
 
 impl Default for MergeLimits {
     fn default() -> Self {
-        Self { group_rows: layout::ROW_GROUP_ROWS, cancelled: Arc::default() }
+        Self { group_rows: layout::ROW_GROUP_ROWS, rederived_rows: 1 << 18, cancelled: Arc::default() }
     }
 }
 
@@ -78,6 +86,12 @@ pub struct MergeReport {
     /// `None` where rows are of no time, or there are none.
     pub start_range: Option<(UnixNanos, UnixNanos)>,
     pub ranges: ColumnRanges,
+    /// Traces of which several inputs had spans, and that were derived again.
+    pub rederived_traces: u64,
+    /// Such traces that were left as they were, since their spans are too many.
+    pub left_traces: u64,
+    /// Rows of `paths` that the derived spans refer to. The table may have some of them, or all.
+    pub paths: Option<RecordBatch>,
 }
 
 /// Compressed pages of a leaf are in memory until its chunk is whole; row groups of large texts have fewer rows.
@@ -110,13 +124,18 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     let columns = Column::all(table, file.schema_descr(), file.properties());
     let mut seen: Vec<Seen> = columns.iter().map(Seen::of).collect();
     let mut compressor = Compressor::new(layout::ZSTD_LEVEL).map_err(|error| write_failed(error.into()))?;
-    for group in &order.groups {
+    let rederived = match table {
+        Table::Spans => late::derive_again(&parquet_schema, &inputs, &order, limits.rederived_rows)?,
+        _ => Rederived::default(),
+    };
+    for (number, group) in order.groups.iter().enumerate() {
+        let overrides = rederived.overrides.group(number);
         let mut row_group = file.next_row_group().map_err(write_failed)?;
         for (column, seen) in columns.iter().zip(&mut seen) {
             if column.is_typed {
-                typed::write(column, &inputs, group, &mut row_group, seen)?;
+                typed::write(column, &inputs, group, &mut row_group, overrides, seen)?;
             } else {
-                numbered::write(column, &inputs, group, &mut row_group, &mut compressor, seen)?;
+                numbered::write(column, &inputs, group, &mut row_group, &mut compressor, overrides, seen)?;
             }
         }
         row_group.close().map_err(write_failed)?;
@@ -124,7 +143,15 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     let bytes = file.into_inner().map_err(write_failed)?.bytes;
     let mut ranges = ColumnRanges::default();
     seen.iter().zip(&columns).for_each(|(seen, column)| seen.add_to(&mut ranges, column));
-    Ok(MergeReport { rows: order.rows, bytes, start_range: order.start_range, ranges })
+    Ok(MergeReport {
+        rows: order.rows,
+        bytes,
+        start_range: order.start_range,
+        ranges,
+        rederived_traces: rederived.traces,
+        left_traces: rederived.left_traces,
+        paths: rederived.paths,
+    })
 }
 
 /// Rows of a row group, so that no chunk is too large for memory.

@@ -13,6 +13,7 @@ use super::super::leaf::{LeafWriter, PAGE_BYTES, PageRows};
 use super::column::{Column, Seen};
 use super::input::Input;
 use super::order::Group;
+use super::overrides::{self, Override};
 use super::pages::{LeafPage, LeafPages, PageValues};
 use super::write_failed;
 use crate::Result;
@@ -24,6 +25,7 @@ pub(super) fn write<W: Write + Send>(
     group: &Group,
     row_group: &mut SerializedRowGroupWriter<'_, W>,
     compressor: &mut Compressor<'_>,
+    overrides: &[(usize, Override)],
     seen: &mut Seen,
 ) -> Result<()> {
     let mut sources: Vec<Source<'_>> = inputs
@@ -31,7 +33,7 @@ pub(super) fn write<W: Write + Send>(
         .zip(&group.first_rows)
         .map(|(input, first_row)| Source::open(column, input, *first_row))
         .collect();
-    let mut target = Target::new(column, compressor);
+    let mut target = Target::new(column, compressor, overrides);
     for run in &group.runs {
         let mut left = run.count();
         while left > 0 {
@@ -72,11 +74,15 @@ struct Target<'c, 'z> {
     stamp: u32,
     limit_bytes: usize,
     may_have_own: bool,
+    /// Where the page begins in its group.
+    first_row: usize,
+    overrides: &'c [(usize, Override)],
+    text_of: Option<fn(&Override) -> Option<&str>>,
     compressor: &'c mut Compressor<'z>,
 }
 
 impl<'c, 'z> Target<'c, 'z> {
-    fn new(column: &Column, compressor: &'c mut Compressor<'z>) -> Self {
+    fn new(column: &Column, compressor: &'c mut Compressor<'z>, overrides: &'c [(usize, Override)]) -> Self {
         let leaf = LeafWriter::new(column.descriptor.clone(), column.dictionary_bytes, column.has_ranges);
         // Booleans are their own numbers; ranges and filters are made of all values.
         let is_boolean = column.descriptor.physical_type() == Type::BOOLEAN;
@@ -90,6 +96,9 @@ impl<'c, 'z> Target<'c, 'z> {
             stamp: 1,
             limit_bytes: column.dictionary_bytes,
             may_have_own: !is_boolean && !column.has_ranges && !column.has_bloom,
+            first_row: 0,
+            overrides,
+            text_of: overrides::text(column.name()).filter(|_| column.has_ranges),
             compressor,
         }
     }
@@ -113,6 +122,11 @@ impl<'c, 'z> Target<'c, 'z> {
 
     fn end_page(&mut self) -> Result<()> {
         self.end_missing();
+        if let Some(text_of) = self.text_of {
+            let Self { page, leaf, .. } = self;
+            overrides::put_texts(self.overrides, self.first_row, page, &mut leaf.dictionary, text_of);
+        }
+        self.first_row += self.rows;
         let Self { leaf, page, rows, own, compressor, .. } = self;
         let ended = if self.is_own {
             leaf.end_plain_page(*rows, page, own, compressor)

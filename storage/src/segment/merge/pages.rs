@@ -124,14 +124,15 @@ pub(super) struct LeafPages<'i> {
 impl<'i> LeafPages<'i> {
     /// `leaf` is the file's.
     pub fn open(input: &'i Input, leaf: usize, max_definition: i16, first_row: u64) -> Self {
-        let (mut next_group, mut skip_rows) = (0, first_row);
-        while next_group < input.metadata().num_row_groups() && skip_rows >= input.group_rows(next_group) {
-            skip_rows -= input.group_rows(next_group);
-            next_group += 1;
-        }
+        let (next_group, skip_rows) = (0, first_row);
         let column = input.column(leaf);
         let dictionary = Values::default();
         Self { input, column, leaf, max_definition, next_group, pages: None, skip_rows, dictionary, generation: 0 }
+    }
+
+    /// Passes rows behind the page that was taken last.
+    pub fn skip(&mut self, rows: u64) {
+        self.skip_rows += rows;
     }
 
     /// Takes the next page that has a wanted row into `page`, and returns the first such row. `None` at the end.
@@ -139,6 +140,12 @@ impl<'i> LeafPages<'i> {
         loop {
             self.input.check_cancelled()?;
             let Some(pages) = &mut self.pages else {
+                while self.next_group < self.input.metadata().num_row_groups()
+                    && self.skip_rows >= self.input.group_rows(self.next_group)
+                {
+                    self.skip_rows -= self.input.group_rows(self.next_group);
+                    self.next_group += 1;
+                }
                 if self.next_group == self.input.metadata().num_row_groups() {
                     return Ok(None);
                 }

@@ -12,6 +12,7 @@ use super::super::layout;
 use super::column::{Column, Seen};
 use super::input::Input;
 use super::order::Group;
+use super::overrides::{self, Override, ValueOf};
 use super::write_failed;
 use crate::Result;
 
@@ -138,14 +139,29 @@ pub(super) fn write<W: Write + Send>(
     inputs: &[Input],
     group: &Group,
     row_group: &mut SerializedRowGroupWriter<'_, W>,
+    overrides: &[(usize, Override)],
     seen: &mut Seen,
 ) -> Result<()> {
+    let name = column.name();
     match column.descriptor.physical_type() {
-        Type::BOOLEAN => write_typed::<BoolType, W>(column, inputs, group, row_group, |_| {}),
-        Type::INT32 => write_typed::<Int32Type, W>(column, inputs, group, row_group, |_| {}),
-        Type::INT64 => write_typed::<Int64Type, W>(column, inputs, group, row_group, |page| seen.numbers(&page.values)),
-        Type::DOUBLE => write_typed::<DoubleType, W>(column, inputs, group, row_group, |_| {}),
-        Type::BYTE_ARRAY => write_typed::<ByteArrayType, W>(column, inputs, group, row_group, |_| {}),
+        Type::BOOLEAN => {
+            write_typed::<BoolType, W>(column, inputs, group, row_group, (overrides, overrides::flag(name)), |_| {})
+        }
+        Type::INT32 => {
+            write_typed::<Int32Type, W>(column, inputs, group, row_group, (overrides, overrides::small(name)), |_| {})
+        }
+        Type::INT64 => write_typed::<Int64Type, W>(
+            column,
+            inputs,
+            group,
+            row_group,
+            (overrides, overrides::number(name)),
+            |page| seen.numbers(&page.values),
+        ),
+        Type::DOUBLE => write_typed::<DoubleType, W>(column, inputs, group, row_group, (overrides, None), |_| {}),
+        Type::BYTE_ARRAY => {
+            write_typed::<ByteArrayType, W>(column, inputs, group, row_group, (overrides, None), |_| {})
+        }
         other => Err(write_failed(ParquetError::NYI(format!("{other} in segments")))),
     }
 }
@@ -155,6 +171,7 @@ fn write_typed<T: DataType, W: Write + Send>(
     inputs: &[Input],
     group: &Group,
     row_group: &mut SerializedRowGroupWriter<'_, W>,
+    (overrides, value_of): (&[(usize, Override)], Option<ValueOf<T::T>>),
     mut see: impl FnMut(&TypedPage<T>),
 ) -> Result<()> {
     let max_definition = column.descriptor.max_def_level();
@@ -166,7 +183,12 @@ fn write_typed<T: DataType, W: Write + Send>(
     let too_few = || ParquetError::General("the schema has too few columns".to_owned());
     let mut writer = row_group.next_column().and_then(|writer| writer.ok_or_else(too_few)).map_err(write_failed)?;
     let mut page = TypedPage::<T> { values: Vec::new(), definitions: Vec::new() };
+    let mut first_row = 0;
     let mut write_page = |page: &mut TypedPage<T>| {
+        if let Some(value_of) = value_of {
+            overrides::put_values(overrides, first_row, page, max_definition, value_of);
+        }
+        first_row += page.definitions.len();
         see(page);
         let definitions = (max_definition > 0).then_some(&page.definitions[..]);
         writer.typed::<T>().write_batch(&page.values, definitions, None).map_err(write_failed)?;

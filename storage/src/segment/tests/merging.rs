@@ -26,7 +26,7 @@ fn with_column(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch
 }
 
 /// The stable sort of these rows.
-fn sorted(table: Table, batches: &[RecordBatch]) -> RecordBatch {
+pub(super) fn sorted(table: Table, batches: &[RecordBatch]) -> RecordBatch {
     let rows = concat_batches(&table.schema(), batches).unwrap();
     let places = UInt32Array::from_iter_values(0..rows.num_rows() as u32);
     let keys = layout::sort_columns(table).iter().map(|name| Arc::clone(rows.column(column_index(&rows, name))));
@@ -83,7 +83,7 @@ pub(super) fn merged(table: Table, files: &[Vec<u8>], group_rows: usize) -> crat
         file: Bytes::copy_from_slice(file),
     };
     let mut out = Vec::new();
-    let limits = MergeLimits { group_rows, ..MergeLimits::default() };
+    let limits = MergeLimits { group_rows, rederived_rows: 0, ..MergeLimits::default() };
     let report = merge(table, files.iter().enumerate().map(input).collect(), &mut out, &limits)?;
     Ok((out, report))
 }
