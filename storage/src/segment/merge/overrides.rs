@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use parquet::data_type::DataType;
+
 use super::super::dictionary::Dictionary;
 use super::super::leaf::PageRows;
 use super::order::Order;
@@ -24,6 +26,13 @@ pub(super) struct Override {
 
 /// Gives a column's value, `None` for NULL.
 pub(super) type ValueOf<V> = fn(&Override) -> Option<V>;
+
+/// What a column of a row group is changed by.
+pub(super) struct Change<'o, V> {
+    pub rows: &'o [(usize, Override)],
+    /// `None` where the column is not derived.
+    pub value_of: Option<ValueOf<V>>,
+}
 
 pub(super) fn flag(column: &str) -> Option<ValueOf<bool>> {
     match column {
@@ -92,14 +101,14 @@ fn of_page(all: &[(usize, Override)], first: usize, count: usize) -> impl Iterat
 }
 
 /// Puts values into a page of a flat column that begins with row `first` of its group.
-pub(super) fn put_values<T: parquet::data_type::DataType>(
-    all: &[(usize, Override)],
+pub(super) fn put_values<T: DataType>(
+    change: &Change<'_, T::T>,
     first: usize,
     page: &mut TypedPage<T>,
     max_definition: i16,
-    value_of: ValueOf<T::T>,
 ) {
-    let mut changed = of_page(all, first, page.definitions.len()).peekable();
+    let Some(value_of) = change.value_of else { return };
+    let mut changed = of_page(change.rows, first, page.definitions.len()).peekable();
     if changed.peek().is_none() {
         return;
     }

@@ -12,7 +12,7 @@ use super::super::layout;
 use super::column::{Column, Seen};
 use super::input::Input;
 use super::order::Group;
-use super::overrides::{self, Override, ValueOf};
+use super::overrides::{self, Change, Override};
 use super::write_failed;
 use crate::Result;
 
@@ -139,28 +139,30 @@ pub(super) fn write<W: Write + Send>(
     inputs: &[Input],
     group: &Group,
     row_group: &mut SerializedRowGroupWriter<'_, W>,
-    overrides: &[(usize, Override)],
+    rows: &[(usize, Override)],
     seen: &mut Seen,
 ) -> Result<()> {
     let name = column.name();
     match column.descriptor.physical_type() {
         Type::BOOLEAN => {
-            write_typed::<BoolType, W>(column, inputs, group, row_group, (overrides, overrides::flag(name)), |_| {})
+            let change = Change { rows, value_of: overrides::flag(name) };
+            write_typed::<BoolType, W>(column, inputs, group, row_group, change, |_| {})
         }
         Type::INT32 => {
-            write_typed::<Int32Type, W>(column, inputs, group, row_group, (overrides, overrides::small(name)), |_| {})
+            let change = Change { rows, value_of: overrides::small(name) };
+            write_typed::<Int32Type, W>(column, inputs, group, row_group, change, |_| {})
         }
-        Type::INT64 => write_typed::<Int64Type, W>(
-            column,
-            inputs,
-            group,
-            row_group,
-            (overrides, overrides::number(name)),
-            |page| seen.numbers(&page.values),
-        ),
-        Type::DOUBLE => write_typed::<DoubleType, W>(column, inputs, group, row_group, (overrides, None), |_| {}),
+        Type::INT64 => {
+            let change = Change { rows, value_of: overrides::number(name) };
+            write_typed::<Int64Type, W>(column, inputs, group, row_group, change, |page| seen.numbers(&page.values))
+        }
+        Type::DOUBLE => {
+            let change = Change { rows, value_of: None };
+            write_typed::<DoubleType, W>(column, inputs, group, row_group, change, |_| {})
+        }
         Type::BYTE_ARRAY => {
-            write_typed::<ByteArrayType, W>(column, inputs, group, row_group, (overrides, None), |_| {})
+            let change = Change { rows, value_of: None };
+            write_typed::<ByteArrayType, W>(column, inputs, group, row_group, change, |_| {})
         }
         other => Err(write_failed(ParquetError::NYI(format!("{other} in segments")))),
     }
@@ -171,7 +173,7 @@ fn write_typed<T: DataType, W: Write + Send>(
     inputs: &[Input],
     group: &Group,
     row_group: &mut SerializedRowGroupWriter<'_, W>,
-    (overrides, value_of): (&[(usize, Override)], Option<ValueOf<T::T>>),
+    change: Change<'_, T::T>,
     mut see: impl FnMut(&TypedPage<T>),
 ) -> Result<()> {
     let max_definition = column.descriptor.max_def_level();
@@ -185,9 +187,7 @@ fn write_typed<T: DataType, W: Write + Send>(
     let mut page = TypedPage::<T> { values: Vec::new(), definitions: Vec::new() };
     let mut first_row = 0;
     let mut write_page = |page: &mut TypedPage<T>| {
-        if let Some(value_of) = value_of {
-            overrides::put_values(overrides, first_row, page, max_definition, value_of);
-        }
+        overrides::put_values(&change, first_row, page, max_definition);
         first_row += page.definitions.len();
         see(page);
         let definitions = (max_definition > 0).then_some(&page.definitions[..]);
