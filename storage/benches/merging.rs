@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         taken.as_secs_f64()
     );
     println!("{:.2} bytes a row before, {:.2} after", bytes_before as f64 / rows, report.bytes as f64 / rows);
+    println!("{} traces derived again, {} left", report.rederived_traces, report.left_traces);
     println!("at most {} of memory", most_memory());
     Ok(())
 }

@@ -142,11 +142,6 @@ impl<'c, 'z> Target<'c, 'z> {
         self.stamp += u32::from(self.is_own);
         Ok(())
     }
-
-    /// The output's number of a value that an input's dictionary has once.
-    fn number_of(&mut self, value: &[u8]) -> u32 {
-        if self.is_own { self.own.push(value) } else { self.leaf.dictionary.add(value) }
-    }
 }
 
 /// A leaf of an input, from the row on that is the group's first.
@@ -205,21 +200,23 @@ impl<'i> Source<'i> {
         match &page.values {
             PageValues::Booleans => target.page.numbers.extend_from_slice(numbers),
             PageValues::Own(values) => {
-                for number in numbers {
-                    let number = target.number_of(values.get(*number));
-                    target.page.numbers.push(number);
-                }
+                let Target { leaf, own, is_own, page: to_page, .. } = target;
+                to_page.numbers.extend(numbers.iter().map(|number| {
+                    let value = values.get(*number);
+                    if *is_own { own.push(value) } else { leaf.dictionary.add(value) }
+                }));
             }
             PageValues::Dictionary => {
-                target.page.numbers.reserve(numbers.len());
-                for &number in numbers {
-                    let (stamp, mut to) = to_target[number as usize];
-                    if stamp != target.stamp {
-                        to = target.number_of(pages.dictionary.get(number));
-                        to_target[number as usize] = (target.stamp, to);
+                let Target { leaf, own, is_own, stamp, page: to_page, .. } = target;
+                to_page.numbers.extend(numbers.iter().map(|&number| {
+                    let known = &mut to_target[number as usize];
+                    if known.0 != *stamp {
+                        let value = pages.dictionary.get(number);
+                        let number = if *is_own { own.push(value) } else { leaf.dictionary.add(value) };
+                        *known = (*stamp, number);
                     }
-                    target.page.numbers.push(to);
-                }
+                    known.1
+                }));
             }
         }
         Ok(count)

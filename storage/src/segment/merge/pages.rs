@@ -84,6 +84,8 @@ impl LeafPage {
         if self.repetitions.first().is_some_and(|first| *first != 0) {
             return None;
         }
+        self.level_starts.reserve(levels + 1);
+        self.number_starts.reserve(levels + 1);
         let mut number = 0;
         for (at, (repetition, definition)) in self.repetitions.iter().zip(&self.definitions).enumerate() {
             if *repetition == 0 {
@@ -202,7 +204,9 @@ impl<'i> LeafPages<'i> {
             _ => self.read_decoded(data, page).map_err(|error| self.input.failed(error))?,
         };
         is_read.ok_or_else(|| self.damaged("a page ends too early"))?;
-        let is_beyond = |levels: &[u8], max: i16| levels.iter().max().is_some_and(|level| i16::from(*level) > max);
+        // Folds compare many at once, which `max` of references does not.
+        let is_beyond =
+            |levels: &[u8], max: i16| i16::from(levels.iter().fold(0, |most, level| most.max(*level))) > max;
         if is_beyond(&page.repetitions, self.column.max_rep_level())
             || is_beyond(&page.definitions, self.column.max_def_level())
         {
@@ -213,7 +217,8 @@ impl<'i> LeafPages<'i> {
             PageValues::Own(values) => values.len(),
             PageValues::Booleans => 2,
         };
-        if page.numbers.iter().max().is_some_and(|largest| *largest as usize >= known) {
+        let largest = page.numbers.iter().fold(0, |most, number| most.max(*number));
+        if !page.numbers.is_empty() && largest as usize >= known {
             return Err(self.damaged("a page names a value that its dictionary has not"));
         }
         self.adapt(page)
@@ -245,7 +250,7 @@ impl<'i> LeafPages<'i> {
         let mut count = levels;
         if max_definition > 0 {
             decode(&definitions, width(max_definition), levels, narrow, &mut page.definitions)?;
-            count = page.definitions.iter().filter(|level| i16::from(**level) == max_definition).count();
+            count = count_equal(&page.definitions, max_definition as u8);
         }
         let physical = self.column.physical_type();
         match data.encoding() {
@@ -315,6 +320,12 @@ impl<'i> LeafPages<'i> {
         }
         Ok(())
     }
+}
+
+/// How many levels are `level`: counted in bytes, as many at once as there can be.
+fn count_equal(levels: &[u8], level: u8) -> usize {
+    let of_part = |part: &[u8]| usize::from(part.iter().map(|other| u8::from(*other == level)).sum::<u8>());
+    levels.chunks(usize::from(u8::MAX)).map(of_part).sum()
 }
 
 fn cut(bytes: &mut Bytes, length: usize) -> Option<Bytes> {

@@ -69,14 +69,39 @@ pub(super) fn unpack<T: Copy>(
         return None;
     }
     let mask = u64::from(u32::MAX >> (32 - u32::from(width).clamp(1, 32)));
+    let word_at = |at: usize| packed.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
+    if bits <= 8 {
+        // Eight values are within a word.
+        let groups = count / 8;
+        let groups = packed.len().checked_sub(8).map_or(0, |last| groups.min(last / bits + 1));
+        for group in 0..groups {
+            let word = word_at(group * bits).unwrap_or_default();
+            out.extend((0..8).map(|index| narrow((word >> (index * bits) & mask) as u32)));
+        }
+        return unpack_each(packed, bits, groups * 8, count, narrow, out);
+    }
+    unpack_each(packed, bits, 0, count, narrow, out)
+}
+
+/// The values from number `first` on.
+fn unpack_each<T: Copy>(
+    packed: &[u8],
+    bits: usize,
+    first: usize,
+    count: usize,
+    narrow: impl Fn(u32) -> T + Copy,
+    out: &mut Vec<T>,
+) -> Option<()> {
+    let mask = u64::from(u32::MAX >> (32 - bits.clamp(1, 32)));
     let value = |word: u64, bit: usize| narrow((word >> (bit % 8) & mask) as u32);
     let word_at = |at: usize| packed.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
     // A value and the bits before it in its first byte are less than eight bytes.
     let whole_words = match packed.len().checked_sub(8) {
         Some(last) => count.min(last * 8 / bits + 1),
         None => 0,
-    };
-    out.extend((0..whole_words).map(|index| value(word_at(index * bits / 8).unwrap_or_default(), index * bits)));
+    }
+    .max(first);
+    out.extend((first..whole_words).map(|index| value(word_at(index * bits / 8).unwrap_or_default(), index * bits)));
     let mut tail = [0; 24];
     let tail_start = whole_words * bits / 8;
     let rest = packed.get(tail_start..).unwrap_or_default();
