@@ -1,7 +1,8 @@
-//! What merging segments costs a row: `cargo bench -p storage --bench merging -- TABLE OUT FILE...`.
+//! What merging segments costs a row: `cargo bench -p storage --bench merging -- [--left] TABLE OUT FILE...`.
 //!
-//! TABLE is a table's name, FILEs are segments of it and of one date. Prints CPU time and bytes a row, and the most memory that
-//! the process had. What that does not follow is seen by giving files twice.
+//! TABLE is a table's name, FILEs are segments of it and of one date. Prints CPU time and bytes a row that is written, and the
+//! most memory that the process had. With `--left`, traces whose spans lie in several files are left as they are: then files
+//! may be given several times, to see what memory follows.
 
 use std::fs::File;
 use std::time::Duration;
@@ -21,7 +22,13 @@ fn most_memory() -> String {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let (options, arguments): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let mut limits = MergeLimits::default();
+    if options.iter().any(|option| option == "--left") {
+        limits.rederived_rows = 0;
+    }
+    let mut arguments = arguments.into_iter();
     let (Some(name), Some(out)) = (arguments.next(), arguments.next()) else {
         println!("nothing to merge: -- TABLE OUT FILE...");
         return Ok(());
@@ -36,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let count = inputs.len();
     let before = cpu_time();
-    let report = merge(table, inputs, File::create(out)?, &MergeLimits::default())?;
+    let report = merge(table, inputs, File::create(out)?, &limits)?;
     let taken = cpu_time() - before;
     let rows = report.rows.max(1) as f64;
     println!(
