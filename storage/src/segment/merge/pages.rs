@@ -84,8 +84,9 @@ impl LeafPage {
         if self.repetitions.first().is_some_and(|first| *first != 0) {
             return None;
         }
-        self.level_starts.reserve(levels + 1);
-        self.number_starts.reserve(levels + 1);
+        let rows = count_equal(&self.repetitions, 0);
+        self.level_starts.reserve_exact(rows + 1);
+        self.number_starts.reserve_exact(rows + 1);
         let mut number = 0;
         for (at, (repetition, definition)) in self.repetitions.iter().zip(&self.definitions).enumerate() {
             if *repetition == 0 {
