@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
 use arrow::compute::{cast, max, min};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
-use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
+use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
 use hashbrown::HashMap;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -37,16 +37,13 @@ pub(super) fn merge<R: ChunkReader + 'static, W: Write + Send>(
     limits: &MergeLimits,
 ) -> Result<MergeReport> {
     let schema = table.schema();
-    let converter = |columns: &[usize]| {
-        RowConverter::new(
-            columns.iter().map(|index| SortField::new(schema.field(*index).data_type().clone())).collect(),
-        )
-    };
     let sort: Vec<usize> =
         layout::sort_columns(table).iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
     let columns = Columns::of(table);
-    let (sort_rows, identity_rows) = (converter(&sort)?, converter(&columns.identity)?);
-    let kept_rows = converter(&columns.kept)?;
+    let sort = Projection::new(&schema, &sort)?;
+    let identity = Projection::new(&schema, &columns.identity)?;
+    let kept = Projection::new(&schema, &columns.kept)?;
+    let read = [&sort, &identity, &kept];
 
     let mut rows_before: u64 = 0;
     let mut sources = Vec::with_capacity(inputs.len());
@@ -54,7 +51,7 @@ pub(super) fn merge<R: ChunkReader + 'static, W: Write + Send>(
     for (number, input) in inputs.into_iter().enumerate() {
         let mut source = Source::open(table, parquet_schema, input)?;
         rows_before = rows_before.saturating_add(source.row_count);
-        if source.fill(&sort, &sort_rows)? {
+        if source.fill(read)? {
             waiting.push(Reverse((source.key()?, number)));
         }
         sources.push(source);
@@ -66,7 +63,7 @@ pub(super) fn merge<R: ChunkReader + 'static, W: Write + Send>(
     let mut group = Output {
         table,
         columns,
-        kept_rows,
+        kept: &kept,
         writer,
         report: MergeReport::default(),
         same: Same::default(),
@@ -83,9 +80,9 @@ pub(super) fn merge<R: ChunkReader + 'static, W: Write + Send>(
         let source = &mut sources[number];
         // All rows of the input with this key.
         loop {
-            group.take(source, &identity_rows)?;
+            group.take(source)?;
             source.at += 1;
-            if !source.fill(&sort, &sort_rows)? {
+            if !source.fill(read)? {
                 break;
             }
             let next = source.key()?;
@@ -109,8 +106,27 @@ struct Source {
     reader: ParquetRecordBatchReader,
     row_count: u64,
     batch: RecordBatch,
-    keys: Option<Rows>,
+    /// Of the batch: sort columns, what tells rows apart, and what is kept of the first of equal ones.
+    rows: Option<[Rows; 3]>,
     at: usize,
+}
+
+/// Some columns of a table as bytes that compare as they do.
+struct Projection {
+    columns: Vec<usize>,
+    converter: RowConverter,
+}
+
+impl Projection {
+    fn new(schema: &SchemaRef, columns: &[usize]) -> Result<Self> {
+        let fields = columns.iter().map(|index| SortField::new(schema.field(*index).data_type().clone())).collect();
+        Ok(Self { columns: columns.to_vec(), converter: RowConverter::new(fields)? })
+    }
+
+    fn rows(&self, batch: &RecordBatch) -> Result<Rows> {
+        let columns: Vec<ArrayRef> = self.columns.iter().map(|index| Arc::clone(batch.column(*index))).collect();
+        Ok(self.converter.convert_columns(&columns)?)
+    }
 }
 
 impl Source {
@@ -125,20 +141,19 @@ impl Source {
         find_leaves(&name, builder.metadata(), parquet_schema)?;
         let row_count = builder.metadata().file_metadata().num_rows().unsigned_abs();
         let reader = builder.with_batch_size(READ_ROWS).build().map_err(|error| failed(&name, error))?;
-        let (schema, keys) = (table.schema(), None);
+        let (schema, rows) = (table.schema(), None);
         let batch = RecordBatch::new_empty(SchemaRef::clone(&schema));
-        Ok(Self { name, schema, reader, row_count, batch, keys, at: 0 })
+        Ok(Self { name, schema, reader, row_count, batch, rows, at: 0 })
     }
 
     /// Reads rows if there are none at hand. False at the end.
-    fn fill(&mut self, sort: &[usize], converter: &RowConverter) -> Result<bool> {
+    fn fill(&mut self, [sort, identity, kept]: [&Projection; 3]) -> Result<bool> {
         while self.at == self.batch.num_rows() {
             let Some(batch) = self.reader.next() else { return Ok(false) };
             let batch = batch.map_err(|error| damaged(&self.name, &error.to_string()))?;
             self.batch = self.as_table(&batch)?;
             self.at = 0;
-            let keys: Vec<ArrayRef> = sort.iter().map(|index| Arc::clone(self.batch.column(*index))).collect();
-            self.keys = Some(converter.convert_columns(&keys)?);
+            self.rows = Some([sort.rows(&self.batch)?, identity.rows(&self.batch)?, kept.rows(&self.batch)?]);
         }
         Ok(true)
     }
@@ -156,9 +171,15 @@ impl Source {
             .map_err(|error| damaged(&self.name, &error.to_string()))
     }
 
+    /// Sort columns of the row that is next.
     fn key(&self) -> Result<OwnedRow> {
-        let key = self.keys.as_ref().filter(|keys| self.at < keys.num_rows()).map(|keys| keys.row(self.at).owned());
-        key.ok_or_else(|| damaged(&self.name, "it has fewer rows than it says"))
+        Ok(self.next_row()?[0].owned())
+    }
+
+    fn next_row(&self) -> Result<[Row<'_>; 3]> {
+        let rows = self.rows.as_ref().filter(|_| self.at < self.batch.num_rows());
+        let rows = rows.ok_or_else(|| damaged(&self.name, "it has fewer rows than it says"))?;
+        Ok(rows.each_ref().map(|rows| rows.row(self.at)))
     }
 }
 
@@ -170,10 +191,10 @@ struct Same {
     sums: Vec<Sums>,
 }
 
-struct Output<W: Write + Send> {
+struct Output<'p, W: Write + Send> {
     table: Table,
     columns: Columns,
-    kept_rows: RowConverter,
+    kept: &'p Projection,
     writer: ArrowWriter<Counted<W>>,
     report: MergeReport,
     /// Of equal sort columns, more of which may come.
@@ -182,21 +203,18 @@ struct Output<W: Write + Send> {
     done: Same,
 }
 
-impl<W: Write + Send> Output<W> {
+impl<W: Write + Send> Output<'_, W> {
     /// Takes the row that is next in `source`.
-    fn take(&mut self, source: &Source, identity_rows: &RowConverter) -> Result<()> {
-        let row = source.batch.slice(source.at, 1);
-        let of = |columns: &[usize]| columns.iter().map(|index| Arc::clone(row.column(*index))).collect::<Vec<_>>();
-        let identity = identity_rows.convert_columns(&of(&self.columns.identity))?;
+    fn take(&mut self, source: &Source) -> Result<()> {
+        let [_, identity, kept] = source.next_row()?;
         let sums = self.columns.sums(&source.batch, source.at);
         let sums = sums.ok_or_else(|| damaged(&source.name, "its buckets are not as many as their counts"))?;
         let same = &mut self.same;
-        match same.numbers.get(identity.row(0).data()) {
+        match same.numbers.get(identity.data()) {
             Some(&known) => self.columns.add(&mut same.sums[known], sums),
             None => {
-                let kept = self.kept_rows.convert_columns(&of(&self.columns.kept))?;
-                same.numbers.insert(identity.row(0).data().into(), same.sums.len());
-                same.kept.push(kept.row(0).owned());
+                same.numbers.insert(identity.data().into(), same.sums.len());
+                same.kept.push(kept.owned());
                 same.sums.push(sums);
             }
         }
@@ -215,7 +233,7 @@ impl<W: Write + Send> Output<W> {
         if self.done.sums.is_empty() {
             return Ok(());
         }
-        let kept = self.kept_rows.convert_rows(self.done.kept.iter().map(OwnedRow::row))?;
+        let kept = self.kept.converter.convert_rows(self.done.kept.iter().map(OwnedRow::row))?;
         let mut columns: Vec<(usize, ArrayRef)> = self.columns.kept.iter().copied().zip(kept).collect();
         columns.extend(self.columns.columns(&self.done.sums));
         columns.sort_by_key(|(index, _)| *index);
