@@ -17,6 +17,8 @@ pub(super) struct Column {
     pub dictionary_bytes: usize,
     pub has_ranges: bool,
     pub has_bloom: bool,
+    /// A value of an attribute.
+    pub is_map_value: bool,
     pub is_pruned_by: bool,
 }
 
@@ -34,6 +36,7 @@ impl Column {
                 dictionary_bytes: if has_bloom { layout::TRACE_ID_DICTIONARY_BYTES } else { layout::DICTIONARY_BYTES },
                 has_ranges: is_flat && is_text && !has_bloom,
                 has_bloom,
+                is_map_value: path.parts().iter().rev().map(String::as_str).take(2).eq(["value", "key_value"]),
                 is_pruned_by: ColumnRanges::columns(table).iter().any(|name| path.parts() == [*name]),
             }
         };

@@ -16,7 +16,7 @@ use super::overrides::{Override, Overrides};
 use super::shared::{Place, SharedTraces, for_some_rows};
 use crate::Result;
 use crate::derive::{PathId, RootNames, TraceSpans, Verdict, derive_counted};
-use crate::metrics::{EdgeMetrics, KnownPaths, Tally};
+use crate::metrics::{KnownPaths, Tally};
 use crate::model::{SpanBatchBuilder, SpanFields, SpanId, UnixNanos};
 use crate::rows::{SpanRef, SpanRow, SpanRows};
 use crate::schema::spans;
@@ -199,10 +199,11 @@ fn derive(shared: &SharedTraces, facts: &Facts) -> Result<(SpanRows, Option<Reco
         }
     }
     // Calls were counted when their spans were decided.
-    let (mut edges, mut paths) = (EdgeMetrics::default(), KnownPaths::new(usize::MAX));
-    let mut tally = Tally::new(&mut edges, &mut paths);
+    let mut known = KnownPaths::new(usize::MAX);
+    let mut tally = Tally::new(&mut known);
     let derived = derive_counted(vec![Arc::new(builder.finish()?)], traces, &mut tally)?;
-    let paths = if tally.paths.is_empty() { None } else { Some(tally.paths.finish()?.1) };
+    let (_, paths) = tally.finish();
+    let paths = if paths.is_empty() { None } else { Some(paths.finish()?.1) };
     Ok((derived.spans, paths))
 }
 

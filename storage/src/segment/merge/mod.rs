@@ -123,7 +123,7 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     let (mut file, _) = writer.into_serialized_writer().map_err(write_failed)?;
     let columns = Column::all(table, file.schema_descr(), file.properties());
     let mut seen: Vec<Seen> = columns.iter().map(Seen::of).collect();
-    let mut compressor = Compressor::new(layout::ZSTD_LEVEL).map_err(|error| write_failed(error.into()))?;
+    let mut compressor = Compressor::new(layout::MERGED_ZSTD_LEVEL).map_err(|error| write_failed(error.into()))?;
     let rederived = match table {
         Table::Spans => late::derive_again(&parquet_schema, &inputs, &order, limits.rederived_rows)?,
         _ => Rederived::default(),

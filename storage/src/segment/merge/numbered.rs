@@ -84,6 +84,7 @@ struct Target<'c, 'z> {
 impl<'c, 'z> Target<'c, 'z> {
     fn new(column: &Column, compressor: &'c mut Compressor<'z>, overrides: &'c [(usize, Override)]) -> Self {
         let leaf = LeafWriter::new(column.descriptor.clone(), column.dictionary_bytes, column.has_ranges);
+        let leaf = if column.is_map_value { leaf.aligned() } else { leaf };
         // Booleans are their own numbers; ranges and filters are made of all values.
         let is_boolean = column.descriptor.physical_type() == Type::BOOLEAN;
         Self {
