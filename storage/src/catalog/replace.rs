@@ -25,8 +25,8 @@ const TRIES: u32 = 5;
 pub enum Replacing {
     /// Their rows are in what comes: no reader needs to look again.
     Merged,
-    /// Their rows are added up in what comes.
-    Summed,
+    /// Their rows are added up, or derived anew, in what comes.
+    Changed,
     /// Some or all of their rows are to be gone.
     Expired,
 }
@@ -90,7 +90,7 @@ impl DeltaCatalog {
         });
         let actions = removes.into_iter().map(Action::Remove).chain(adds).collect();
         let operation = match why {
-            Replacing::Merged | Replacing::Summed => DeltaOperation::Optimize {
+            Replacing::Merged | Replacing::Changed => DeltaOperation::Optimize {
                 predicate: None,
                 target_size: added.iter().filter_map(|new| i64::try_from(new.segment.size_bytes).ok()).sum(),
             },

@@ -20,6 +20,6 @@ mod upload;
 mod vacuum;
 
 pub use plan::{Merge, plan};
-pub use run::write;
+pub use run::{Written, write, write_paths};
 pub use source::StoredFile;
 pub use vacuum::{Vacuumed, list, vacuum};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arrow::array::RecordBatch;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 
@@ -13,7 +14,7 @@ use crate::aside::aside;
 use crate::catalog::{Compacted, NewSegment, Replacing, SegmentName};
 use crate::model::UnixNanos;
 use crate::schema::Table;
-use crate::segment::{MergeInput, MergeLimits, merge, merge_whole};
+use crate::segment::{MergeInput, MergeLimits, encode, merge};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -29,14 +30,48 @@ impl Drop for Leaving {
     }
 }
 
-/// Writes what `planned` makes. The file is there and synced, and in no log. Also says what kind of replacement it is.
+/// What a merge has made.
+#[derive(Debug)]
+pub struct Written {
+    pub segment: NewSegment,
+    pub why: Replacing,
+    /// Rows of `paths` that its spans refer to; the table may have them.
+    pub paths: Option<RecordBatch>,
+}
+
+/// Puts rows of `paths` into the object store, as a segment beside `planned`'s.
+pub async fn write_paths(
+    rows: RecordBatch,
+    epoch: u64,
+    objects: &Arc<dyn ObjectStore>,
+    collector: &str,
+    now: UnixNanos,
+) -> Result<Vec<NewSegment>> {
+    let mut written = Vec::new();
+    for file in aside("compact", NICENESS, move || encode(Table::Paths, &[rows])).await? {
+        let compacted = Compacted { level: 1, unique: rand::random() };
+        let name = SegmentName { collector: collector.to_owned(), epoch, compacted: Some(compacted) };
+        let location = name.location(Table::Paths, None);
+        let size_bytes = file.bytes.len() as u64;
+        objects.put(&location, file.bytes.into()).await.map_err(|source| Error::Write {
+            what: format!("segment {location}"),
+            source: std::io::Error::other(source),
+        })?;
+        let (row_count, start_range) = (file.row_count, file.start_range);
+        let segment = Segment { location, size_bytes, row_count, start_range, written_at: now };
+        written.push(NewSegment { segment, date: file.date, ranges: file.ranges });
+    }
+    Ok(written)
+}
+
+/// Writes what `planned` makes. The file is there and synced, and in no log.
 pub async fn write(
     table: Table,
     planned: &Merge,
     objects: &Arc<dyn ObjectStore>,
     collector: &str,
     now: UnixNanos,
-) -> Result<(NewSegment, Replacing)> {
+) -> Result<Written> {
     let compacted = Compacted { level: planned.level, unique: rand::random() };
     let name = SegmentName { collector: collector.to_owned(), epoch: planned.epoch, compacted: Some(compacted) };
     let location = name.location(table, planned.date.as_deref());
@@ -50,10 +85,7 @@ pub async fn write(
     let limits = MergeLimits::default();
     let _leaving = Leaving(Arc::clone(&limits.cancelled));
     let making = aside("compact", NICENESS, move || {
-        let report = match table {
-            Table::Spans | Table::Traces => merge(table, inputs, &mut out, &limits)?,
-            Table::SpanMetrics | Table::EdgeMetrics | Table::Paths => merge_whole(table, inputs, &mut out, &limits)?,
-        };
+        let report = merge(table, inputs, &mut out, &limits)?;
         let unfinished = |source| Error::Write { what: "a merged segment".to_owned(), source };
         out.finish().map_err(unfinished)?;
         Ok(report)
@@ -73,7 +105,8 @@ pub async fn write(
             detail: format!("the log lists {rows} rows of the merged segments, and there are {}", report.rows),
         });
     }
-    let why = if report.rows == rows { Replacing::Merged } else { Replacing::Summed };
+    let is_same = report.rows == rows && report.rederived_traces == 0;
+    let why = if is_same { Replacing::Merged } else { Replacing::Changed };
     let segment = NewSegment {
         segment: Segment {
             location,
@@ -85,5 +118,5 @@ pub async fn write(
         date: planned.date.clone(),
         ranges: report.ranges,
     };
-    Ok((segment, why))
+    Ok(Written { segment, why, paths: report.paths })
 }

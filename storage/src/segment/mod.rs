@@ -6,7 +6,7 @@
 //! - `hybrid`, `dictionary`, `leaf`: a column's pages from numbered values.
 //! - `maps`, `spans`: the columns of `spans` in that form, attributes apart.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
-//! - `merge`: segments to a larger one; `whole_merge` does it for small tables.
+//! - `merge`: segments to a larger one.
 
 mod dictionary;
 mod hybrid;
@@ -17,12 +17,10 @@ mod merge;
 mod order;
 mod ranges;
 mod spans;
-mod whole_merge;
 mod writer;
 
 pub use merge::{MergeInput, MergeLimits, MergeReport, merge};
 pub use ranges::ColumnRanges;
-pub use whole_merge::merge_whole;
 #[cfg(test)]
 pub use writer::encode_spans;
 pub use writer::{EncodedSegment, SortedSpans, encode};

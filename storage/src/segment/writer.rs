@@ -38,7 +38,7 @@ fn by_date(starts_micros: impl Iterator<Item = i64>) -> BTreeMap<i64, Vec<u32>> 
     days
 }
 
-pub(super) fn range(starts: impl Iterator<Item = UnixNanos>) -> (UnixNanos, UnixNanos) {
+fn range(starts: impl Iterator<Item = UnixNanos>) -> (UnixNanos, UnixNanos) {
     starts.fold((UnixNanos(i64::MAX), UnixNanos(i64::MIN)), |range, start| (range.0.min(start), range.1.max(start)))
 }
 
@@ -132,7 +132,7 @@ fn write(table: Table, sorted: &RecordBatch) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-pub(super) fn micros<'r>(rows: &'r RecordBatch, column: &str) -> Result<&'r [i64]> {
+fn micros<'r>(rows: &'r RecordBatch, column: &str) -> Result<&'r [i64]> {
     rows.column_by_name(column)
         .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
         .map(|times| &times.values()[..])

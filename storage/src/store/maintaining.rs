@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int64Type;
 use object_store::path::Path;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -12,10 +15,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::committing::{Change, with_causes};
 use super::{Shared, Store, lock};
 use crate::catalog::{LoggedFiles, NewSegment, Replacing};
-use crate::compact::{self, Merge, Vacuumed};
+use crate::compact::{self, Merge, Vacuumed, Written};
 use crate::config::RetentionSettings;
 use crate::retention::{self, Expiry};
-use crate::schema::{ByTable, Table};
+use crate::schema::{ByTable, Table, paths};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -204,12 +207,16 @@ impl Upkeep {
     async fn merge(&self, table: Table, planned: &Merge) -> Result<(u64, u64)> {
         let shared = &self.shared;
         let start = Instant::now();
-        let (written, why) =
+        let Written { segment, why, paths } =
             compact::write(table, planned, &shared.objects, &shared.collector, shared.clock.now()).await?;
-        let bytes = (planned.bytes(), written.segment.size_bytes);
+        let bytes = (planned.bytes(), segment.segment.size_bytes);
+        // Before the spans that refer to them.
+        if let Some(paths) = paths {
+            self.add_paths(paths, planned.epoch).await?;
+        }
         // If this fails the file may be live all the same, so it stays: the vacuum asks the log.
         let removed = planned.segments.iter().map(|segment| segment.location.clone()).collect();
-        self.replace(table, removed, vec![written], why).await?;
+        self.replace(table, removed, vec![segment], why).await?;
         tracing::debug!(
             table = table.name(),
             date = planned.date,
@@ -226,6 +233,38 @@ impl Upkeep {
         status.read_bytes += bytes.0;
         status.written_bytes += bytes.1;
         Ok(bytes)
+    }
+
+    /// Makes those rows of `paths` live that the table has not.
+    async fn add_paths(&self, rows: RecordBatch, epoch: u64) -> Result<()> {
+        let shared = &self.shared;
+        let ids: Vec<i64> = {
+            let ids = rows.column_by_name(paths::PATH_ID).and_then(|ids| ids.as_primitive_opt::<Int64Type>());
+            ids.map(|ids| ids.values().to_vec()).unwrap_or_default()
+        };
+        // From here on no epoch brings them, too.
+        let is_new: Vec<bool> = {
+            let known = &mut lock(&shared.memory).known_paths;
+            let mut is_new = |id: &i64| {
+                let before = known.len();
+                known.is_stored(*id);
+                known.len() > before
+            };
+            ids.iter().map(&mut is_new).collect()
+        };
+        if !is_new.contains(&true) {
+            return Ok(());
+        }
+        let added = async {
+            let rows = filter_record_batch(&rows, &BooleanArray::from(is_new.clone()))?;
+            let now = shared.clock.now();
+            let written = compact::write_paths(rows, epoch, &shared.objects, &shared.collector, now).await?;
+            self.replace(Table::Paths, Vec::new(), written, Replacing::Changed).await
+        };
+        added.await.inspect_err(|_| {
+            let known = &mut lock(&shared.memory).known_paths;
+            ids.iter().zip(&is_new).filter(|(_, is_new)| **is_new).for_each(|(id, _)| known.forget(*id));
+        })
     }
 
     pub(super) async fn replace(
