@@ -14,9 +14,11 @@
 //!
 //! # Invariants
 //!
-//! - The output has the inputs' rows, each once, sorted as its table is; equal keys in the order of the inputs.
+//! - The output has the inputs' rows, each once, sorted as its table is; equal keys in the order of the inputs. Only derived
+//!   columns of traces whose spans meet change, and rows of metrics and paths become one.
 //! - Memory holds the order's runs, of one leaf a page and a dictionary of each input, and the pages of one leaf of a row
-//!   group, compressed; never rows of all columns.
+//!   group, compressed; never rows of all columns. Beside that, trace ids as hashes, and what late traces are derived from,
+//!   both bounded.
 //! - An input that has a column which the table has not, or lacks one that is never NULL, is an error: nothing is dropped.
 
 mod column;
