@@ -53,13 +53,16 @@ impl Expiry {
 /// In the order in which they should go.
 const ORDER: [Table; 4] = [Table::Spans, Table::SpanMetrics, Table::EdgeMetrics, Table::Traces];
 
+/// Place of the table, date and reason.
+type Group<'s> = (usize, Option<&'s str>, Why);
+
 /// What goes now: tables in the order in which they should be changed, the oldest dates first.
 pub fn plan(live: &ByTable<Vec<Arc<Segment>>>, now: UnixNanos, settings: &RetentionSettings) -> Vec<Expiry> {
     let oldest = settings.max_age.map(|age| {
         let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
         UnixNanos(now.0.saturating_sub(age))
     });
-    let mut going: BTreeMap<(usize, Option<&str>, Why), Vec<Arc<Segment>>> = BTreeMap::new();
+    let mut going: BTreeMap<Group<'_>, Vec<Arc<Segment>>> = BTreeMap::new();
     let mut left: Vec<(Option<&str>, usize, UnixNanos, &Arc<Segment>)> = Vec::new();
     for (place, table) in ORDER.into_iter().enumerate() {
         for segment in live.table(table) {
@@ -86,7 +89,7 @@ pub fn plan(live: &ByTable<Vec<Arc<Segment>>>, now: UnixNanos, settings: &Retent
             going.entry((place, date, Why::Bytes)).or_default().push(Arc::clone(segment));
         }
     }
-    let expiry = |((place, date, why), segments): ((usize, Option<&str>, Why), Vec<Arc<Segment>>)| Expiry {
+    let expiry = |((place, date, why), segments): (Group<'_>, _)| Expiry {
         table: ORDER[place],
         date: date.map(str::to_owned),
         why,
