@@ -110,6 +110,13 @@ impl Server {
         }
     }
 
+    /// Small segments become large ones, as many dates later.
+    pub fn compact(&self) -> anyhow::Result<()> {
+        let answer = self.connect()?.post_json("/api/spanhouse/compact", &json!({"to_the_end": true}))?;
+        ensure!(answer.status == 200, "compact: {} {}", answer.status, answer.text());
+        Ok(())
+    }
+
     pub fn count(&self, query: &str) -> anyhow::Result<u64> {
         let answer = self.connect()?.post_json("/api/sql", &json!({"query": query}))?;
         ensure!(answer.status == 200, "{query}: {} {}", answer.status, answer.text());

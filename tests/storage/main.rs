@@ -1,6 +1,6 @@
 //! What storing costs and what asking takes: `make bench-storage`.
 //!
-//! Sends a corpus to a server on a fresh data directory, flushes, and tells how many bytes a span takes by table and by
+//! Sends a corpus to a server on a fresh data directory, flushes, compacts, and tells how many bytes a span takes by table and by
 //! column, beside what it must take at least. Then the questions that people ask, over SQL and over the API, with the
 //! CPU time that the server used for them. Then the same rows and questions for ClickHouse and PostgreSQL.
 //!
@@ -62,12 +62,22 @@ fn main() -> anyhow::Result<()> {
         send(&server, &options, &corpus, &renewal, copy)?;
     }
     server.flush()?;
-    settle(&server)?;
+    server.wait_for_rest()?;
     let spans = copies * corpus.spans;
     let counted = server.count("SELECT count(*) FROM spans")?;
     ensure!(counted == spans, "{spans} spans were sent, but SQL counts {counted}");
 
-    let footprint = Footprint::read(&data.path().join("tables"), spans)?;
+    let tables = data.path().join("tables");
+    let flushed = Footprint::read(&tables, spans)?;
+    println!("{}", report::sums("as flushed", &flushed));
+    let before = server.usage()?;
+    server.compact()?;
+    server.wait_for_rest()?;
+    let compacting = server.usage()?.since(&before);
+    println!("{}", report::compaction(&compacting, spans));
+    let counted = server.count("SELECT count(*) FROM spans")?;
+    ensure!(counted == spans, "of {spans} spans SQL counts {counted} after the compaction");
+    let footprint = Footprint::read(&tables, spans)?;
     print!("{}", report::storage(&footprint, &floor::floors(&facts)));
     let questions = Questions::draw(&facts, options.queries);
     let ours = ask::all(&server, &questions, &renewal, copies)?;
@@ -106,11 +116,6 @@ fn send(server: &Server, options: &Options, corpus: &Corpus, renewal: &Renewal, 
         send(&renewed.collect::<anyhow::Result<Vec<_>>>()?)?;
     }
     Ok(())
-}
-
-/// Nothing that is measured is about to change. Once there is compaction, this is where its end is awaited.
-fn settle(server: &Server) -> anyhow::Result<()> {
-    server.wait_for_rest()
 }
 
 fn save(path: &Path, text: &str) -> anyhow::Result<()> {

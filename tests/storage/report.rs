@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use bench::corpus::Corpus;
 use bench::figures::millis;
+use bench::proc::Usage;
 use serde_json::{Map, Value, json};
 
 use crate::ask::System;
@@ -64,6 +65,21 @@ pub fn storage(footprint: &Footprint, floors: &Floors) -> String {
         let _ = writeln!(text, "{name:<52} {bytes:>8.2}");
     }
     text
+}
+
+/// The sums alone.
+pub fn sums(what: &str, footprint: &Footprint) -> String {
+    let [received, spans, all] =
+        [footprint.received_bytes(), footprint.tables.get("spans").map_or(0, Table::bytes), footprint.bytes()]
+            .map(|bytes| footprint.per_span(bytes));
+    format!("{what}: {all:.2} bytes a span, spans {spans:.2}, without derived columns {received:.2}")
+}
+
+/// What a compaction took.
+pub fn compaction(usage: &Usage, spans: u64) -> String {
+    let cpu_micros = usage.cpu().as_secs_f64() * 1e6 / spans.max(1) as f64;
+    let peak_mib = usage.peak_memory_bytes >> 20;
+    format!("compaction: {cpu_micros:.2} us of CPU a span; peak memory of the server {peak_mib} MiB")
 }
 
 fn columns(table_name: &str, table: &Table, footprint: &Footprint, floors: &Floors) -> String {
