@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::committing::{Change, with_causes};
 use super::{Shared, Store, lock};
-use crate::catalog::{LoggedFiles, NewSegment, Replacing};
+use crate::catalog::{LoggedFiles, NewSegment, Replacing, SegmentName};
 use crate::compact::{self, Merge, Vacuumed, Written};
 use crate::config::RetentionSettings;
 use crate::retention::{self, Expiry};
@@ -100,11 +100,13 @@ pub(super) struct Upkeep {
     shared: Arc<Shared>,
     changes: mpsc::Sender<Change>,
     avoided: HashMap<Path, Instant>,
+    /// Whose turn it is, by its place in [`Table::ALL`].
+    first_table: usize,
 }
 
 impl Upkeep {
     pub(super) fn new(shared: Arc<Shared>, changes: mpsc::Sender<Change>) -> Self {
-        Self { shared, changes, avoided: HashMap::new() }
+        Self { shared, changes, avoided: HashMap::new(), first_table: 0 }
     }
 
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Ask>) {
@@ -132,7 +134,7 @@ impl Upkeep {
             }
             self.avoided.retain(|_, until| *until > Instant::now());
             while settings.enabled && asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
-                match self.merge_next(false).await {
+                match self.merge_next(None).await {
                     Ok(None) => break,
                     merged => {
                         self.note(merged.map(drop), "a merge of segments failed; they are left alone for ten minutes")
@@ -176,6 +178,8 @@ impl Upkeep {
         };
         let mut report = CompactReport { segments_before: count(&self.shared), ..CompactReport::default() };
         self.avoided.clear();
+        // What is flushed meanwhile would keep it going for ever.
+        let to_the_end = to_the_end.then(|| self.shared.progress.borrow().committed);
         while let Some(merged) = self.merge_next(to_the_end).await? {
             report.merges += 1;
             report.read_bytes += merged.0;
@@ -184,14 +188,23 @@ impl Upkeep {
         Ok(CompactReport { segments_after: count(&self.shared), elapsed: start.elapsed(), ..report })
     }
 
-    /// Makes the next merge that is due. Bytes read and written; `None` if nothing is due.
-    async fn merge_next(&mut self, to_the_end: bool) -> Result<Option<(u64, u64)>> {
+    /// Makes the next merge that is due. With an epoch every date counts as over, and what was flushed later is left alone. Bytes
+    /// read and written; `None` if nothing is due.
+    async fn merge_next(&mut self, to_the_end: Option<u64>) -> Result<Option<(u64, u64)>> {
         let now = self.shared.clock.now();
-        for table in Table::ALL {
+        for place in 0..Table::ALL.len() {
+            let place = (self.first_table + place) % Table::ALL.len();
+            let table = Table::ALL[place];
             let mut segments: Vec<Arc<Segment>> = lock(&self.shared.memory).tables.table(table).segments.clone();
             segments.retain(|segment| !self.avoided.contains_key(&segment.location));
-            let planned = compact::plan(&segments, now, &self.shared.config.compaction, to_the_end);
+            if let Some(last) = to_the_end {
+                let epoch = |segment: &Segment| SegmentName::parse(&segment.location).map(|name| name.epoch);
+                segments.retain(|segment| epoch(segment).is_some_and(|epoch| epoch <= last));
+            }
+            let planned = compact::plan(&segments, now, &self.shared.config.compaction, to_the_end.is_some());
             if let Some(merge) = planned.into_iter().next() {
+                // A table that always has something due must not keep others from their turn.
+                self.first_table = place + 1;
                 let merged = self.merge(table, &merge).await;
                 if merged.is_err() {
                     let until = Instant::now() + AVOIDED;
