@@ -4,7 +4,8 @@
 //! it, never from its random number; the probabilities are scaled until their expected cost is the budget of the tick;
 //! the trace is kept when its randomness reaches the threshold of its probability, and its weight is the reciprocal.
 //!
-//! - `threshold`, `tracestate`: 56 bits of randomness, thresholds, and how they travel.
+//! - `threshold`, `tracestate`: 56 bits of randomness, thresholds, and how they travel; `exported`: what a stored trace says of
+//!   them when it leaves.
 //! - `class`, `shape`: what a trace is, from facts.
 //! - `rate`, `sketch`: what has been seen, in bounded space.
 //! - `policy`, `budget`: what the sampler is told.
@@ -30,6 +31,7 @@ mod codec;
 pub mod decided;
 mod demand;
 mod error;
+pub mod exported;
 mod math;
 pub mod policy;
 pub mod rate;

@@ -14,6 +14,8 @@ pub const RANGE: u64 = 1 << 56;
 const DIGITS: u32 = 14;
 /// Hex digits that a threshold keeps after its initial run of `f`.
 const PRECISION: u32 = 4;
+/// How far a quotient of two weights may be from the probability that it was made of: some roundings of an `f64`.
+const ROUNDINGS: f64 = 1.0 / (1u64 << 48) as f64;
 
 /// The 56 random bits of a trace.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +85,35 @@ impl Threshold {
         Self::NEVER
     }
 
+    /// The threshold behind a weight: the shortest that gives exactly this weight, as one that was rounded here does; where none
+    /// does, the nearest of all digits. `None` for what is no weight.
+    pub fn from_adjusted_count(count: f64) -> Option<Self> {
+        if !(1.0..f64::INFINITY).contains(&count) {
+            return None;
+        }
+        let accepted = RANGE as f64 / count;
+        Some(Self::shortest(accepted, |threshold| threshold.adjusted_count() == count))
+    }
+
+    /// The threshold behind a probability that has gone through roundings, such as a quotient of two weights.
+    pub(crate) fn near_probability(probability: f64) -> Self {
+        let accepted = probability.clamp(0.0, 1.0) * RANGE as f64;
+        let error = |threshold: Self| (threshold.probability() * RANGE as f64 - accepted).abs();
+        Self::shortest(accepted, |threshold| error(threshold) <= accepted * ROUNDINGS)
+    }
+
+    /// That of the fewest digits which `fits`, or else of all of them.
+    fn shortest(accepted: f64, fits: impl Fn(Self) -> bool) -> Self {
+        let nearest = RANGE - (accepted.round() as u64).clamp(1, RANGE);
+        let rounded = (1..DIGITS).rev().map(|cut| {
+            let unit = 1u64 << (4 * cut);
+            (nearest + unit / 2) & !(unit - 1)
+        });
+        // The division may have been rounded to the one beside it.
+        let mut all = rounded.chain([nearest, nearest.saturating_sub(1), nearest + 1]).map(Self);
+        all.find(|threshold| *threshold < Self::NEVER && fits(*threshold)).unwrap_or(Self(nearest))
+    }
+
     pub(crate) fn rounded_up(self) -> Self {
         let run = (self.0 << 8).leading_ones() / 4;
         let kept = run.saturating_add(PRECISION);
@@ -139,6 +170,9 @@ mod tests {
         }
         assert_eq!(Threshold::from_probability(0.25).adjusted_count(), 4.0);
         assert_eq!(Threshold::NEVER.probability(), 0.0);
+        for count in [0.0, 0.5, f64::NAN, f64::INFINITY] {
+            assert_eq!(Threshold::from_adjusted_count(count), None, "{count}");
+        }
         assert!(!Threshold::NEVER.keeps(Randomness::new(u64::MAX)));
     }
 
@@ -166,6 +200,22 @@ mod tests {
             prop_assert!(exponent < -40.0 || rounded >= p * (1.0 - 1.0 / 4096.0), "{} for {}", rounded, p);
             prop_assert_eq!(Threshold::from_probability(rounded), threshold);
             prop_assert_eq!(threshold.adjusted_count(), 1.0 / rounded);
+        }
+
+        #[test]
+        fn a_weight_gives_its_threshold_back(exponent in -55.0..0.0f64, head in 0.001..1.0f64) {
+            let threshold = Threshold::from_probability(exponent.exp2());
+            let count = threshold.adjusted_count();
+            prop_assert_eq!(Threshold::from_adjusted_count(count), Some(threshold));
+            // As the sampler multiplies, and as it is taken apart again.
+            let total = 1.0 / (head * threshold.probability());
+            prop_assert_eq!(Threshold::near_probability(1.0 / head / total), threshold);
+        }
+
+        #[test]
+        fn a_weight_that_no_threshold_gives_is_nearly_read_back(count in 1.0..1e6f64) {
+            let back = Threshold::from_adjusted_count(count).unwrap().adjusted_count();
+            prop_assert!((back / count - 1.0).abs() <= count / RANGE as f64 + f64::EPSILON, "{} for {}", back, count);
         }
 
         #[test]

@@ -26,7 +26,7 @@ pub struct Sampled {
     pub rv: Field<Randomness>,
 }
 
-const MALFORMED: Sampled = Sampled { th: Field::Malformed, rv: Field::Malformed };
+pub(crate) const MALFORMED: Sampled = Sampled { th: Field::Malformed, rv: Field::Malformed };
 
 /// Reads a `tracestate` as it came.
 pub fn parse(tracestate: &str) -> Sampled {
