@@ -10,16 +10,13 @@ use storage::model::{
 
 use super::attributes::{Attributes, SpanAttributes};
 use super::findings::{Findings, cut_to};
+use super::folded::{DROPPED_ATTRIBUTES, DROPPED_EVENTS, DROPPED_LINKS, SCHEMA_URL, SCOPE_DROPPED, SCOPE_PREFIX};
 use super::rejected::{Cause, Reason, Rejected, Warnings};
 use super::span::{Event, Link, RawId, Resource, Scope, Span, Text};
 use super::value::Value;
+use super::words::{kind_word, status_word};
 use crate::{Error, Limits, Result};
 
-const SCHEMA_URL: &str = "otel.schema_url";
-const SCOPE_PREFIX: &str = "otel.scope.";
-const DROPPED_ATTRIBUTES: &str = "otel.dropped_attributes_count";
-const DROPPED_EVENTS: &str = "otel.dropped_events_count";
-const DROPPED_LINKS: &str = "otel.dropped_links_count";
 const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// What a row takes in columns, attributes apart.
@@ -117,7 +114,7 @@ impl<'l> Assembler<'l> {
         attributes.render(findings);
         let dropped = attributes.dropped_in_all();
         if dropped > 0 {
-            attributes.set("dropped_attributes_count".into(), Value::Int(dropped.into()));
+            attributes.set(SCOPE_DROPPED.into(), Value::Int(dropped.into()));
         }
         let mut attributes = attributes.prefixed(SCOPE_PREFIX);
         if !schema_url.is_empty() {
@@ -465,27 +462,6 @@ fn service_name(attributes: &Attributes<'_>, findings: &mut Findings<'_>) -> Str
         Some(Value::Bool(value)) => as_text(value.to_string(), findings),
         _ => UNKNOWN_SERVICE.to_owned(),
     }
-}
-
-fn kind_word(kind: i32) -> Option<&'static str> {
-    Some(match kind {
-        0 => "unspecified",
-        1 => "internal",
-        2 => "server",
-        3 => "client",
-        4 => "producer",
-        5 => "consumer",
-        _ => return None,
-    })
-}
-
-fn status_word(code: i32) -> Option<&'static str> {
-    Some(match code {
-        0 => "unset",
-        1 => "ok",
-        2 => "error",
-        _ => return None,
-    })
 }
 
 fn trace_id(id: &RawId<'_>) -> std::result::Result<TraceId, String> {

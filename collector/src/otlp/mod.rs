@@ -1,4 +1,4 @@
-//! A request's bytes to a batch of spans.
+//! A request's bytes to a batch of spans, and rows of spans back to a request's bytes.
 //!
 //! - `inflate`: gzip and zstd, bounded by what really comes out.
 //! - `protobuf`, `json`: the two encodings, each read in one pass into a [`span::Span`] at a time.
@@ -7,6 +7,8 @@
 //! - `attributes`, `value`: attribute lists, and values as tables hold them.
 //! - `assemble`: the rules for spans, the same for both encodings, and the batch.
 //! - `rejected`: what was refused or changed, and why.
+//! - `encode`: the way back, for traces that leave.
+//! - `folded`: the keys of what has a field in OTLP and no column; `words`: kinds and status codes.
 //!
 //! Everything here is pure: the outcome depends on the bytes, the limits and the request's arrival time alone, so that
 //! a replay of the WAL gives the spans of the first time. Broken encoding costs the request; an invalid value costs
@@ -14,13 +16,17 @@
 
 mod assemble;
 mod attributes;
+#[cfg(feature = "store")]
+pub mod encode;
 mod findings;
+mod folded;
 mod inflate;
 mod json;
 mod protobuf;
 mod rejected;
 mod span;
 mod value;
+mod words;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -11,8 +11,8 @@
 
 mod fields;
 mod messages;
-mod number;
-mod reader;
+pub(super) mod number;
+pub(super) mod reader;
 mod values;
 
 pub use messages::decode;

@@ -221,8 +221,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Calls `item` for each item of a list; it reads or skips it.
+    /// Calls `item` for each item of a list; it reads or skips it. Lists of OTLP have no `null` in them.
     pub fn array(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.items(|reader| {
+            if reader.kind()? == Kind::Null {
+                return Err(reader.broken("null stands inside a list"));
+            }
+            item(reader)
+        })
+    }
+
+    /// The same for any JSON.
+    pub fn items(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         if self.kind()? != Kind::Array {
             return Err(self.wrong_kind("a list"));
         }
@@ -232,12 +242,7 @@ impl<'a> Reader<'a> {
         }
         let mut index = 0;
         loop {
-            self.within(Step::Index(index), |reader| {
-                if reader.kind()? == Kind::Null {
-                    return Err(reader.broken("null stands inside a list"));
-                }
-                item(reader)
-            })?;
+            self.within(Step::Index(index), &mut item)?;
             index += 1;
             if !self.take(b',') {
                 return self.need(b']');

@@ -7,12 +7,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod differential;
-mod generate;
+pub(crate) mod generate;
 mod json_cases;
 pub(crate) mod json_text;
 mod oracle;
 mod protobuf_cases;
-mod rows;
+pub(crate) mod rows;
 mod span_rules;
 mod value_rules;
 
@@ -33,7 +33,7 @@ use crate::{Limits, Result};
 const ARRIVAL: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 const NOW: u64 = ARRIVAL.0 as u64;
 
-fn span() -> Span {
+pub(crate) fn span() -> Span {
     Span {
         trace_id: vec![1; 16],
         span_id: vec![2; 8],
@@ -62,7 +62,7 @@ fn request_of(resource: Resource, spans: Vec<Span>) -> ExportTraceServiceRequest
     ExportTraceServiceRequest { resource_spans }
 }
 
-fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
+pub(crate) fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
     request_of(Resource { attributes: vec![text("service.name", "cart")], ..Resource::default() }, spans)
 }
 
