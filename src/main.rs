@@ -2,7 +2,7 @@
 //!
 //! - `cli`: the command line.
 //! - `config`: settings from file, environment and flags.
-//! - `serve`: everything in one process; `listeners`, `control`, `metrics` are its parts.
+//! - `serve`: everything in one process; `listeners`, `control`, `export`, `metrics` are its parts.
 //! - `import`, `flush`, `compact`, `retention`, `sql`: commands that talk to a server, or to a directory without one; `client` asks the server.
 //! - `reload`: the configuration file, followed while the server runs.
 //! - `data_file`: small files of the data directory; `policy` and `head_sampling` keep theirs by it.
@@ -14,6 +14,7 @@ mod compact;
 mod config;
 mod control;
 mod data_file;
+mod export;
 mod flush;
 mod head_sampling;
 mod import;

@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use crate::config::Config;
 use crate::control::Control;
 use crate::data_file::DataFile;
+use crate::export::Encoder;
 use crate::head_sampling::{self, HeadSampling};
 use crate::listeners::{self, HTTP, OTLP_GRPC, OTLP_HTTP};
 use crate::policy::PolicyFile;
@@ -119,7 +120,7 @@ pub async fn run(config: Config, source: Option<reload::Source>, shop: Option<Sh
     let mut host_names = config.server.host_names.clone();
     host_names.extend(http_address.map(|address| address.ip().to_string()));
     let following = tokio::spawn(reload::follow(source, config.clone(), Arc::clone(&control)));
-    let app = ui::router(engine, control, ui::Config { host_names, ..ui::Config::default() });
+    let app = ui::router(engine, control, Arc::new(Encoder), ui::Config { host_names, ..ui::Config::default() });
     // The cell is empty until here.
     let _ = page.set(app);
 

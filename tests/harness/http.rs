@@ -31,6 +31,11 @@ pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<Response> {
     request(address, "GET", path, &[], &[])
 }
 
+/// In the form that `accept` names.
+pub fn get_as(address: SocketAddr, path: &str, accept: &str) -> anyhow::Result<Response> {
+    request(address, "GET", path, &[("accept", accept)], &[])
+}
+
 pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &[u8]) -> anyhow::Result<Response> {
     request(address, "POST", path, headers, body)
 }

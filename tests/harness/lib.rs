@@ -5,7 +5,7 @@ mod http;
 mod server;
 mod traces;
 
-pub use http::{Response, get, post, put};
+pub use http::{Response, get, get_as, post, put};
 pub use server::{Server, ServerBuilder, binary, spanhouse};
 pub use traces::{TraceSet, payloads, real_traces};
 

@@ -6,6 +6,7 @@ mod command_line;
 mod demo;
 mod engines;
 mod exporters;
+mod leaving;
 mod metrics;
 mod otlp;
 mod real_traces;

@@ -4,7 +4,7 @@
 //! - `assets`: the app as Vite built it, embedded with the feature `web`.
 //! - `guard`: which requests are answered: Host, Origin, content type.
 //! - `text`: answers for a terminal, with the same encoders.
-//! - `control`: what the binary tells of the running server.
+//! - `control`: what the binary tells of the running server; `otlp`: what it writes of traces that leave.
 //!
 //! Invariants: nothing is answered to a Host that was not named; what changes state needs POST, a JSON type and the
 //! page's own origin; telemetry leaves as data, never as markup.
@@ -14,6 +14,7 @@ mod assets;
 mod config;
 mod control;
 mod guard;
+mod otlp;
 pub mod text;
 
 pub use api::router;
@@ -22,3 +23,4 @@ pub use control::{
     Alarm, Compacted, Compaction, ControlError, Expired, Expiring, Flushed, Hint, Ingest, Listener, ListenerState,
     Memory, Retention, SamplingPolicy, ServerControl, Status, TableStatus, Wal,
 };
+pub use otlp::{OtlpEncoder, OtlpForm};

@@ -2,8 +2,10 @@
 //!
 //! - `tree`: the order, from span and parent ids as they came: parents missing, doubled or in a circle.
 //! - `columns`: the spans as columns, for a page that draws them.
+//! - `rows`: the spans as the table has them, for what writes traces in other forms.
 
 mod columns;
+mod rows;
 mod tree;
 
 use arrow::array::Array;
@@ -14,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::rows::{Rows, hex_at, text_at};
 use crate::text::quoted;
+pub use rows::TraceRows;
 use tree::Tree;
 
 /// Spans of a trace that one answer has at most.

@@ -66,6 +66,10 @@ impl Range {
 }
 
 pub(super) fn wants_arrow(headers: &HeaderMap) -> bool {
+    accepts(headers, super::ARROW)
+}
+
+pub(super) fn accepts(headers: &HeaderMap, content_type: &str) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|value| value.trim().starts_with(super::ARROW))
+    accepted.flat_map(|value| value.split(',')).any(|value| value.trim().starts_with(content_type))
 }

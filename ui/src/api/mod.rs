@@ -1,6 +1,7 @@
 //! The HTTP API, a file for each group of routes.
 //!
 //! - `sql`: any read-only SQL. `explore`: lists and catalogues. `traces`: one trace, one span. `server`: the server itself.
+//! - `export`: a trace that leaves as OTLP.
 //! - `decisions`: what sampling decided, asked beside lists and traces.
 //! - `body`, `error`: what comes in wrong, and every error's status. `encode`: batches over the wire.
 //! - `openapi.json`: all of it described, for programs; a test keeps it complete.
@@ -10,6 +11,7 @@ mod decisions;
 pub(crate) mod encode;
 pub(crate) mod error;
 mod explore;
+mod export;
 mod server;
 pub(crate) mod sql;
 mod traces;
@@ -31,6 +33,7 @@ use crate::assets;
 use crate::config::Config;
 use crate::control::ServerControl;
 use crate::guard;
+use crate::otlp::OtlpEncoder;
 use error::ApiError;
 
 /// The content type of Arrow's streaming format.
@@ -41,6 +44,7 @@ const ARROW: &str = "application/vnd.apache.arrow.stream";
 pub(crate) struct Server {
     pub(crate) engine: Arc<Engine>,
     pub(crate) control: Arc<dyn ServerControl>,
+    pub(crate) otlp: Arc<dyn OtlpEncoder>,
     pub(crate) config: Arc<Config>,
 }
 
@@ -60,6 +64,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Server>)> {
         ("/api/spanhouse/schema", get(explore::schema)),
         ("/api/spanhouse/query/list", post(explore::list)),
         ("/api/spanhouse/traces/{id}", get(traces::trace)),
+        ("/api/spanhouse/traces/{id}/otlp", get(export::otlp)),
         ("/api/spanhouse/traces/{id}/spans/{span_id}", get(traces::span)),
         ("/api/spanhouse/openapi.json", get(server::openapi)),
         ("/healthz", get(server::healthz)),
@@ -69,9 +74,14 @@ fn routes() -> Vec<(&'static str, MethodRouter<Server>)> {
 }
 
 /// Everything that the page's port serves.
-pub fn router(engine: Arc<Engine>, control: Arc<dyn ServerControl>, config: Config) -> Router {
+pub fn router(
+    engine: Arc<Engine>,
+    control: Arc<dyn ServerControl>,
+    otlp: Arc<dyn OtlpEncoder>,
+    config: Config,
+) -> Router {
     let max_body_bytes = config.max_body_bytes;
-    let server = Server { engine, control, config: Arc::new(config) };
+    let server = Server { engine, control, otlp, config: Arc::new(config) };
     let mut router = Router::new();
     for (path, methods) in routes() {
         router = router.route(path, methods.fallback(wrong_method));

@@ -16,6 +16,7 @@ use crate::control::{
     Compacted, Compaction, ControlError, Expired, Expiring, Flushed, Ingest, Memory, Retention, SamplingPolicy,
     ServerControl, Status, Wal,
 };
+use crate::otlp::{OtlpEncoder, OtlpForm};
 use crate::{Config, router};
 
 struct Control;
@@ -74,6 +75,16 @@ impl ServerControl for Control {
     }
 }
 
+/// Says what it was given.
+struct Encoder;
+
+impl OtlpEncoder for Encoder {
+    fn encode(&self, trace: &query::trace::TraceRows, form: OtlpForm) -> Result<Vec<u8>, ControlError> {
+        let spans: usize = trace.batches.iter().map(|batch| batch.num_rows()).sum();
+        Ok(format!("{form:?} {} {spans} {:?}", trace.trace_id, trace.head_count).into_bytes())
+    }
+}
+
 const T1: &str = "abababababababab0000000000000001";
 
 async fn api() -> Router {
@@ -92,6 +103,7 @@ async fn api() -> Router {
     router(
         Arc::new(engine),
         Arc::new(Control),
+        Arc::new(Encoder),
         Config { host_names: vec!["traces.example".to_owned()], ..Config::default() },
     )
 }
@@ -275,7 +287,7 @@ async fn sampled(request: Request<Body>) -> Value {
     ];
     let source = TestSource::new(&[], &[spans]).await;
     let engine = Engine::new(QueryConfig { threads: 1, ..QueryConfig::default() }, source).unwrap();
-    let router = router(Arc::new(engine), Arc::new(Control), Config::default());
+    let router = router(Arc::new(engine), Arc::new(Control), Arc::new(Encoder), Config::default());
     serde_json::from_slice(&bytes(router.oneshot(request).await.unwrap()).await).unwrap()
 }
 
@@ -443,4 +455,26 @@ async fn compaction_takes_what_it_is_asked_for_and_retention_says_what_would_go(
     let (status, answer) = json_of(get("/api/spanhouse/retention")).await;
     assert_eq!((status, &answer["expiring"][0]["why"]), (StatusCode::OK, &json!("max_age")));
     assert_eq!(answer["max_bytes"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_trace_leaves_as_otlp_in_the_form_that_is_asked_for() {
+    let path = format!("/api/spanhouse/traces/{T1}/otlp");
+    for (accept, form, content_type, ending) in [
+        ("*/*", "Json", "application/json", "json"),
+        ("application/x-protobuf", "Protobuf", "application/x-protobuf", "pb"),
+    ] {
+        let mut request = get(&path);
+        request.headers_mut().insert(header::ACCEPT, accept.parse().unwrap());
+        let response = send(request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], content_type);
+        let file = format!("attachment; filename=\"trace-{T1}.otlp.{ending}\"");
+        assert_eq!(response.headers()[header::CONTENT_DISPOSITION], file);
+        assert_eq!(String::from_utf8(bytes(response).await).unwrap(), format!("{form} {T1} 2 Some(1.0)"));
+    }
+    for (id, status) in [("ff", StatusCode::BAD_REQUEST), (&T1.replace('1', "7"), StatusCode::NOT_FOUND)] {
+        let (found, body) = json_of(get(&format!("/api/spanhouse/traces/{id}/otlp"))).await;
+        assert_eq!(found, status, "{body}");
+    }
 }

@@ -54,7 +54,7 @@ pub(super) async fn span(
     Ok(Json(detail(&answer)))
 }
 
-fn trace_id(text: &str) -> Result<TraceId, ApiError> {
+pub(super) fn trace_id(text: &str) -> Result<TraceId, ApiError> {
     text.parse().map_err(|error| ApiError::bad_query(format!("{error}")))
 }
 

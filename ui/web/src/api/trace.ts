@@ -162,6 +162,10 @@ export function decodeTrace(bytes: Uint8Array): LoadedTrace {
   return { facts, columns: decodeColumns(table), stats, bytes: bytes.length };
 }
 
+/** Where a browser gets the trace as a file. */
+export const otlpPath = (traceId: string): string =>
+  `/api/spanhouse/traces/${encodeURIComponent(traceId)}/otlp`;
+
 export const traceQuery = (traceId: string) =>
   queryOptions({
     queryKey: ["trace", traceId],

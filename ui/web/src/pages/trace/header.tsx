@@ -1,5 +1,6 @@
 // What the trace is, before any span of it: who began it, how long it took, whether it is all there.
 
+import { otlpPath } from "../../api/trace";
 import { formatDuration } from "../../base/duration";
 import { formatCount, formatPercent, plural } from "../../base/format";
 import { formatInstant, type Zone } from "../../base/time";
@@ -7,6 +8,7 @@ import { colourToken } from "../../model/colours";
 import type { TraceFacts } from "../../model/columns";
 import { keptAs } from "../../model/decision";
 import type { ServiceShare } from "../../model/services";
+import { buttonClass } from "../../widgets/button";
 import { CopyButton } from "../../widgets/copy";
 import { Icon } from "../../widgets/icon";
 import styles from "./trace.module.css";
@@ -66,6 +68,17 @@ export function TraceHeader({ facts, zone, shares, colours, service, onService }
         <span className={styles.id}>
           <code>{facts.traceId}</code>
           <CopyButton text={facts.traceId} label="Copy trace id" />
+          {!facts.truncated && (
+            <a
+              className={buttonClass("quiet", true)}
+              href={otlpPath(facts.traceId)}
+              download
+              title="Download OTLP: what spanhouse import and other backends read"
+            >
+              <Icon name="download" size={14} />
+              <span className="visually-hidden">Download OTLP</span>
+            </a>
+          )}
         </span>
       </div>
       <ul className={styles.figures}>
