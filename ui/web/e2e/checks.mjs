@@ -1,5 +1,6 @@
 // What a person does, as checks. Each gets a fresh page; its name is the sentence that must hold.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { knownTrace, MARKUP, SERVICE, sendTo } from "./telemetry.mjs";
 
 const rows = (page) => page.getByRole("grid").getByRole("row");
@@ -137,6 +138,13 @@ export const CHECKS = {
     await details.getByText("CardRefused: no").waitFor();
     await details.getByText("payment.provider").waitFor();
     await shot("trace");
+    const download = page.waitForEvent("download");
+    await page.getByRole("link", { name: "Download OTLP" }).click();
+    const file = await download;
+    assert.equal(file.suggestedFilename(), `trace-${known.traceId}.otlp.json`);
+    const groups = JSON.parse(readFileSync(await file.path(), "utf8")).resourceSpans;
+    const scopes = groups.flatMap((group) => group.scopeSpans);
+    assert.equal(scopes.flatMap((scope) => scope.spans).length, known.count);
     assert.doesNotMatch(await page.title(), /broken/);
     assert.equal(await page.locator('img, [src="x"]').count(), 0);
     await details.getByText("payment.provider").hover();
