@@ -73,10 +73,10 @@ export function TraceHeader({ facts, zone, shares, colours, service, onService }
               className={buttonClass("quiet", true)}
               href={otlpPath(facts.traceId)}
               download
+              aria-label="Download OTLP"
               title="Download OTLP: what spanhouse import and other backends read"
             >
               <Icon name="download" size={14} />
-              <span className="visually-hidden">Download OTLP</span>
             </a>
           )}
         </span>
