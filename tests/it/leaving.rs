@@ -168,7 +168,7 @@ fn weights_of_a_budget_survive() -> anyhow::Result<()> {
             json!({
                 "traceId": format!("{id:032x}"), "spanId": format!("{span:016x}"), "parentSpanId": parent, "name": "op",
                 "traceState": state[trace as usize % 3], "startTimeUnixNano": now.to_string(),
-                "endTimeUnixNano": (now + 5_000).to_string(), "status": {"code": if trace % 100 == 0 { 2 } else { 0 }},
+                "endTimeUnixNano": (now + 5_000).to_string(), "status": {"code": if trace.is_multiple_of(100) { 2 } else { 0 }},
             })
         };
         [span(1, ""), span(2, "0000000000000001")]
