@@ -87,6 +87,7 @@ impl Limits {
     }
 
     /// What [`judging`](Self::judging) gave, and that a sampler at the source may have taken spans away of which nothing tells.
+    #[cfg(any(test, feature = "store"))]
     pub(crate) fn judging_thinned(judging: &Bytes) -> Bytes {
         [judging, &[1][..]].concat().into()
     }
