@@ -29,6 +29,8 @@ pub struct Config {
     pub threads: usize,
     /// Parquet footers and indexes kept in memory.
     pub metadata_cache_bytes: usize,
+    /// What is kept in memory of where traces are in segments; 0 for nothing.
+    pub trace_index_bytes: usize,
 }
 
 impl Default for Config {
@@ -45,6 +47,7 @@ impl Default for Config {
             max_plan_nodes: 10_000,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             metadata_cache_bytes: 64 << 20,
+            trace_index_bytes: 64 << 20,
         }
     }
 }

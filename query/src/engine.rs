@@ -9,6 +9,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use storage::SnapshotSource;
+use storage::trace_index::TraceIndexStatus;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout_at;
 
@@ -79,6 +80,17 @@ impl Engine {
 
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What is known of where traces are.
+    pub fn trace_index(&self) -> TraceIndexStatus {
+        self.sessions.traces().status()
+    }
+
+    /// Reads where the traces of all segments are, as far as the budget goes. Queries that name traces see to it, too, but
+    /// do not wait for it. Call it off the async threads.
+    pub async fn index_traces(&self) -> Result<()> {
+        self.sessions.read_traces().await
     }
 
     /// Plans the statement and starts it. Errors of planning come from here, those of running from the answer.

@@ -31,7 +31,7 @@ use crate::error::Result;
 use crate::estimate;
 use crate::guard;
 use crate::semantics::{AttributePlanner, Meaning, callable};
-use crate::table::SnapshotTable;
+use crate::table::{KnownTraces, SnapshotTable};
 
 pub(crate) const CATALOG: &str = "spanhouse";
 pub(crate) const SCHEMA: &str = "public";
@@ -50,6 +50,7 @@ pub(crate) struct Sessions {
     source: Arc<dyn SnapshotSource>,
     base: SessionState,
     weights: Arc<WeightsOfSegments>,
+    traces: Arc<KnownTraces>,
 }
 
 impl Sessions {
@@ -76,16 +77,31 @@ impl Sessions {
                     .collect(),
             )
             .build();
-        Ok(Self { config, source, base, weights: Arc::default() })
+        let traces = Arc::new(KnownTraces::new(config.trace_index_bytes, source.object_store()));
+        Ok(Self { config, source, base, weights: Arc::default(), traces })
+    }
+
+    pub(crate) fn traces(&self) -> &KnownTraces {
+        &self.traces
+    }
+
+    /// Reads what is not known yet of the traces of the newest snapshot's segments.
+    pub(crate) async fn read_traces(&self) -> Result<()> {
+        let snapshot = self.source.snapshot()?;
+        self.traces.read_all(&snapshot).await;
+        Ok(())
     }
 
     /// A session over the newest snapshot. Blocks while storage builds it.
     pub(crate) fn open(&self) -> Result<Session> {
         let snapshot = Arc::new(self.source.snapshot()?);
+        self.traces.follow(&snapshot);
+        let store = self.source.object_store();
         let schema = MemorySchemaProvider::new();
         let mut segments_total = Vec::new();
         for table in Table::ALL {
-            let provider = SnapshotTable::new(table, Arc::clone(&snapshot));
+            let provider =
+                SnapshotTable::new(table, Arc::clone(&snapshot), Arc::clone(&self.traces), Arc::clone(&store));
             schema.register_table(table.name().to_owned(), Arc::new(provider))?;
             segments_total.push((table, snapshot.table(table).segments.len() as u64));
         }
@@ -102,7 +118,7 @@ impl Sessions {
             state,
             segments_total,
             snapshot,
-            store: self.source.object_store(),
+            store,
             weights: Arc::clone(&self.weights),
         })
     }

@@ -11,6 +11,7 @@
 //! - `retention`: what is old, or too much, goes.
 //! - `aside`: work on threads that give way.
 //! - `snapshot`, `view`: what a query sees.
+//! - `trace_index`: which segments have a trace, and in which rows.
 //! - `repair`: damage in the WAL, named and cut out.
 //! - `store`, `read_only`, `recovery`, `lock`: a data directory, open for writing or for reading.
 //!
@@ -63,6 +64,8 @@ mod segment;
 mod snapshot;
 #[cfg(feature = "catalog")]
 mod store;
+#[cfg(feature = "catalog")]
+pub mod trace_index;
 #[cfg(feature = "catalog")]
 mod view;
 pub mod wal;

@@ -3,13 +3,18 @@
 //! - `provider`: a table as the union of its rows in memory and its segments.
 //! - `memory`: the scan of the rows in memory.
 //! - `segments`: the scan of the segments, and which of them a filter leaves.
-//! - `traces`: which traces a filter leaves of the rows in memory.
+//! - `readers`: how segments' files are opened.
+//! - `traces`: which traces a query's filters name.
+//! - `known_traces`: which segments, and which of their rows, have them.
 
+mod known_traces;
 mod memory;
 mod provider;
+mod readers;
 mod segments;
 mod traces;
 
+pub(crate) use known_traces::KnownTraces;
 pub(crate) use memory::MemoryScan;
 pub(crate) use provider::SnapshotTable;
 

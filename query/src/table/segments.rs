@@ -10,54 +10,111 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Column, ColumnStatistics, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::parquet::arrow::arrow_reader::RowSelection;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use storage::Segment;
 use storage::schema::{span_metrics, spans};
 
 use crate::session::store_url;
 
-/// A Parquet leg over the segments that `predicate` (over the whole schema) leaves; `None` if none is left. With
-/// `pushdown` the reader evaluates filters itself, column by column.
-pub(crate) fn scan(
+/// What every scan of a table's segments has in common.
+pub(crate) struct Scan<'a> {
+    pub(crate) schema: &'a SchemaRef,
+    pub(crate) columns: &'a [usize],
+    pub(crate) partitions: usize,
+    pub(crate) readers: Arc<dyn ParquetFileReaderFactory>,
+}
+
+/// The segments that can have rows for `predicate` (over the whole schema), newest first, so that a query for the newest
+/// rows soon knows what it need not read.
+pub(crate) fn live(
     schema: &SchemaRef,
     segments: &[Arc<Segment>],
-    columns: &[usize],
     predicate: Option<&Arc<dyn PhysicalExpr>>,
-    pushdown: bool,
-    partitions: usize,
-) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+) -> Result<Vec<Arc<Segment>>> {
     let mut live: Vec<Arc<Segment>> = segments.iter().filter(|segment| segment.row_count > 0).cloned().collect();
     if let Some(predicate) = predicate {
         prune(&mut live, schema, predicate)?;
     }
-    if live.is_empty() {
-        return Ok(None);
-    }
-    // Newest first, so that a query for the newest rows soon knows what it need not read.
     live.sort_by_key(|segment| std::cmp::Reverse(segment.start_range.map(|(_, latest)| latest)));
-    let source = ParquetSource::new(TableSchema::from(Arc::clone(schema)))
-        .with_pushdown_filters(pushdown)
-        .with_reorder_filters(pushdown);
-    let statistics: Vec<Arc<Statistics>> = live.iter().map(|segment| Arc::new(statistics(segment, schema))).collect();
-    let total = Statistics::try_merge_iter(statistics.iter().map(AsRef::as_ref), schema)?;
-    let mut groups = vec![Vec::new(); partitions.min(live.len())];
-    for (index, (segment, statistics)) in live.iter().zip(&statistics).enumerate() {
-        let file =
-            PartitionedFile::new(segment.location.as_ref(), segment.size_bytes).with_statistics(Arc::clone(statistics));
-        let group = index % groups.len();
-        groups[group].push(file);
+    Ok(live)
+}
+
+impl Scan<'_> {
+    /// A Parquet leg over whole segments; `None` if there are none. With `pushdown` the reader evaluates filters itself,
+    /// column by column.
+    pub(crate) fn whole(&self, segments: &[Arc<Segment>], pushdown: bool) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let file = |segment: &Arc<Segment>| {
+            let statistics = Arc::new(statistics(segment, self.schema));
+            PartitionedFile::new(segment.location.as_ref(), segment.size_bytes).with_statistics(statistics)
+        };
+        self.leg(segments.iter().map(file).collect(), pushdown, self.partitions, None)
     }
-    let config = FileScanConfigBuilder::new(store_url()?, Arc::new(source))
-        .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
-        .with_statistics(total)
-        .with_projection_indices(Some(columns.to_vec()))?
-        .build();
-    Ok(Some(DataSourceExec::from_data_source(config)))
+
+    /// A leg over these rows of segments.
+    pub(crate) fn rows(&self, segments: Vec<(Arc<Segment>, Vec<u32>)>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let count: usize = segments.iter().map(|(_, rows)| rows.len()).sum();
+        let file = |(segment, rows): (Arc<Segment>, Vec<u32>)| {
+            // The ranges are those of all rows. Nothing may be answered from them, or from the number of rows: whoever
+            // asks what the answer rests on looks at the scans.
+            let mut statistics = statistics(&segment, self.schema).to_inexact();
+            statistics.num_rows = Precision::Inexact(rows.len());
+            PartitionedFile::new(segment.location.as_ref(), segment.size_bytes)
+                .with_statistics(Arc::new(statistics))
+                .with_extension(ParquetRowSelection::new(selection(&rows, segment.row_count)))
+        };
+        let partitions = if count <= FEW_ROWS { 1 } else { self.partitions };
+        let files: Vec<PartitionedFile> = segments.into_iter().map(file).collect();
+        // Splitting files by size would open them more than once for a few rows.
+        let fixed = Partitioning::UnknownPartitioning(partitions.min(files.len()));
+        self.leg(files, false, partitions, Some(fixed))
+    }
+
+    fn leg(
+        &self,
+        files: Vec<PartitionedFile>,
+        pushdown: bool,
+        partitions: usize,
+        partitioning: Option<Partitioning>,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let source = ParquetSource::new(TableSchema::from(Arc::clone(self.schema)))
+            .with_pushdown_filters(pushdown)
+            .with_reorder_filters(pushdown)
+            .with_parquet_file_reader_factory(Arc::clone(&self.readers));
+        let statistics = files.iter().filter_map(|file| file.statistics.as_deref());
+        let total = Statistics::try_merge_iter(statistics, self.schema)?;
+        let mut groups = vec![Vec::new(); partitions.min(files.len())];
+        for (index, file) in files.into_iter().enumerate() {
+            let group = index % groups.len();
+            groups[group].push(file);
+        }
+        let config = FileScanConfigBuilder::new(store_url()?, Arc::new(source))
+            .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
+            .with_statistics(total)
+            .with_output_partitioning(partitioning)
+            .with_projection_indices(Some(self.columns.to_vec()))?
+            .build();
+        Ok(Some(DataSourceExec::from_data_source(config)))
+    }
+}
+
+/// Rows that one thread reads sooner than two.
+const FEW_ROWS: usize = 8_192;
+
+fn selection(rows: &[u32], row_count: u64) -> RowSelection {
+    let rows = rows.iter().map(|row| *row as usize..*row as usize + 1);
+    RowSelection::from_consecutive_ranges(rows, usize::try_from(row_count).unwrap_or(usize::MAX))
 }
 
 /// The columns that segments know the range of; a table has one of them at most.

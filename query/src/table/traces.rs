@@ -1,4 +1,5 @@
-//! Which traces a query's filters leave, so that of the rows in memory only theirs are made into columns.
+//! Which traces a query's filters name, so that of the rows in memory only theirs are made into columns, and of segments
+//! only theirs are read.
 
 use std::collections::HashSet;
 
@@ -11,6 +12,11 @@ use storage::schema::spans;
 /// the same, so whatever is not understood here costs time and nothing else.
 pub(super) fn named_traces(filters: &[Expr]) -> Option<HashSet<TraceId>> {
     filters.iter().filter_map(named).reduce(|some, others| &some & &others)
+}
+
+/// Whether the filter says no more than which traces it names.
+pub(super) fn only_names_traces(filter: &Expr) -> bool {
+    !matches!(filter, Expr::BinaryExpr(BinaryExpr { op: Operator::And, .. })) && named(filter).is_some()
 }
 
 fn named(filter: &Expr) -> Option<HashSet<TraceId>> {
