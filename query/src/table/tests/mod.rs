@@ -1,5 +1,6 @@
 //! Rows in memory and in segments as one table.
 
+mod known_traces;
 mod metrics;
 mod promotion;
 
@@ -63,7 +64,8 @@ async fn metric(engine: &Engine, sql: &str, name: &str) -> String {
 async fn blooms_and_pushdown_work_on_binary_view_ids() {
     // One segment with the even traces; odd ids are within its range and not in it.
     let segment: Vec<TestSpan> = (0..500).map(|number| TestSpan::new(2 * number + 2, number, None)).collect();
-    let engine = engine(&[], &[segment]).await;
+    let config = Config { threads: 2, trace_index_bytes: 0, ..Config::default() };
+    let engine = Engine::new(config, TestSource::new(&[], &[segment]).await).unwrap();
     let absent = "SELECT span_id FROM spans WHERE trace_id = 'abababababababab0000000000000011'";
     assert_eq!(ask(&engine, absent).await.unwrap(), Vec::<String>::new());
     let pruned = metric(&engine, absent, "row_groups_pruned_bloom_filter").await;
@@ -273,21 +275,23 @@ proptest! {
         let segments: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let engine = engine(&memory, &segments).await;
-            for condition in &conditions {
+            let (searching, knowing) = (engine(&memory, &segments).await, engine(&memory, &segments).await);
+            knowing.index_traces().await.unwrap();
+            assert_eq!(knowing.trace_index().with_rows, 2 * segments.len());
+            for (engine, condition) in [&searching, &knowing].into_iter().flat_map(|of| conditions.iter().map(move |it| (of, it))) {
                 let matching: Vec<&TestSpan> = spans.iter().filter(|span| condition.holds(span) == Some(true)).collect();
                 let mut expected: Vec<String> = matching.iter().map(|span| span.span.to_string()).collect();
                 expected.sort();
                 let condition = condition.sql();
                 let sql = format!("SELECT span_id FROM spans WHERE {condition} ORDER BY span_id");
-                assert_eq!(ask(&engine, &sql).await.unwrap(), expected, "{sql}");
+                assert_eq!(ask(engine, &sql).await.unwrap(), expected, "{sql}");
                 let sql = format!("SELECT count(*) FROM spans WHERE {condition}");
-                assert_eq!(ask(&engine, &sql).await.unwrap(), [matching.len().to_string()], "{sql}");
+                assert_eq!(ask(engine, &sql).await.unwrap(), [matching.len().to_string()], "{sql}");
                 let newest = format!("SELECT span_id FROM spans WHERE {condition} ORDER BY start_time DESC, start_nanos DESC, span_id LIMIT 3");
                 let mut by_start = matching;
                 by_start.sort_by_key(|span| (std::cmp::Reverse(span.start), span.span));
                 let expected: Vec<String> = by_start.iter().take(3).map(|span| span.span.to_string()).collect();
-                assert_eq!(ask(&engine, &newest).await.unwrap(), expected, "{newest}");
+                assert_eq!(ask(engine, &newest).await.unwrap(), expected, "{newest}");
             }
         });
     }
