@@ -23,6 +23,10 @@ impl Rows {
         self.0.num_rows()
     }
 
+    pub(crate) fn presented(&self) -> Result<RecordBatch> {
+        crate::present::batch(&self.0)
+    }
+
     pub(crate) fn column(&self, name: &str) -> Result<&ArrayRef> {
         self.0.column_by_name(name).ok_or_else(|| Error::Internal(format!("the answer has no column {name}")))
     }

@@ -184,6 +184,8 @@ pub struct Query {
     pub max_concurrent_queries: usize,
     /// Parquet footers and indexes kept in memory.
     pub metadata_cache_bytes: usize,
+    /// What is kept in memory of where traces are in segments; 0 for nothing.
+    pub trace_index_bytes: usize,
 }
 
 impl Default for Config {
@@ -243,6 +245,7 @@ impl Default for Config {
                 max_row_limit: query.max_row_limit,
                 max_concurrent_queries: query.max_concurrent_queries,
                 metadata_cache_bytes: query.metadata_cache_bytes,
+                trace_index_bytes: query.trace_index_bytes,
             },
             compaction: Compaction {
                 enabled: storage.compaction.enabled,
@@ -340,6 +343,7 @@ impl Config {
             max_row_limit: self.query.max_row_limit,
             max_concurrent_queries: self.query.max_concurrent_queries,
             metadata_cache_bytes: self.query.metadata_cache_bytes,
+            trace_index_bytes: self.query.trace_index_bytes,
             ..query::Config::default()
         }
     }

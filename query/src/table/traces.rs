@@ -16,7 +16,12 @@ pub(super) fn named_traces(filters: &[Expr]) -> Option<HashSet<TraceId>> {
 
 /// Whether the filter says no more than which traces it names.
 pub(super) fn only_names_traces(filter: &Expr) -> bool {
-    !matches!(filter, Expr::BinaryExpr(BinaryExpr { op: Operator::And, .. })) && named(filter).is_some()
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And | Operator::Or, right }) => {
+            only_names_traces(left) && only_names_traces(right)
+        }
+        _ => named(filter).is_some(),
+    }
 }
 
 fn named(filter: &Expr) -> Option<HashSet<TraceId>> {
@@ -31,6 +36,8 @@ fn named(filter: &Expr) -> Option<HashSet<TraceId>> {
             (Some(some), Some(others)) => Some(&some & &others),
             (some, others) => some.or(others),
         },
+        // Short lists come as this.
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(&named(left)? | &named(right)?),
         Expr::InList(list) if !list.negated && is_trace_id(&list.expr) => ids(&list.list),
         _ => None,
     }
@@ -79,7 +86,8 @@ mod tests {
         check(&[lit(id(1)).eq(col("trace_id"))], Some(&[1]));
         check(&[is(1).and(col("kind").eq(lit("server")))], Some(&[1]));
         check(&[is(1), is(2)], Some(&[]));
-        check(&[is(1).or(is(2))], None);
+        check(&[is(1).or(is(2))], Some(&[1, 2]));
+        check(&[is(1).or(col("kind").eq(lit("server")))], None);
         check(&[col("trace_id").not_eq(lit(id(1)))], None);
         let list = |negated| col("trace_id").in_list(vec![lit(id(1)), lit(id(2))], negated);
         check(&[list(false)], Some(&[1, 2]));
@@ -87,5 +95,18 @@ mod tests {
         check(&[list(true)], None);
         check(&[col("span_id").eq(lit(id(1)))], None);
         check(&[col("trace_id").eq(lit(vec![1_u8]))], Some(&[]));
+    }
+
+    #[test]
+    fn a_filter_that_says_more_is_not_dropped() {
+        let is = |number| col("trace_id").eq(lit(id(number)));
+        let other = || col("kind").eq(lit("server"));
+        assert!(
+            only_names_traces(&is(1)) && only_names_traces(&is(1).or(is(2))) && only_names_traces(&is(1).and(is(2)))
+        );
+        assert!(only_names_traces(&col("trace_id").in_list(vec![lit(id(1))], false)));
+        for more in [is(1).and(other()), is(1).and(is(2).and(other())), is(1).or(other()), other()] {
+            assert!(!only_names_traces(&more), "{more}");
+        }
     }
 }

@@ -8,7 +8,7 @@ mod columns;
 mod rows;
 mod tree;
 
-use arrow::array::Array;
+use arrow::array::{Array, RecordBatch};
 use storage::model::{TraceId, UnixNanos};
 
 use crate::answer::Stats;
@@ -74,15 +74,19 @@ pub struct TraceAnswer {
     pub stats: Stats,
     /// The same spans in the SQL console.
     pub sql: String,
+    /// The trace's row of `traces` as people read it, with what sampling decided; no row where there is none.
+    pub digest: RecordBatch,
     rows: Rows,
     starts: Vec<UnixNanos>,
     tree: Tree,
 }
 
-/// What `SpanSummary` is made of.
+/// What `SpanSummary` is made of. To count events and links, one field of theirs is enough: without the cast all attributes
+/// of all events of a page would be decoded.
 pub(crate) const COLUMNS: &str = "span_id, parent_span_id, service_name, span_name, kind, status_code, status_message, \
 start_time, start_nanos, duration_ns, depth, self_ns, is_root, is_entry, \
-coalesce(array_length(events), 0) AS event_count, coalesce(array_length(links), 0) AS link_count";
+coalesce(array_length(arrow_cast(events, 'List(Struct(\"time_nanos\": Int32))')), 0) AS event_count, \
+coalesce(array_length(arrow_cast(links, 'List(Struct(\"flags\": Int64))')), 0) AS link_count";
 
 impl Engine {
     /// A trace by its id; not found if there is neither a span nor a digest of it.
@@ -92,8 +96,9 @@ impl Engine {
         let spans =
             format!("SELECT {COLUMNS} FROM spans WHERE trace_id = {id} ORDER BY start_time, start_nanos, span_id");
         let digest = format!(
-            "SELECT start_time, start_nanos, duration_ns, root_service, root_name, span_count, error_count, services, \
-             keep_reason, adjusted_count, trace_complete FROM traces WHERE trace_id = {id}"
+            "SELECT trace_id, start_time, start_nanos, duration_ns, root_service, root_name, span_count, error_count, \
+             services, kept, keep_reason, class, adjusted_count, head_count, policy_revision, trace_complete \
+             FROM traces WHERE trace_id = {id}"
         );
         let spans = self.ask(&session, &spans, MAX_SPANS).await?;
         let digest = self.ask(&session, &digest, 1).await?;
@@ -108,6 +113,7 @@ impl Engine {
         Ok(TraceAnswer {
             facts,
             stats: spans.stats.plus(digest.stats),
+            digest: digest.rows.presented()?,
             sql: format!("SELECT * FROM spans WHERE trace_id = {id} ORDER BY start_time, start_nanos"),
             rows: spans.rows,
             starts,

@@ -1,13 +1,14 @@
 //! What sampling decided of traces: from their digests, which are there whether spans are stored or not.
 //!
-//! Asked beside the lists and the trace, which tell of spans. A trace that is decided in between has the later answer.
+//! Asked beside the lists, which tell of spans. A trace that is decided in between has the later answer.
 
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
-use query::{Engine, SqlRequest, TraceId, UnixNanos, present};
+use query::trace::TraceAnswer;
+use query::{Engine, SqlRequest, UnixNanos, present};
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
@@ -29,10 +30,11 @@ pub(super) async fn of_listed<'a>(
     asked(engine, &ids, &range).await
 }
 
-/// The decision of one trace. Its first span may have come after its digest, so its start says nothing.
-pub(super) async fn of_trace(engine: &Engine, id: TraceId) -> Result<Map<String, Value>, ApiError> {
-    let id = id.to_string();
-    Ok(asked(engine, &[&id], "").await?.remove(&id).unwrap_or_default())
+/// The decision of one trace, which came with it.
+pub(super) fn of_trace(answer: &TraceAnswer) -> Result<Map<String, Value>, ApiError> {
+    let mut found = Decisions::new();
+    read(&answer.digest, &mut found)?;
+    Ok(found.remove(&answer.facts.trace_id.to_string()).unwrap_or_default())
 }
 
 /// `ids` are the server's own hex.

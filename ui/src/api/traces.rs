@@ -25,7 +25,7 @@ pub(super) async fn trace(
 ) -> Result<Response, ApiError> {
     let answer = server.engine.trace(trace_id(&id)?).await?;
     let mut body = facts(&answer.facts, answer.stats, &answer.sql);
-    body.extend(decisions::of_trace(&server.engine, answer.facts.trace_id).await?);
+    body.extend(decisions::of_trace(&answer)?);
     let counts = [
         ("x-spanhouse-span-count", answer.facts.span_count.to_string()),
         ("x-spanhouse-complete", answer.facts.complete.to_string()),
