@@ -19,6 +19,7 @@ fn segment(number: i64) -> Arc<Segment> {
         size_bytes: 1,
         row_count: 1,
         start_range: Some((at, at)),
+        written_at: at,
     })
 }
 
