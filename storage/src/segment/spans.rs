@@ -27,7 +27,7 @@ use crate::schema::{Table, spans as schema};
 pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: Range<u32>, group_rows: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let table = Table::Spans.schema();
-    let properties = layout::properties(Table::Spans, rows.len());
+    let properties = layout::properties(Table::Spans, rows.len(), layout::ZSTD_LEVEL);
     let writer = ArrowWriter::try_new(&mut bytes, SchemaRef::clone(&table), Some(properties))?;
     let (mut file, own_writers) = writer.into_serialized_writer()?;
     for (number, rows) in parts(rows, group_rows).enumerate() {

@@ -125,7 +125,7 @@ fn encode_part(table: Table, rows: &RecordBatch, partition: Option<(&str, String
 
 fn write(table: Table, sorted: &RecordBatch) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let properties = layout::properties(table, sorted.num_rows());
+    let properties = layout::properties(table, sorted.num_rows(), layout::ZSTD_LEVEL);
     let mut writer = ArrowWriter::try_new(&mut bytes, sorted.schema(), Some(properties)).map_err(encode_error)?;
     writer.write(sorted).map_err(encode_error)?;
     writer.close().map_err(encode_error)?;

@@ -233,7 +233,7 @@ export const CHECKS = {
     );
     await page.keyboard.press("ControlOrMeta+Enter");
     await page.getByRole("link", { name: known.traceId }).first().waitFor();
-    await page.getByText(/^27 rows/).waitFor();
+    await page.getByText("27 rows", { exact: true }).waitFor();
     await shot("sql");
     const before = await shown(page);
     await page.reload();

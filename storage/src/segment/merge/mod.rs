@@ -120,7 +120,7 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     let order = Order::of(table, &parquet_schema, &inputs, group_rows(&parquet_schema, &inputs, limits))?;
 
     let out = Counted { out, bytes: 0 };
-    let properties = layout::properties(table, limits.group_rows.min(order.rows as usize));
+    let properties = layout::properties(table, limits.group_rows.min(order.rows as usize), layout::MERGED_ZSTD_LEVEL);
     let writer = ArrowWriter::try_new(out, table.schema(), Some(properties)).map_err(write_failed)?;
     let (mut file, _) = writer.into_serialized_writer().map_err(write_failed)?;
     let columns = Column::all(table, file.schema_descr(), file.properties());

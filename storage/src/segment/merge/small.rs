@@ -56,7 +56,7 @@ pub(super) fn merge<R: ChunkReader + 'static, W: Write + Send>(
         }
         sources.push(source);
     }
-    let properties = layout::properties(table, rows_before as usize).into_builder();
+    let properties = layout::properties(table, rows_before as usize, layout::MERGED_ZSTD_LEVEL).into_builder();
     let properties = properties.set_max_row_group_row_count(Some(limits.group_rows.max(1))).build();
     let writer =
         ArrowWriter::try_new(Counted { out, bytes: 0 }, table.schema(), Some(properties)).map_err(write_failed)?;

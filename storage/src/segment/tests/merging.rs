@@ -130,7 +130,10 @@ fn files(seed: u64, max_rows: u64) -> Vec<Vec<u8>> {
         }
         let batch = sorted(Table::Spans, &[batch]);
         let properties = random.random_bool(0.7).then(|| other_properties(&mut random));
-        written(&batch, properties.or_else(|| Some(layout::properties(Table::Spans, batch.num_rows()))))
+        written(
+            &batch,
+            properties.or_else(|| Some(layout::properties(Table::Spans, batch.num_rows(), layout::ZSTD_LEVEL))),
+        )
     };
     (0..count).map(file).collect()
 }
@@ -149,7 +152,7 @@ fn a_merged_file_is_as_a_flush_would_write_it() {
     let files: Vec<Vec<u8>> = (0..3).map(|seed| encode_spans(rows(seed, 2, 2_000)).unwrap().remove(0).bytes).collect();
     let (file, report) = check_merge(Table::Spans, &files, 1 << 20);
     let all = read(&file);
-    let flushed = written(&all, Some(layout::properties(Table::Spans, all.num_rows())));
+    let flushed = written(&all, Some(layout::properties(Table::Spans, all.num_rows(), layout::ZSTD_LEVEL)));
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
     let open = |file: &[u8]| {
         let file = Bytes::copy_from_slice(file);
