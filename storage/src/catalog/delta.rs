@@ -51,6 +51,8 @@ pub struct DeltaCatalog {
     pub(super) epoch: u64,
     /// What the state lists, kept beside it: reading it anew costs as much as the table has files.
     pub(super) segments: Vec<Arc<Segment>>,
+    /// A commit may be in the log of which nothing here is known, since the log could not be read behind an error.
+    is_behind: bool,
 }
 
 impl DeltaCatalog {
@@ -99,7 +101,7 @@ impl DeltaCatalog {
         let state = opened
             .state
             .ok_or_else(|| catalog_error(table, "open the table", deltalake_core::DeltaTableError::NotInitialized))?;
-        let mut catalog = Self { table, log_store, state, collector, epoch: 0, segments: Vec::new() };
+        let mut catalog = Self { table, log_store, state, collector, epoch: 0, segments: Vec::new(), is_behind: false };
         catalog.read_state().await?;
         Ok(catalog)
     }
@@ -118,11 +120,19 @@ impl DeltaCatalog {
 
     /// After an error: what was committed may be there all the same.
     pub(super) async fn read_again(&mut self) -> Result<()> {
+        self.is_behind = true;
         self.state
             .update(self.log_store.as_ref(), None)
             .await
             .map_err(|source| catalog_error(self.table, "read the log again", source))?;
-        self.read_state().await
+        self.read_state().await?;
+        self.is_behind = false;
+        Ok(())
+    }
+
+    /// Before anything is built on what is known here: a file that is live unbeknown would be deleted as a leftover.
+    pub(super) async fn catch_up(&mut self) -> Result<()> {
+        if self.is_behind { self.read_again().await } else { Ok(()) }
     }
 
     pub fn version(&self) -> i64 {
@@ -144,6 +154,7 @@ impl DeltaCatalog {
     pub async fn commit(&mut self, epoch: u64, segments: &[NewSegment]) -> Result<()> {
         let table = self.table;
         let failed = |source| catalog_error(table, "commit a flush epoch", source);
+        self.catch_up().await?;
         if self.epoch >= epoch {
             return Ok(());
         }

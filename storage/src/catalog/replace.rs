@@ -49,6 +49,7 @@ impl DeltaCatalog {
         now: UnixNanos,
     ) -> Result<()> {
         let mut tries = 0;
+        self.catch_up().await?;
         loop {
             if self.has_replaced(removed, added) {
                 return Ok(());
@@ -132,15 +133,16 @@ impl DeltaCatalog {
     }
 
     /// What the log says now of files.
-    pub fn files(&self) -> LoggedFiles {
-        LoggedFiles {
+    pub async fn files(&mut self) -> Result<LoggedFiles> {
+        self.catch_up().await?;
+        Ok(LoggedFiles {
             table: self.table,
             collector: self.collector.clone(),
             committed_epoch: self.epoch,
             live: self.segments.clone(),
             log_store: Arc::clone(&self.log_store),
             state: self.state.clone(),
-        }
+        })
     }
 }
 

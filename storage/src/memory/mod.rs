@@ -189,7 +189,9 @@ impl Memory {
         // Remembered, so that it is one view until something changes.
         self.open.span_metrics.freeze();
         self.open.edge_metrics.freeze();
-        let epochs = self.epochs();
+        // Of an epoch that is flushed in part, a table may show what it has: other commits come between.
+        let committed = self.tables.table(table).epoch;
+        let epochs = self.epochs().filter(|epoch| epoch.number > committed);
         match table {
             Table::Spans => epochs.flat_map(|epoch| &epoch.spans).cloned().map(MemoryRows::Spans).collect(),
             Table::Traces => epochs.flat_map(|epoch| &epoch.traces).cloned().map(MemoryRows::Columns).collect(),

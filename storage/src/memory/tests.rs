@@ -242,3 +242,17 @@ proptest! {
         prop_assert_eq!(distinct, all, "lost");
     }
 }
+
+#[test]
+fn what_a_table_has_of_an_epoch_that_is_flushed_in_part_is_not_shown_twice() {
+    let mut memory = memory_at(0, 0);
+    let mut sealed = 0;
+    for (lsn, step) in [Step::Request(vec![(1, 1)]), Step::Decide(vec![1]), Step::Seal].iter().enumerate() {
+        apply(&mut memory, lsn as u64 + 1, step, &mut sealed);
+    }
+    let rows = |memory: &mut Memory, table| memory.unflushed(table).iter().map(MemoryRows::row_count).sum::<usize>();
+    assert_eq!([Table::Traces, Table::Spans].map(|table| rows(&mut memory, table)), [1, 1]);
+    // A replacement of segments of `traces` came while `spans` could not be written.
+    memory.tables.traces.epoch = sealed;
+    assert_eq!([Table::Traces, Table::Spans].map(|table| rows(&mut memory, table)), [0, 1]);
+}

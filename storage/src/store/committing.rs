@@ -38,7 +38,7 @@ pub(super) enum Change {
         done: oneshot::Sender<Result<()>>,
     },
     /// No change: what its log says now.
-    Files { table: Table, done: oneshot::Sender<LoggedFiles> },
+    Files { table: Table, done: oneshot::Sender<Result<LoggedFiles>> },
 }
 
 /// How long a failed flush waits before it is tried again.
@@ -127,7 +127,7 @@ impl Shared {
                 let _ = done.send(replaced);
             }
             Change::Files { table, done } => {
-                let _ = done.send(catalogs.table(table).files());
+                let _ = done.send(catalogs.table_mut(table).files().await);
             }
         }
     }

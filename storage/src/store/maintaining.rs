@@ -114,12 +114,7 @@ impl Upkeep {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut vacuumed: Option<Instant> = None;
         loop {
-            let settings = self.shared.config.compaction.clone();
-            if vacuumed.is_none_or(|at| at.elapsed() >= VACUUM.min(settings.keep_replaced / 4)) {
-                let result = self.vacuum(vacuumed.is_none()).await;
-                self.note(result.map(drop), "files that nobody needs could not be deleted; it is tried again");
-                vacuumed = Some(Instant::now());
-            }
+            self.vacuum_when_due(&mut vacuumed).await;
             tokio::select! {
                 ask = asked.recv() => match ask {
                     Some(ask) => self.answer(ask).await,
@@ -127,20 +122,37 @@ impl Upkeep {
                 },
                 _ = ticks.tick() => {}
             }
-            if let Err(error) = self.expire().await {
-                let why = with_causes(&error);
-                tracing::error!(error = why, "retention could not be kept; it is tried again");
-                lock(&self.shared.expired).last_error = Some(why);
-            }
+            self.keep_retention().await;
             self.avoided.retain(|_, until| *until > Instant::now());
-            while settings.enabled && asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
+            let is_enabled = self.shared.config.compaction.enabled;
+            while is_enabled && asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
                 match self.merge_next(None).await {
                     Ok(None) => break,
                     merged => {
                         self.note(merged.map(drop), "a merge of segments failed; they are left alone for ten minutes")
                     }
                 }
+                // Merges may be due for hours, and each leaves files behind.
+                self.vacuum_when_due(&mut vacuumed).await;
+                self.keep_retention().await;
             }
+        }
+    }
+
+    async fn vacuum_when_due(&mut self, vacuumed: &mut Option<Instant>) {
+        let every = VACUUM.min(self.shared.config.compaction.keep_replaced / 4);
+        if vacuumed.is_none_or(|at| at.elapsed() >= every) {
+            let result = self.vacuum(vacuumed.is_none()).await;
+            self.note(result.map(drop), "files that nobody needs could not be deleted; it is tried again");
+            *vacuumed = Some(Instant::now());
+        }
+    }
+
+    async fn keep_retention(&mut self) {
+        if let Err(error) = self.expire().await {
+            let why = with_causes(&error);
+            tracing::error!(error = why, "retention could not be kept; it is tried again");
+            lock(&self.shared.expired).last_error = Some(why);
         }
     }
 
@@ -327,7 +339,7 @@ impl Upkeep {
     async fn logged(&self, table: Table) -> Result<LoggedFiles> {
         let (done, wait) = oneshot::channel();
         self.changes.send(Change::Files { table, done }).await.map_err(|_| Error::Closed)?;
-        wait.await.map_err(|_| Error::Closed)
+        wait.await.map_err(|_| Error::Closed)?
     }
 
     async fn vacuum(&self, at_start: bool) -> Result<Vacuumed> {

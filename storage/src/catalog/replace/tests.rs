@@ -58,10 +58,10 @@ async fn a_merge_is_one_commit_that_changes_no_data_and_no_epoch() {
         assert_eq!(change["dataChange"], false);
     }
     assert_eq!(of("remove")[0]["deletionTimestamp"], 1_700_000_000_123_i64);
-    for found in [catalog, open(directory.path()).await] {
+    for mut found in [catalog, open(directory.path()).await] {
         assert_eq!(live(&found), [location(3), location(9)]);
         assert_eq!(found.committed_epoch(), 3);
-        let removed = found.files().removed().await.unwrap();
+        let removed = found.files().await.unwrap().removed().await.unwrap();
         assert_eq!(removed, HashMap::from([(location(1), NOW), (location(2), NOW)]));
     }
 }
@@ -137,7 +137,7 @@ async fn removed_files_stay_known_over_checkpoints() {
         }
         catalog.maintain().await.unwrap();
     }
-    let found = open(directory.path()).await;
+    let mut found = open(directory.path()).await;
     assert_eq!(live(&found), [location(1_150)]);
-    assert_eq!(found.files().removed().await.unwrap().len(), 150 + 14);
+    assert_eq!(found.files().await.unwrap().removed().await.unwrap().len(), 150 + 14);
 }

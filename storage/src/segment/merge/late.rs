@@ -15,6 +15,7 @@ use super::order::Order;
 use super::overrides::{Override, Overrides};
 use super::shared::{Place, SharedTraces, for_some_rows};
 use crate::Result;
+use crate::catalog::partition_of;
 use crate::derive::{PathId, RootNames, TraceSpans, Verdict, derive_counted};
 use crate::metrics::{KnownPaths, Tally};
 use crate::model::{SpanBatchBuilder, SpanFields, SpanId, UnixNanos};
@@ -45,20 +46,38 @@ pub(super) fn derive_again(
     }
     let facts = Facts::read(leaf, inputs, &shared.places)?;
     let (rows, paths) = derive(&shared, &facts)?;
+    let lie_apart = lie_apart(&shared, &facts, &rows);
     let mut of_inputs: Vec<Vec<(u64, Override)>> = inputs.iter().map(|_| Vec::new()).collect();
     let mut of_spans = overrides(&rows, facts.spans.len());
     for (number, place) in shared.places.iter().enumerate() {
         // A span that another one repeats is derived once, and the other row stays as it is.
-        if let Some(of_span) = of_spans.get_mut(number).and_then(Option::take) {
+        if !lie_apart[place.trace]
+            && let Some(of_span) = of_spans.get_mut(number).and_then(Option::take)
+        {
             of_inputs[place.input].push((place.row, of_span));
         }
     }
     Ok(Rederived {
         overrides: Overrides::new(order, of_inputs),
-        traces: shared.ids.len() as u64,
-        left_traces: shared.left,
+        traces: lie_apart.iter().filter(|is_apart| !**is_apart).count() as u64,
+        left_traces: shared.left + lie_apart.iter().filter(|is_apart| **is_apart).count() as u64,
         paths,
     })
+}
+
+/// By trace: whether it has spans that are in no input, of which more was known when it was derived before. Segments of a merge
+/// are of one date, and a trace may go on over midnight.
+fn lie_apart(shared: &SharedTraces, facts: &Facts, rows: &SpanRows) -> Vec<bool> {
+    let mut lie_apart = vec![false; shared.ids.len()];
+    for row in &rows.rows {
+        let number = row.span.row as usize;
+        let (Some(place), Some(span)) = (shared.places.get(number), facts.spans.get(number)) else { continue };
+        let start = UnixNanos::from_micros_and_remainder(span.micros, span.nanos);
+        let end = start.plus(span.duration_nanos);
+        let goes_on = partition_of(start.micros()) != partition_of(end.micros());
+        lie_apart[place.trace] |= goes_on || (span.knew_parent && row.parent == SpanRow::NOWHERE);
+    }
+    lie_apart
 }
 
 /// A number of a text, or [`NO_TEXT`].
@@ -78,6 +97,8 @@ struct SpanFacts {
     micros: i64,
     nanos: i32,
     duration_nanos: i64,
+    /// Its parent was at hand when it was derived before.
+    knew_parent: bool,
 }
 
 const UNKNOWN: SpanFacts = SpanFacts {
@@ -92,6 +113,7 @@ const UNKNOWN: SpanFacts = SpanFacts {
     micros: 0,
     nanos: 0,
     duration_nanos: 0,
+    knew_parent: false,
 };
 
 /// What spans are derived from.
@@ -144,7 +166,7 @@ impl Facts {
 
 type Set = fn(&mut Facts, usize, &[u8]);
 
-const COLUMNS: [(&str, Set); 11] = [
+const COLUMNS: [(&str, Set); 12] = [
     (spans::SPAN_ID, |facts, at, value| facts.spans[at].span_id = SpanId::from_slice(value).ok()),
     (spans::PARENT_SPAN_ID, |facts, at, value| facts.spans[at].parent_span_id = SpanId::from_slice(value).ok()),
     (spans::SERVICE_NAME, |facts, at, value| facts.spans[at].service = facts.number(value)),
@@ -153,6 +175,7 @@ const COLUMNS: [(&str, Set); 11] = [
     (spans::STATUS_CODE, |facts, at, value| facts.spans[at].status = facts.number(value)),
     (spans::ROOT_SERVICE, |facts, at, value| facts.spans[at].root_service = facts.number(value)),
     (spans::ROOT_NAME, |facts, at, value| facts.spans[at].root_name = facts.number(value)),
+    (spans::PARENT_SERVICE, |facts, at, _| facts.spans[at].knew_parent = true),
     (spans::START_TIME, |facts, at, value| facts.spans[at].micros = value.try_into().map_or(0, i64::from_le_bytes)),
     (spans::START_NANOS, |facts, at, value| facts.spans[at].nanos = value.try_into().map_or(0, i32::from_le_bytes)),
     (spans::DURATION_NS, |facts, at, value| {

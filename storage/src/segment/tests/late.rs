@@ -123,3 +123,42 @@ fn traces_with_too_many_spans_are_left_and_counted() {
     assert_eq!(report.rederived_traces + report.left_traces, shared.len() as u64);
     assert!(report.rederived_traces > 5 && report.left_traces > 5, "{report:?}");
 }
+
+#[test]
+fn a_trace_that_goes_on_over_midnight_keeps_what_was_known_of_its_other_day() {
+    const MIDNIGHT: i64 = 1_700_006_400 * SECOND;
+    let trace_id = TraceId::from_bytes([7; 16]).unwrap();
+    let id = |number: u8| SpanId::from_bytes([number; 8]).unwrap();
+    let mut builder = SpanBatchBuilder::default();
+    let resource = builder.resource(|_| {});
+    let origin = builder.origin(resource, "front", None, None);
+    for (number, start) in [(1, MIDNIGHT - SECOND), (2, MIDNIGHT + 1), (3, MIDNIGHT + 2)] {
+        builder.append(&SpanFields {
+            trace_id,
+            span_id: id(number),
+            parent_span_id: (number > 1).then(|| id(number - 1)),
+            origin,
+            span_name: "step".into(),
+            kind: "server",
+            status_code: "unset",
+            status_message: None,
+            start: UnixNanos(start),
+            duration_nanos: SECOND / 2,
+            trace_state: None,
+            flags: 0,
+        });
+    }
+    let batches = vec![Arc::new(builder.finish().unwrap())];
+    let segments = |rows: &[u32], late| {
+        let spans = rows.iter().map(|row| SpanRef { batch: 0, row: *row }).collect();
+        let trace = TraceSpans { trace_id, spans, verdict: Verdict::pending(), late };
+        encode_spans(derive(batches.clone(), vec![trace]).unwrap().spans).unwrap()
+    };
+    let whole = segments(&[0, 1], None);
+    let root = RootNames { service: "front".into(), name: "step".into() };
+    let files = [whole[1].bytes.clone(), segments(&[2], Some(Some(root))).remove(0).bytes];
+    let inputs: Vec<RecordBatch> = files.iter().map(|file| read_table(Table::Spans, file)).collect();
+    let (found, report) = merged(&files, 1 << 20, 1_000);
+    assert_eq!(found, sorted(Table::Spans, &inputs));
+    assert_eq!((report.rederived_traces, report.left_traces), (0, 1));
+}
