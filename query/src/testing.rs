@@ -343,7 +343,7 @@ impl TestSource {
 }
 
 fn in_memory(batch: RecordBatch) -> TableSnapshot {
-    TableSnapshot { memory: vec![MemoryRows::Columns(batch)], segments: Vec::new(), version: 0 }
+    TableSnapshot { memory: vec![MemoryRows::Columns(batch)], segments: Vec::new(), ..TableSnapshot::default() }
 }
 
 async fn write(
@@ -376,6 +376,7 @@ async fn write(
         row_count: batch.num_rows() as u64,
         start_range: starts().min().zip(starts().max()),
         written_at: UnixNanos(0),
+        keys: storage::schema::promoted::Keys::default(),
     })
 }
 

@@ -23,6 +23,7 @@ fn new_segment(table: Table, epoch: u64) -> NewSegment {
             row_count: 30_000,
             start_range: None,
             written_at: UnixNanos(1_767_225_600_000_000_000),
+            keys: storage::schema::promoted::Keys::default(),
         },
         date: table.time_column().map(|_| "2026-01-01".to_owned()),
         ranges: ColumnRanges::default(),

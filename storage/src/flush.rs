@@ -92,6 +92,7 @@ async fn put(
             row_count: file.row_count,
             start_range: file.start_range,
             written_at: now,
+            keys: crate::schema::promoted::Keys::default(),
         },
         date: file.date,
         ranges: file.ranges,

@@ -12,6 +12,7 @@ use object_store::path::Path;
 use crate::metrics::LazyRows;
 use crate::model::{TraceId, UnixNanos};
 use crate::rows::SpanRows;
+use crate::schema::promoted::{Keys, Promoted};
 use crate::schema::{ByTable, Table, spans};
 
 /// One consistent view of every table. It never changes; a later one is taken for later data.
@@ -24,6 +25,8 @@ pub struct TableSnapshot {
     pub segments: Vec<Arc<Segment>>,
     /// The Delta version that lists the segments.
     pub version: i64,
+    /// Attributes with a column of their own, in the order of the table's columns; of `spans` alone.
+    pub promoted: Arc<[Promoted]>,
 }
 
 /// Rows in memory, in no order.
@@ -130,6 +133,8 @@ pub struct Segment {
     /// The earliest and the latest start among its rows, exact.
     pub start_range: Option<(UnixNanos, UnixNanos)>,
     pub written_at: UnixNanos,
+    /// Where its attributes are, if it is one of `spans`.
+    pub keys: Keys,
 }
 
 /// Where queries get their snapshots.

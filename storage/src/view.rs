@@ -56,5 +56,10 @@ impl View {
 fn of(memory: &mut Memory, table: Table) -> TableSnapshot {
     let rows = memory.unflushed(table);
     let committed = memory.tables.table(table);
-    TableSnapshot { memory: rows, segments: committed.segments.clone(), version: committed.version }
+    TableSnapshot {
+        memory: rows,
+        segments: committed.segments.clone(),
+        version: committed.version,
+        ..Default::default()
+    }
 }

@@ -220,6 +220,7 @@ fn listed(table: Table, file: &LogicalFileView) -> Segment {
         // The log holds microseconds; the rows' remainders lie within the next one.
         start_range: bound("minValues").zip(bound("maxValues").map(|latest| latest.plus(999))),
         written_at: UnixNanos::from_micros(file.modification_time().saturating_mul(1_000)),
+        keys: crate::schema::promoted::Keys::default(),
     }
 }
 

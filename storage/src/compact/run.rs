@@ -58,7 +58,14 @@ pub async fn write_paths(
             source: std::io::Error::other(source),
         })?;
         let (row_count, start_range) = (file.row_count, file.start_range);
-        let segment = Segment { location, size_bytes, row_count, start_range, written_at: now };
+        let segment = Segment {
+            location,
+            size_bytes,
+            row_count,
+            start_range,
+            written_at: now,
+            keys: crate::schema::promoted::Keys::default(),
+        };
         written.push(NewSegment { segment, date: file.date, ranges: file.ranges });
     }
     Ok(written)
@@ -114,6 +121,7 @@ pub async fn write(
             row_count: report.rows,
             start_range: report.start_range,
             written_at: now,
+            keys: crate::schema::promoted::Keys::default(),
         },
         date: planned.date.clone(),
         ranges: report.ranges,

@@ -119,6 +119,7 @@ mod tests {
             row_count: 10,
             start_range: Some((UnixNanos(day * DAY), start)),
             written_at: start,
+            keys: crate::schema::promoted::Keys::default(),
         })
     }
 

@@ -6,6 +6,7 @@
 pub mod attributes;
 pub mod edge_metrics;
 pub mod paths;
+pub mod promoted;
 pub mod span_metrics;
 pub mod spans;
 pub mod traces;

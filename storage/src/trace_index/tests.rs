@@ -20,6 +20,7 @@ fn segment(number: i64) -> Arc<Segment> {
         row_count: 1,
         start_range: Some((at, at)),
         written_at: at,
+        keys: crate::schema::promoted::Keys::default(),
     })
 }
 

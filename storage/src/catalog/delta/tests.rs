@@ -11,6 +11,7 @@ fn segment(epoch: u64) -> NewSegment {
             row_count: 3,
             start_range: None,
             written_at: UnixNanos(1_000_000),
+            keys: crate::schema::promoted::Keys::default(),
         },
         date: Some("2026-01-01".to_owned()),
         ranges: ColumnRanges::default(),

@@ -25,6 +25,7 @@ fn segment(date: i64, epoch: u64, level: u32, size_bytes: u64, written_at: i64) 
         row_count: size_bytes,
         start_range: None,
         written_at: UnixNanos(written_at),
+        keys: crate::schema::promoted::Keys::default(),
     })
 }
 
@@ -67,6 +68,7 @@ impl Simulated {
                 row_count: 1,
                 start_range: None,
                 written_at: UnixNanos(now),
+                keys: crate::schema::promoted::Keys::default(),
             }));
             count += 1;
             assert!(count < 10_000, "it does not end");
