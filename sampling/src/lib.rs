@@ -49,5 +49,5 @@ pub use class::{Class, Facts, Head, KeepReason, Priority};
 pub use decided::{Decided, DecisionCache, Kept};
 pub use error::Error;
 pub use policy::Policy;
-pub use sampler::{Alarmed, Batch, OperationRate, Sampler, Score, TickReport, Verdict};
+pub use sampler::{Alarmed, Batch, OperationRate, Ripe, Sampler, Score, TickReport, Verdict};
 pub use threshold::{Randomness, Threshold};

@@ -82,8 +82,10 @@ pub struct Rates {
     pub shape_half_life_seconds: f64,
     /// After so long without a kept trace a shape is due.
     pub shape_seconds: f64,
-    /// Of the demand that prices follow.
+    /// Of the demand that prices follow, at least.
     pub price_half_life_seconds: f64,
+    /// Of which so many mean traces can be kept, where that is longer.
+    pub price_traces: f64,
     /// Above it an operation's new shapes are told apart by services only.
     pub new_shapes_per_minute: u32,
 }
@@ -96,8 +98,12 @@ pub struct Cap {
     pub seconds: f64,
     /// At least so many large traces (the p99.9 of cost) always fit.
     pub large_traces: f64,
+    /// And so many of mean cost.
+    pub mean_traces: f64,
     /// In which prices make up for what was kept too much or too little.
     pub settle_seconds: f64,
+    /// So long a decision may wait where more that must be kept comes at once than a tick has budget for.
+    pub wait_seconds: f64,
 }
 
 /// Bounds of the state.
@@ -163,6 +169,7 @@ impl Default for Rates {
             shape_half_life_seconds: 600.0,
             shape_seconds: 250.0,
             price_half_life_seconds: 4.0,
+            price_traces: 100.0,
             new_shapes_per_minute: 1000,
         }
     }
@@ -170,7 +177,7 @@ impl Default for Rates {
 
 impl Default for Cap {
     fn default() -> Self {
-        Self { seconds: 0.25, large_traces: 4.0, settle_seconds: 0.5 }
+        Self { seconds: 0.25, large_traces: 4.0, mean_traces: 12.0, settle_seconds: 0.5, wait_seconds: 0.8 }
     }
 }
 
@@ -242,6 +249,7 @@ impl Policy {
                 60.0,
                 "write 0.1 to 60 seconds; 4 is the default",
             ),
+            ("rates.price_traces", self.rates.price_traces, 0.0, 1e5, "write 0 to 100000 traces; 100 is the default"),
             ("cap.seconds", self.cap.seconds, 0.0, 60.0, "write 0 to 60 seconds of the budget; 0.25 is the default"),
             (
                 "cap.large_traces",
@@ -250,7 +258,9 @@ impl Policy {
                 1000.0,
                 "write 1 to 1000, or large traces can never be kept",
             ),
+            ("cap.mean_traces", self.cap.mean_traces, 0.0, 1e4, "write 0 to 10000 traces; 12 is the default"),
             ("cap.settle_seconds", self.cap.settle_seconds, 0.1, 60.0, "write 0.1 to 60 seconds; 0.5 is the default"),
+            ("cap.wait_seconds", self.cap.wait_seconds, 0.0, 10.0, "write 0 to 10 seconds; 0.8 is the default"),
         ] {
             // A comparison with what is not a number is false, so it fails here too.
             if !(value >= low && value <= high) {

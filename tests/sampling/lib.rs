@@ -24,6 +24,7 @@ mod ours;
 mod outcome;
 mod peers;
 mod quality;
+mod queue;
 mod random;
 mod recorded;
 pub mod report;

@@ -8,6 +8,7 @@ use sampling::decided::Limits;
 use sampling::{Decided, DecisionCache, Facts, Kept, Policy, Randomness, Sampler};
 
 use crate::outcome::Outcome;
+use crate::queue::Queue;
 use crate::random::Random;
 use crate::timeline::{Timeline, nanos};
 use crate::world::World;
@@ -26,13 +27,17 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
     out.decided_millis.clone_from(&timeline.decided_millis);
     let mut sampler = Sampler::new(policy.clone())?;
     let mut cache = DecisionCache::new(Limits::default());
+    let mut queue = Queue::default();
     let mut late = timeline.late.iter().peekable();
     let (mut asked, mut followed, mut followers, mut decide_nanos) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut cut = 0_u64;
     // Says what the spans cost that followed a trace that is kept.
-    let mut follow = |cache: &DecisionCache, out: &mut Outcome, until: u32| {
+    let mut follow = |cache: &DecisionCache, queue: &mut Queue, out: &mut Outcome, until: u32| {
         let mut cost = 0.0;
         while let Some(span) = late.next_if(|span| span.arrival_millis <= until) {
+            if queue.joins(span) {
+                continue;
+            }
             let trace = span.trace as usize;
             let (Some(id), Some(kept)) = (world.traces.get(trace).map(|trace| &trace.id), out.kept.get(trace)) else {
                 continue;
@@ -53,15 +58,16 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
         cost
     };
     for tick in &timeline.ticks {
-        sampler.charge(follow(&cache, &mut out, tick.now_millis));
-        let ripe = timeline.facts.get(tick.first..tick.first + tick.len).context("a tick beyond its facts")?;
+        sampler.charge(follow(&cache, &mut queue, &mut out, tick.now_millis));
+        let (ripe, traces) = queue.take(&mut sampler, timeline, tick);
         let (now, length) = (nanos(tick.now_millis), u64::from(tick.length_millis) * 1_000_000);
         let began = Instant::now();
-        let verdicts = sampler.tick(now, length, ripe);
+        let verdicts = sampler.tick(now, length, &ripe);
         decide_nanos += began.elapsed().as_nanos() as u64;
         cut += u64::from(sampler.report().cap_factor < 1.0);
-        for (verdict, trace) in verdicts.iter().zip(&timeline.traces[tick.first..]) {
-            let trace = *trace as usize;
+        for (verdict, trace) in verdicts.iter().zip(traces) {
+            let trace = trace as usize;
+            out.decided_millis[trace] = tick.now_millis;
             out.classes[trace] = verdict.class as u8;
             if verdict.keep {
                 out.keep(trace, verdict.adjusted_count.unwrap_or(0.0));
@@ -72,11 +78,11 @@ pub fn run(world: &World, timeline: &Timeline, policy: &Policy) -> anyhow::Resul
             }
         }
     }
-    follow(&cache, &mut out, u32::MAX);
+    follow(&cache, &mut queue, &mut out, u32::MAX);
     let kept_spans =
         world.traces.iter().zip(&out.kept).filter(|(_, kept)| **kept).map(|(trace, _)| u64::from(trace.spans));
     let kept_spans = kept_spans.sum::<u64>().max(1) as f64;
-    let mut beyond = timeline.beyond_grace_millis.clone();
+    let mut beyond = queue.beyond_grace_millis;
     beyond.sort_unstable();
     let beyond = |q: f64| f64::from(beyond.get((q * beyond.len() as f64) as usize).copied().unwrap_or(0)) / 1e3;
     let traces = timeline.facts.len().max(1) as f64;

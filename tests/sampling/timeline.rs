@@ -1,4 +1,5 @@
-//! When the collector decides what, and what it knows by then: all of it the same whatever the budget.
+//! When the collector decides what, and what it knows by then: all of it the same whatever the budget, but for what waits a
+//! little longer because much comes at once.
 //!
 //! A trace is ripe at `min(first seen + 30 s, root arrived + g)`, `g` being the p99 of its operation's spans' arrival after
 //! the root, clamped to 0.5 to 10 s. A tick is 100 ms, and stretches to at most 1 s until 200 traces are ripe. Spans that
@@ -26,6 +27,9 @@ const LONGEST_MILLIS: u32 = 30_000;
 const GRACE_MILLIS: (u64, u64) = (500, 10_000);
 const GRACE: Quantile = Quantile { q: 0.99, min_values: 200, half_nanos: 1_800_000_000_000 };
 const LAG_BUCKETS: u32 = 160;
+
+/// In place of a time.
+pub const NEVER: u32 = u32::MAX;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Tick {
@@ -57,7 +61,7 @@ pub struct Timeline {
     pub late: Vec<Late>,
     /// By trace of the world.
     pub decided_millis: Vec<u32>,
-    /// From the root's arrival to the decision, beyond the grace.
+    /// Beside `facts`: from the root's arrival until it is ripe, beyond the grace. [`NEVER`] without a root.
     pub beyond_grace_millis: Vec<u32>,
     pub metrics: Metrics,
     /// What classifying costs: shape, slow spans and metrics together.
@@ -131,9 +135,8 @@ impl Timeline {
         for number in ripe {
             let Some(trace) = world.traces.get(*number as usize) else { continue };
             if let Some(decided) = self.decided_millis.get_mut(*number as usize) {
-                if trace.root_millis.is_some_and(|root| root <= now) && *decided != u32::MAX {
-                    self.beyond_grace_millis.push(now - (*decided).min(now));
-                }
+                let has_root = trace.root_millis.is_some_and(|root| root <= now) && *decided != u32::MAX;
+                self.beyond_grace_millis.push(if has_root { now - (*decided).min(now) } else { NEVER });
                 *decided = now;
             }
             for (at, span) in (0..).zip(world.spans(trace)) {

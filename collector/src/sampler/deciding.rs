@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sampling::budget::CostUnit;
 use sampling::sketch::SlowSpans;
-use sampling::{Facts, KeepReason, Sampler, Verdict};
+use sampling::{Facts, KeepReason, Ripe, Sampler, Verdict};
 use storage::model::{TraceId, UnixNanos};
+use storage::rows::SpanRef;
 use storage::{Clock, Decision, Gathered, Store};
 
 use super::assembly::left;
@@ -14,6 +15,7 @@ use super::counts::{Alarm, Counts, Late};
 use super::due::{Due, due, time_of};
 use super::facts::{Surveyor, operation};
 use super::grace::{Grace, Graces};
+use super::held::Held;
 use super::late::late;
 use super::load::Loads;
 use super::past::{Past, Rehearsal, Tick};
@@ -33,6 +35,14 @@ const LONGEST_TICK: Duration = Duration::from_secs(1);
 /// Above this pressure nothing waits.
 const PRESSED: f64 = 0.7;
 
+/// A trace that is due, and what was found out about it.
+struct Surveyed<'a> {
+    due: &'a Due,
+    facts: Facts,
+    source: Source<'a>,
+    span_count: usize,
+}
+
 /// Decisions in one record of the log: small, so that requests are acknowledged in between.
 pub type Records = Vec<Vec<Decision>>;
 
@@ -50,6 +60,7 @@ pub struct Deciding {
     bounds: Option<Bounds>,
     graces: Option<Graces>,
     last_tick: Option<UnixNanos>,
+    held: Held,
     counts: Arc<Counts>,
     past: Past,
     is_saved: bool,
@@ -87,6 +98,7 @@ impl Deciding {
             bounds: None,
             graces: None,
             last_tick: None,
+            held: Held::default(),
             counts: Arc::default(),
             past: Past::default(),
             is_saved: true,
@@ -145,6 +157,7 @@ impl Deciding {
         let since = self.last_tick.map_or(i64::MAX, |last| now.since(last));
         let waits_on = self.policy.policy.budget.is_some()
             && fresh < ENOUGH_TRACES
+            && self.held.is_empty()
             && (0..longest).contains(&since)
             && pressure < PRESSED;
         if waits_on {
@@ -152,7 +165,8 @@ impl Deciding {
         }
         // What a start found in the log came in longer than a tick, too.
         let came_in = if self.last_tick.is_none() { time_of(&due, now) } else { 0 };
-        self.decide(store, due, config.spans_per_record, now, came_in)
+        let may_wait = came_in == 0 && pressure < PRESSED;
+        self.decide(store, due, config.spans_per_record, now, came_in, may_wait)
     }
 
     /// Decisions for all that is pending, ripe or not. Ticks to come would have decided it, so it has their budget.
@@ -160,7 +174,7 @@ impl Deciding {
         let due = due(store, |_, _, _| true);
         let now = clock.now();
         let came_in = time_of(&due, now);
-        self.decide(store, due, config.spans_per_record, now, came_in)
+        self.decide(store, due, config.spans_per_record, now, came_in, false)
     }
 
     /// What a dry run needs: a copy, since decisions do not wait for one.
@@ -168,7 +182,8 @@ impl Deciding {
         Rehearsal::new(self.sampler.clone(), self.active.get(), self.past.clone())
     }
 
-    /// `came_in` is how long a time the traces came in, in nanoseconds: the tick is at least as long.
+    /// `came_in` is how long a time the traces came in, in nanoseconds: the tick is at least as long. What must be kept of a lump may
+    /// be left to a later one if it `may_wait`.
     fn decide(
         &mut self,
         store: &Store,
@@ -176,6 +191,7 @@ impl Deciding {
         spans_per_record: usize,
         now: UnixNanos,
         came_in: u64,
+        may_wait: bool,
     ) -> Records {
         self.follow_policy();
         let now_nanos = u64::try_from(now.0).unwrap_or_default();
@@ -188,35 +204,37 @@ impl Deciding {
         self.surveyor.begin(&batches, &self.policy.policy.force_keep);
         let budget = self.policy.policy.budget.as_ref();
         let cost_per_byte = budget.filter(|budget| budget.unit() == CostUnit::Bytes).map(|_| stored_share(store));
+        let before = std::mem::take(&mut self.held);
         let Self { surveyor, slow, heads, shedding, .. } = self;
         let ledger = &*heads.ledger;
-        let (facts, sources): (Vec<Facts>, Vec<Source<'_>>) = traces
-            .iter()
-            .map(|(index, spans)| {
-                let (mut facts, source) =
-                    surveyor.survey(&batches, &ids[*index], spans, cost_per_byte, (&mut *slow, now_nanos), ledger);
-                facts.shed = shedding.at(due[*index].first_arrival);
+        let survey = |(index, spans): (usize, Vec<SpanRef>)| {
+            let due = &due[index];
+            let known = before.get(&due.trace_id, spans.len()).filter(|_| due.late.is_none());
+            let (facts, source) = known.unwrap_or_else(|| {
+                let slow = (&mut *slow, now_nanos);
+                let (mut facts, source) = surveyor.survey(&batches, &due.trace_id, &spans, cost_per_byte, slow, ledger);
+                facts.shed = shedding.at(due.first_arrival);
                 (facts, source)
-            })
-            .unzip();
-        self.is_saved &= facts.is_empty();
-        if let Some(graces) = &mut self.graces {
-            graces.decided(&ids);
+            });
+            Surveyed { due, facts, source, span_count: spans.len() }
+        };
+        let mut ripe: Vec<Surveyed<'_>> = traces.into_iter().map(survey).collect();
+        self.is_saved &= ripe.is_empty();
+        if may_wait {
+            self.hold(&before, &mut ripe, now, tick_nanos);
         }
-        let is_fresh = |index: usize| due[index].late.is_none();
-        let fresh: Vec<Facts> =
-            traces.iter().zip(&facts).filter(|((index, _), _)| is_fresh(*index)).map(|(_, facts)| *facts).collect();
+        if let Some(graces) = &mut self.graces {
+            graces.decided(&ripe.iter().map(|ripe| ripe.due.trace_id).collect::<Vec<_>>());
+        }
+        let fresh = || ripe.iter().filter(|ripe| ripe.due.late.is_none());
+        let of_fresh: Vec<Facts> = fresh().map(|ripe| ripe.facts).collect();
         // What follows a trace that is kept was not foreseen when it was decided.
-        let followers = traces
-            .iter()
-            .zip(&facts)
-            .filter(|((index, _), _)| due[*index].late.as_ref().is_some_and(|first| first.keep));
-        self.sampler.charge(followers.map(|(_, facts)| facts.cost).sum());
-        let verdicts = self.sampler.tick(now_nanos, tick_nanos, &fresh);
-        self.counts.tick(&fresh, &verdicts, &self.sampler.report());
-        let fresh_sources = traces.iter().zip(&sources).filter(|((index, _), _)| is_fresh(*index));
-        for (((_, source), facts), verdict) in fresh_sources.zip(&fresh).zip(&verdicts) {
-            self.loads.count(now_nanos, source, facts, verdict);
+        let followers = ripe.iter().filter(|ripe| ripe.due.late.as_ref().is_some_and(|first| first.keep));
+        self.sampler.charge(followers.map(|ripe| ripe.facts.cost).sum());
+        let verdicts = self.sampler.tick(now_nanos, tick_nanos, &of_fresh);
+        self.counts.tick(&of_fresh, &verdicts, &self.sampler.report());
+        for (ripe, verdict) in fresh().zip(&verdicts) {
+            self.loads.count(now_nanos, &ripe.source, &ripe.facts, verdict);
         }
         if let Some(rates) = self.loads.due(now_nanos) {
             self.heads.rates.publish(rates);
@@ -226,15 +244,15 @@ impl Deciding {
         let mut records = Records::new();
         let (mut record, mut spans_in_record) = (Vec::new(), 0);
         let mut verdicts = verdicts.iter();
-        for ((index, spans), facts) in traces.iter().zip(&facts) {
-            let decision = match &due[*index].late {
+        for Surveyed { due, facts, span_count, .. } in &ripe {
+            let decision = match &due.late {
                 Some(first) => {
                     let (operation, service) = (facts.operation, facts.service);
                     let is_slow = !first.keep
                         && facts.root_duration_nanos.is_some_and(|duration_nanos| {
                             self.sampler.slow_root(operation, service, duration_nanos, now_nanos)
                         });
-                    let (decision, late) = late(ids[*index], first, facts, is_slow);
+                    let (decision, late) = late(due.trace_id, first, facts, is_slow);
                     self.counts.late(late);
                     if late == Late::Rescued {
                         self.sampler.charge(facts.cost);
@@ -242,12 +260,12 @@ impl Deciding {
                     decision
                 }
                 None => match verdicts.next() {
-                    Some(verdict) => self.fresh(ids[*index], verdict, facts),
+                    Some(verdict) => self.fresh(due.trace_id, verdict, facts),
                     None => continue,
                 },
             };
             record.push(decision);
-            spans_in_record += spans.len();
+            spans_in_record += span_count;
             if spans_in_record >= spans_per_record {
                 records.push(std::mem::take(&mut record));
                 spans_in_record = 0;
@@ -256,8 +274,26 @@ impl Deciding {
         if !record.is_empty() {
             records.push(record);
         }
-        self.past.remember(Tick { now_nanos, tick_nanos, facts: fresh }, LONGEST_TICK, ENOUGH_TRACES);
+        self.past.remember(Tick { now_nanos, tick_nanos, facts: of_fresh }, LONGEST_TICK, ENOUGH_TRACES);
         records
+    }
+
+    /// Takes out of `ripe` what a later tick decides.
+    fn hold(&mut self, before: &Held, ripe: &mut Vec<Surveyed<'_>>, now: UnixNanos, tick_nanos: u64) {
+        let since = |ripe: &Surveyed<'_>| before.since(&ripe.due.trace_id).unwrap_or(now);
+        let waited = |ripe: &Surveyed<'_>| u64::try_from(now.since(since(ripe))).unwrap_or_default();
+        // Late spans follow what was decided.
+        let fresh = ripe.iter().filter(|ripe| ripe.due.late.is_none());
+        let fresh: Vec<Ripe<'_>> = fresh.map(|ripe| Ripe { facts: &ripe.facts, waited_nanos: waited(ripe) }).collect();
+        let now_nanos = u64::try_from(now.0).unwrap_or_default();
+        let mut postponed = self.sampler.postponed(now_nanos, tick_nanos, &fresh).into_iter();
+        ripe.retain(|ripe| {
+            let waits = ripe.due.late.is_none() && postponed.next().unwrap_or(false);
+            if waits {
+                self.held.add(ripe.due.trace_id, ripe.facts, &ripe.source, ripe.span_count, since(ripe));
+            }
+            !waits
+        });
     }
 
     fn follow_bounds(&mut self, config: &AssemblyConfig) {
@@ -342,3 +378,6 @@ fn stored_share(store: &Store) -> f64 {
         None => AT_FIRST,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! Decides pending traces: which are due, what is known of them, and what becomes of them.
 //!
 //! - `assembly`: when a trace is ripe; `grace`: how long its operation's spans need. Pure.
-//! - `due`: which traces a tick decides; `late`: what becomes of spans that come after it.
+//! - `due`: which traces a tick may decide; `held`: those that it leaves to a later one; `late`: what becomes of spans that come
+//!   after the decision.
 //! - `facts`: what is known of a trace; `source`: where it began, and how it was sampled there; `wish`: whether its client wants
 //!   it kept.
 //! - `shedding`: what is not waited for while memory runs short.
@@ -18,6 +19,7 @@ mod deciding;
 mod due;
 mod facts;
 mod grace;
+mod held;
 mod late;
 mod load;
 mod past;

@@ -15,7 +15,7 @@ mod pace;
 mod purse;
 
 pub use pace::Pace;
-pub(crate) use purse::{Allowance, Purse};
+pub(crate) use purse::{Allowance, Purse, TraceCosts};
 
 /// What a trace costs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

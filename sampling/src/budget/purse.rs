@@ -4,7 +4,8 @@
 //! Credit is what the budget of the past exceeds the cost of what was kept by. It has one range: so much above 0 as earlier
 //! ticks may leave to later ones, so much below as chance or a burst may take too much. In any time no more is kept than its
 //! budget and the width of that range, which is [`Cap::seconds`](crate::policy::Cap) of budget, or the cost of some large
-//! traces if that is more: sparse traffic needs the budget of many empty ticks for one trace. Prices aim at a credit of 0.
+//! traces or of some more ordinary ones if that is more: sparse traffic needs the budget of many empty ticks for one trace, and
+//! chance keeps three of them in some seconds and none in others. Prices aim at a credit of 0.
 //! What does not fit the range comes back slowly, or a stream in lumps would lose the budget between them.
 
 use super::{Budget, Pace, Per};
@@ -37,6 +38,16 @@ pub(crate) struct Allowance {
     pub target: f64,
     /// What the tick may keep at most.
     pub room: f64,
+    /// Of a trace, kept or not.
+    pub mean_cost: f64,
+}
+
+/// What traces cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TraceCosts {
+    pub mean: f64,
+    /// The p99.9.
+    pub large: f64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -53,14 +64,13 @@ impl Purse {
         self.credit
     }
 
-    /// `large_cost` is the p99.9 of a trace's cost.
     pub fn open(
         &mut self,
         now_nanos: u64,
         seconds: f64,
         budget: &Budget,
         policy: &Policy,
-        large_cost: f64,
+        costs: TraceCosts,
     ) -> Allowance {
         let per_second = match budget.per() {
             Per::Day => self.pace.rate(now_nanos, budget.amount()),
@@ -71,7 +81,8 @@ impl Purse {
         let full = share * WISHES_SECONDS;
         self.wishes = Some((self.wishes.unwrap_or(full) + share * seconds).clamp(-share * WISHES_DEBT_SECONDS, full));
 
-        let range = (policy.cap.seconds * per_second).max(policy.cap.large_traces * large_cost);
+        let of_traces = (policy.cap.large_traces * costs.large).max(policy.cap.mean_traces * costs.mean);
+        let range = (policy.cap.seconds * per_second).max(of_traces);
         let most = ABOVE * range;
         let fits = (OVERFLOW_SECONDS * per_second).max(range);
         self.overflow = (self.overflow + (self.credit - most).max(0.0)).min(fits);
@@ -85,6 +96,7 @@ impl Purse {
             flat,
             target: per_second * (1.0 + correction.clamp(-MOST_LEFT, MOST_ADDED)),
             room: flat + self.credit + (range - most),
+            mean_cost: costs.mean,
         }
     }
 
@@ -128,11 +140,15 @@ impl Purse {
 mod tests {
     use super::*;
 
+    const COSTS: TraceCosts = TraceCosts { mean: 1.0, large: 1.0 };
+
     /// The last tick's allowance at a budget of 1000 a second, after ticks of 100 ms that used this much.
-    fn after(large_cost: f64, used: &[f64]) -> Allowance {
+    fn after(large: f64, used: &[f64]) -> Allowance {
         let policy = Policy { budget: Some("1000 spans/s".parse().unwrap()), ..Policy::default() };
         let mut purse = Purse::default();
-        let open = |purse: &mut Purse| purse.open(1, 0.1, policy.budget.as_ref().unwrap(), &policy, large_cost);
+        let open = |purse: &mut Purse| {
+            purse.open(1, 0.1, policy.budget.as_ref().unwrap(), &policy, TraceCosts { mean: 1.0, large })
+        };
         for used in used {
             let allowance = open(&mut purse);
             purse.close(&allowance, 1e6, *used);
@@ -174,7 +190,7 @@ mod tests {
         let mut purse = Purse::default();
         let mut used = Vec::new();
         for tick in 0..400 {
-            let allowance = purse.open(1, 0.1, policy.budget.as_ref().unwrap(), &policy, 1.0);
+            let allowance = purse.open(1, 0.1, policy.budget.as_ref().unwrap(), &policy, COSTS);
             let takes = if tick % 23 < 9 { 0.0 } else { allowance.room.max(0.0) };
             used.push(takes);
             purse.close(&allowance, 1e6, takes);
@@ -189,7 +205,7 @@ mod tests {
         let policy = Policy { budget: Some("1000 spans/s".parse().unwrap()), ..Policy::default() };
         let mut purse = Purse::default();
         purse.charge(30.0);
-        let allowance = purse.open(1, 0.1, policy.budget.as_ref().unwrap(), &policy, 1.0);
+        let allowance = purse.open(1, 0.1, policy.budget.as_ref().unwrap(), &policy, COSTS);
         assert_eq!(allowance.room, 100.0 - 30.0 + 150.0);
     }
 
@@ -198,7 +214,7 @@ mod tests {
         let policy = Policy { budget: Some("1000 spans/s".parse().unwrap()), ..Policy::default() };
         let mut purse = Purse::default();
         let pass = |purse: &mut Purse, seconds| {
-            purse.open(1, seconds, policy.budget.as_ref().unwrap(), &policy, 1.0);
+            purse.open(1, seconds, policy.budget.as_ref().unwrap(), &policy, COSTS);
         };
         // 50 a second, and so many at once.
         pass(&mut purse, 0.1);
@@ -221,7 +237,7 @@ mod tests {
         let mut purse = Purse::default();
         let mut flat_at = |hour: u64, used: f64| {
             let now = hour * 3_600_000_000_000;
-            let allowance = purse.open(now, 0.1, policy.budget.as_ref().unwrap(), &policy, 1.0);
+            let allowance = purse.open(now, 0.1, policy.budget.as_ref().unwrap(), &policy, COSTS);
             purse.close(&allowance, used, used);
             allowance.flat
         };

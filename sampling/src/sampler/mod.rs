@@ -4,6 +4,7 @@
 //! - `seen`: rates and durations, and the weights that follow.
 //! - `work`: a trace within a tick.
 //! - `pricing`: what the budget buys.
+//! - `lumps`: what of many that come at once waits for a later tick.
 //! - `save`: the state as bytes.
 //!
 //! # A tick
@@ -21,6 +22,7 @@
 //! threshold is that of `p / p_head` itself. Either way `p_total = min(p_head, p)`, and the tier's cost is counted with what
 //! the tail decides. Rates are of arrived traces: a claim about `p_head` cannot make an operation look frequent.
 
+mod lumps;
 mod pricing;
 mod save;
 mod seen;
@@ -29,6 +31,7 @@ mod tests;
 mod verdict;
 mod work;
 
+pub use lumps::Ripe;
 use pricing::Pricing;
 use seen::{Place, SHARED, Seen};
 pub use verdict::{Alarmed, Batch, OperationRate, Score, TickReport, Verdict};
@@ -111,8 +114,8 @@ impl Sampler {
         self.seen.begin(now_nanos, tick_nanos);
         let budget = self.policy.budget.as_ref();
         let seconds = tick_nanos as f64 / 1e9;
-        let large_cost = self.seen.large_cost(now_nanos);
-        let allowance = budget.map(|budget| self.purse.open(now_nanos, seconds, budget, &self.policy, large_cost));
+        let costs = self.seen.costs(now_nanos);
+        let allowance = budget.map(|budget| self.purse.open(now_nanos, seconds, budget, &self.policy, costs));
         self.work.clear();
         for facts in ripe {
             let work = self.count(now_nanos, facts, allowance.is_some());

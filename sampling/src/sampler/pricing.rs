@@ -17,7 +17,7 @@ use crate::solve::{self, Demand};
 /// others impossible.
 const BESIDE_WISHES: f64 = 0.1;
 /// The part of a tick's budget that what must be kept leaves to the others, however much of it there is.
-const LEFT_IN_A_TICK: f64 = 0.1;
+pub(super) const LEFT_IN_A_TICK: f64 = 0.1;
 
 /// Against an ordinary price a price of what is rare is no higher than this.
 const MOST_CERTAIN: f64 = 1e6;
@@ -25,6 +25,15 @@ const MOST_CERTAIN: f64 = 1e6;
 /// idle for the seconds in which prices remember it. A burst's begin needs no such haste, the room of a tick is its bound.
 const DROP: f64 = 0.6;
 const FASTER: f64 = 8.0;
+/// However small the budget is: traffic is another after some minutes.
+const MOST_HALF_LIFE_SECONDS: f64 = 300.0;
+
+/// Of the demand that prices follow. Where the budget buys a trace in some seconds, the demand of four seconds is the tick's own
+/// traces: they would set the price that they are judged by, and most of them would be too dear.
+fn half_life_seconds(allowance: &Allowance, policy: &Policy) -> f64 {
+    let enough = policy.rates.price_traces * allowance.mean_cost * allowance.seconds / allowance.flat;
+    policy.rates.price_half_life_seconds.max(enough.min(MOST_HALF_LIFE_SECONDS))
+}
 
 /// A sum that fades with the time it came in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,7 +73,7 @@ pub(super) struct Pricing {
 impl Pricing {
     /// The prices for these traces, which count from now on.
     pub fn prices(&mut self, work: &[Work], allowance: &Allowance, policy: &Policy) -> Prices {
-        let (seconds, half_life) = (allowance.seconds, policy.rates.price_half_life_seconds);
+        let (seconds, half_life) = (allowance.seconds, half_life_seconds(allowance, policy));
         self.offered.advance(seconds, half_life / FASTER);
         self.offered.sum += work.iter().filter(|work| !work.is_out()).map(|work| work.cost).sum::<f64>();
         let known = self.granted.per_second() + self.curves.iter().map(DemandCurve::cost).sum::<f64>();

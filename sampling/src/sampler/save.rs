@@ -13,7 +13,7 @@ use crate::rate::Decayed;
 use crate::sketch::Recent;
 
 const KIND: [u8; 4] = *b"SHss";
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 pub(super) fn write(policy: &Policy, seen: &Seen, purse: &Purse, pricing: &Pricing) -> Vec<u8> {
     let mut out = Writer::of(KIND, VERSION);
@@ -23,6 +23,7 @@ pub(super) fn write(policy: &Policy, seen: &Seen, purse: &Purse, pricing: &Prici
     out.u8(u8::from(seen.started_nanos.is_some()));
     out.u64(seen.started_nanos.unwrap_or(0));
     seen.costs.write(&mut out);
+    seen.traces.write(&mut out);
     seen.durations.write(&mut out);
     out.u32(seen.services.len() as u32);
     for (key, (seen_nanos, durations)) in seen.services.iter() {
@@ -69,6 +70,7 @@ pub(super) fn read(policy: &Policy, bytes: &[u8]) -> Result<(Seen, Purse, Pricin
     let started = input.u8()? == 1;
     seen.started_nanos = Some(input.u64()?).filter(|_| started);
     seen.costs = Recent::read(&mut input, max_buckets)?;
+    seen.traces = Decayed::read(&mut input)?;
     seen.durations = Recent::read(&mut input, max_buckets)?;
     for _ in 0..input.rows(16)? {
         let (key, service) = (input.u64()?, (input.u64()?, Recent::read(&mut input, max_buckets)?));

@@ -4,6 +4,7 @@
 //! shares one entry, which is frequent and therefore weighs little.
 
 use crate::alarm::Watch;
+use crate::budget::TraceCosts;
 use crate::class::{Class, Facts};
 use crate::codec::{Reader, Writer};
 use crate::error::Error;
@@ -113,6 +114,8 @@ pub(super) struct Seen {
     pub services: Table<(u64, Recent)>,
     pub shapes: Table<ShapeSeen>,
     pub costs: Recent,
+    /// Of all operations, for as long as shapes count.
+    pub traces: Decayed,
     /// Of all roots: what lasts longer without one is slow.
     pub durations: Recent,
     pub started_nanos: Option<u64>,
@@ -147,6 +150,7 @@ impl Seen {
             services: Table::new(0),
             shapes: Table::new(0),
             costs: Recent::new(policy.limits.max_buckets, 0),
+            traces: Decayed::default(),
             durations: Recent::new(policy.limits.max_buckets, 0),
             started_nanos: None,
             tick: 0,
@@ -180,6 +184,7 @@ impl Seen {
     /// Costs are in another unit from now on.
     pub fn forget_costs(&mut self) {
         self.costs = Recent::new(self.max_buckets, 0);
+        self.traces = Decayed::default();
         for (_, operation) in self.operations.iter_mut() {
             operation.strata = [Decayed::default(); 5];
         }
@@ -276,6 +281,7 @@ impl Seen {
     ) -> Place {
         self.costs.record(now_nanos, LARGE.half_nanos, cost as u64);
         let half_life = self.shapes_half_life;
+        self.traces.add(now_nanos, half_life, cost);
         let place = Place::outside(row);
         let Some(operation) = self.operations.get_mut(row) else { return place };
         operation.strata[class.index()].add(now_nanos, self.strata_half_life, cost);
@@ -336,8 +342,9 @@ impl Seen {
         }
     }
 
-    pub fn large_cost(&mut self, now_nanos: u64) -> f64 {
-        self.costs.quantile(now_nanos, LARGE).unwrap_or(1) as f64
+    pub fn costs(&mut self, now_nanos: u64) -> TraceCosts {
+        let large = self.costs.quantile(now_nanos, LARGE).unwrap_or(1) as f64;
+        TraceCosts { mean: self.traces.mean_cost(), large }
     }
 
     pub fn strata_half_life(&self) -> HalfLife {
