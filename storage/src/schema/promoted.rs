@@ -1,8 +1,11 @@
 //! Frequent attributes, each in a column of its own.
 //!
 //! A promoted attribute is a key of one column of attributes with one type: the text under `http.route` of `attributes` lies
-//! in the column `attributes.text.http.route` of `spans`, as `attributes.text['http.route']` would name it in the maps. Values
+//! in the column `attributes__text__http__route` of `spans`, as `attributes.text['http.route']` would name it in the maps. Values
 //! of another type under the same key stay in their map, or have a column of their own, so that no value is ever converted.
+//!
+//! Two underscores stand for each dot: DuckDB does not find a column of a Delta table whose name has dots if it is asked for
+//! in a WHERE, and without them most names need no quotes anywhere.
 //!
 //! # Invariants
 //!
@@ -79,11 +82,12 @@ pub struct Promoted {
 impl Promoted {
     /// The column's name says what is in it.
     pub fn parse(column: &str) -> Option<Self> {
-        let (scope, rest) = column.split_once('.')?;
-        let (map, key) = rest.split_once('.')?;
+        let (scope, rest) = column.split_once(DOT)?;
+        let (map, key) = rest.split_once(DOT)?;
         let scope = Scope::ALL.into_iter().find(|known| known.column() == scope)?;
         let value_type = PromotedType::ALL.into_iter().find(|known| known.map() == map)?;
-        is_name(key).then(|| Self { scope, value_type, key: key.into() })
+        let key = key.replace(DOT, ".");
+        is_name(&key).then(|| Self { scope, value_type, key: key.into() })
     }
 
     pub fn field(&self) -> Field {
@@ -94,17 +98,24 @@ impl Promoted {
 /// The column's name.
 impl fmt::Display for Promoted {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}.{}.{}", self.scope.column(), self.value_type.map(), self.key)
+        let key = self.key.replace('.', DOT);
+        write!(out, "{}{DOT}{}{DOT}{key}", self.scope.column(), self.value_type.map())
     }
 }
+
+/// What stands for a dot in a column's name.
+const DOT: &str = "__";
 
 /// Bytes of a key that is promoted: longer ones make columns that nobody can read.
 const MAX_KEY_BYTES: usize = 128;
 
-/// Whether a key can be part of a column's name in every engine.
+/// Whether a key can be part of a column's name in every engine, and be read from it again.
 pub fn is_name(key: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte);
-    !key.is_empty() && key.len() <= MAX_KEY_BYTES && key.bytes().all(is_plain)
+    !key.is_empty()
+        && key.len() <= MAX_KEY_BYTES
+        && key.bytes().all(is_plain)
+        && key.replace('.', DOT).replace(DOT, ".") == key
 }
 
 /// Where a segment has its attributes.
@@ -132,13 +143,41 @@ mod tests {
 
     #[test]
     fn a_column_is_named_after_its_scope_type_and_key() {
-        check("attributes.text.http.route", Some((Scope::Attributes, PromotedType::Text, "http.route")));
-        check("resource.int.process.pid", Some((Scope::Resource, PromotedType::Int, "process.pid")));
-        check("attributes.json.list", None);
-        check("attributes.text.", None);
-        check("attributes.text.two words", None);
+        check("attributes__text__http__route", Some((Scope::Attributes, PromotedType::Text, "http.route")));
+        check("attributes__int__http__response__status_code", {
+            Some((Scope::Attributes, PromotedType::Int, "http.response.status_code"))
+        });
+        check("resource__int__process__pid", Some((Scope::Resource, PromotedType::Int, "process.pid")));
+        check("attributes__bool___private", Some((Scope::Attributes, PromotedType::Bool, "_private")));
+        check("attributes__json__list", None);
+        check("attributes__text__", None);
+        check("attributes__text__two words", None);
+        check("attributes__text", None);
         check("attributes", None);
         check("start_time", None);
-        check("events.text.x", None);
+        check("events__text__x", None);
+    }
+
+    #[test]
+    fn a_key_that_its_column_would_not_give_back_has_none() {
+        for (key, expected) in [
+            ("http.route", true),
+            ("k8s.pod.label.app.kubernetes.io/name", true),
+            ("_a", true),
+            ("a_", true),
+            ("a._b", true),
+            ("a..b", true),
+            ("a_.b", false),
+            ("a__b", false),
+            ("", false),
+            ("sp ace", false),
+            ("größe", false),
+        ] {
+            assert_eq!(is_name(key), expected, "{key}");
+            let promoted = Promoted { scope: Scope::Attributes, value_type: PromotedType::Text, key: key.into() };
+            let is_read_again = Promoted::parse(&promoted.to_string()).as_ref() == Some(&promoted);
+            assert_eq!(is_read_again, expected, "{key}");
+        }
+        assert!(is_name(&"k".repeat(128)) && !is_name(&"k".repeat(129)));
     }
 }
