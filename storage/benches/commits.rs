@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for epoch in 1..=flushes {
             let (start, cpu_before) = (Instant::now(), cpu_time());
             for (table, catalog) in &mut catalogs {
-                catalog.commit(epoch, &[new_segment(*table, epoch)]).await?;
+                catalog.commit(epoch, &[new_segment(*table, epoch)], &[]).await?;
             }
             wall.push(start.elapsed());
             cpu += cpu_time() - cpu_before;

@@ -39,7 +39,7 @@ pub async fn flush(
             continue;
         }
         written += segments.len();
-        catalogs.table_mut(table).commit(epoch.number, &segments).await?;
+        catalogs.table_mut(table).commit(epoch.number, &segments, &[]).await?;
     }
     Ok(written)
 }

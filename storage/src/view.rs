@@ -60,6 +60,6 @@ fn of(memory: &mut Memory, table: Table) -> TableSnapshot {
         memory: rows,
         segments: committed.segments.clone(),
         version: committed.version,
-        ..Default::default()
+        promoted: Arc::clone(&committed.promoted),
     }
 }

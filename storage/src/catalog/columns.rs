@@ -8,6 +8,7 @@ use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::{StructField, StructType};
 
 use crate::schema::Table;
+use crate::schema::promoted::Promoted;
 
 /// Name of the partition column: the UTC date of a table's times.
 pub(super) const DATE: &str = "date";
@@ -55,6 +56,32 @@ pub(super) fn missing(known: &StructType, stored: &StructType) -> Result<Vec<Str
         Some(unknown) => mismatch(unknown.name(), "is not known here"),
         None => Ok(missing),
     }
+}
+
+/// The promoted attributes among the columns, in their order.
+pub(super) fn promoted(table: Table, stored: &StructType) -> Result<Vec<Promoted>, Mismatch> {
+    if table != Table::Spans {
+        return Ok(Vec::new());
+    }
+    let mut promoted = Vec::new();
+    for field in stored.fields() {
+        let Some(found) = Promoted::parse(field.name()) else { continue };
+        if Some(field.data_type()) != column_of(&found).ok().as_ref().map(StructField::data_type) {
+            return Err(Mismatch { column: field.name().clone(), difference: "has another type" });
+        }
+        promoted.push(found);
+    }
+    Ok(promoted)
+}
+
+/// The columns of `stored` and those of `added` behind them.
+pub(super) fn with(stored: &StructType, added: &[Promoted]) -> Result<StructType, deltalake_core::DeltaTableError> {
+    let added = added.iter().map(column_of).collect::<Result<Vec<_>, _>>()?;
+    Ok(StructType::try_new(stored.fields().cloned().chain(added))?)
+}
+
+fn column_of(promoted: &Promoted) -> Result<StructField, deltalake_core::DeltaTableError> {
+    Ok((&promoted.field()).try_into_kernel()?)
 }
 
 #[cfg(test)]

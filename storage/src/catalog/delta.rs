@@ -1,34 +1,29 @@
 //! One Delta table: its live segments, and commits of flush epochs to it.
 
-use std::collections::HashMap;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use chrono::DateTime;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, LogicalFileView, StructField, Transaction};
+use deltalake_core::kernel::{Action, Add, LogicalFileView, MetadataExt, Transaction};
 use deltalake_core::logstore::LogStoreRef;
-use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
-use deltalake_core::{DeltaTable, DeltaTableBuilder, TableProperty, checkpoints};
+use deltalake_core::{DeltaTable, checkpoints};
 use object_store::path::Path;
 use serde_json::{Value, json};
 
-use super::SyncedStore;
 use super::columns::{self, DATE};
+use super::{open, tags};
 use crate::model::UnixNanos;
 use crate::schema::Table;
+use crate::schema::promoted::Promoted;
 use crate::segment::ColumnRanges;
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
 /// A checkpoint spares readers that many log entries.
 const CHECKPOINT_INTERVAL: u64 = 100;
-/// Longer than any engine's longest query.
-const LOG_RETENTION: &str = "interval 6 hours";
-/// How long checkpoints tell of removed files. A merge of 16 every four minutes makes 1,500 in that time, a week's would be 40,000.
-const REMOVED_RETENTION: &str = "interval 6 hours";
 
 /// A segment that is written and not yet live.
 #[derive(Debug, Clone)]
@@ -51,6 +46,8 @@ pub struct DeltaCatalog {
     pub(super) epoch: u64,
     /// What the state lists, kept beside it: reading it anew costs as much as the table has files.
     pub(super) segments: Vec<Arc<Segment>>,
+    /// Attributes with a column of their own, in the order of the columns.
+    pub(super) promoted: Arc<[Promoted]>,
     /// A commit may be in the log of which nothing here is known, since the log could not be read behind an error.
     is_behind: bool,
 }
@@ -58,42 +55,15 @@ pub struct DeltaCatalog {
 impl DeltaCatalog {
     /// Opens the table below `tables`, or creates it. A table of an earlier version gets the columns that it lacks.
     pub async fn open_or_create(table: Table, tables: &FilePath, collector: String) -> Result<Self> {
-        let failed = |doing| move |source| catalog_error(table, doing, source);
-        let directory = tables.join(table.name());
-        std::fs::create_dir_all(&directory)
-            .map_err(|source| Error::Write { what: format!("directory of table {}", table.name()), source })?;
-        let mut opened = builder(table, &directory)?;
-        if has_log(&directory) {
-            opened.load().await.map_err(failed("open the table"))?;
-            let missing = missing_columns(table, &opened)?;
-            if !missing.is_empty() {
-                opened = opened.add_columns().with_fields(missing).await.map_err(failed("add columns to the table"))?;
-            }
-            if !has_removed_retention(table, &opened)? {
-                let property =
-                    (TableProperty::DeletedFileRetentionDuration.as_ref().to_owned(), REMOVED_RETENTION.to_owned());
-                opened = opened
-                    .set_tbl_properties()
-                    .with_properties(HashMap::from([property]))
-                    .await
-                    .map_err(failed("set the table's properties"))?;
-            }
-        } else {
-            opened = create(table, opened.log_store()).await.map_err(failed("create the table"))?;
-        }
-        Self::from_table(table, opened, collector).await
+        Self::from_table(table, open::for_writing(table, tables).await?, collector).await
     }
 
     /// Opens the table for reading; `None` if there is none yet. Columns that it lacks show NULL.
     pub async fn open_existing(table: Table, tables: &FilePath, collector: String) -> Result<Option<Self>> {
-        let directory = tables.join(table.name());
-        if !has_log(&directory) {
-            return Ok(None);
+        match open::for_reading(table, tables).await? {
+            Some(opened) => Self::from_table(table, opened, collector).await.map(Some),
+            None => Ok(None),
         }
-        let mut opened = builder(table, &directory)?;
-        opened.load().await.map_err(|source| catalog_error(table, "open the table", source))?;
-        missing_columns(table, &opened)?;
-        Self::from_table(table, opened, collector).await.map(Some)
     }
 
     async fn from_table(table: Table, opened: DeltaTable, collector: String) -> Result<Self> {
@@ -101,7 +71,16 @@ impl DeltaCatalog {
         let state = opened
             .state
             .ok_or_else(|| catalog_error(table, "open the table", deltalake_core::DeltaTableError::NotInitialized))?;
-        let mut catalog = Self { table, log_store, state, collector, epoch: 0, segments: Vec::new(), is_behind: false };
+        let mut catalog = Self {
+            table,
+            log_store,
+            state,
+            collector,
+            epoch: 0,
+            segments: Vec::new(),
+            promoted: Arc::default(),
+            is_behind: false,
+        };
         catalog.read_state().await?;
         Ok(catalog)
     }
@@ -114,7 +93,21 @@ impl DeltaCatalog {
             .await
             .map_err(|source| catalog_error(self.table, "read the committed epoch", source))?;
         self.epoch = version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0);
-        self.segments = self.state.log_data().iter().map(|file| Arc::new(listed(self.table, &file))).collect();
+        self.read_promoted()?;
+        let files = self.state.log_data();
+        let segments = files.iter().map(|file| listed(self.table, &file, self.promoted.len()).map(Arc::new));
+        self.segments = segments.collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    /// Takes the promoted columns from the state.
+    pub(super) fn read_promoted(&mut self) -> Result<()> {
+        let promoted = columns::promoted(self.table, &self.state.schema()).map_err(|mismatch| Error::Catalog {
+            table: self.table.name(),
+            doing: "compare the table's columns",
+            source: Box::new(mismatch),
+        })?;
+        self.promoted = promoted.into();
         Ok(())
     }
 
@@ -130,8 +123,9 @@ impl DeltaCatalog {
         Ok(())
     }
 
-    /// Before anything is built on what is known here: a file that is live unbeknown would be deleted as a leftover.
-    pub(super) async fn catch_up(&mut self) -> Result<()> {
+    /// Before anything is built on what is known here: a file that is live unbeknown would be deleted as a leftover, and columns
+    /// that are there unbeknown would be added again.
+    pub(crate) async fn catch_up(&mut self) -> Result<()> {
         if self.is_behind { self.read_again().await } else { Ok(()) }
     }
 
@@ -149,16 +143,22 @@ impl DeltaCatalog {
         &self.segments
     }
 
-    /// Makes `segments` live as flush epoch `epoch`. Committing an epoch that the table has already changes nothing, so
-    /// a commit whose outcome is unknown may be tried again.
-    pub async fn commit(&mut self, epoch: u64, segments: &[NewSegment]) -> Result<()> {
+    /// Attributes with a column of their own, in the order of the columns.
+    pub fn promoted(&self) -> &Arc<[Promoted]> {
+        &self.promoted
+    }
+
+    /// Makes `segments` live as flush epoch `epoch`, with columns for `added` behind the promoted ones that the table has.
+    /// Committing an epoch that the table has already changes nothing, so a commit whose outcome is unknown may be tried again.
+    pub async fn commit(&mut self, epoch: u64, segments: &[NewSegment], added: &[Promoted]) -> Result<()> {
         let table = self.table;
         let failed = |source| catalog_error(table, "commit a flush epoch", source);
         self.catch_up().await?;
         if self.epoch >= epoch {
             return Ok(());
         }
-        let actions = segments.iter().map(|new| Action::Add(add_action(self.table, new))).collect();
+        let mut actions = self.growing(segments, added)?;
+        actions.extend(segments.iter().map(|new| Action::Add(add_action(self.table, new))));
         let version = i64::try_from(epoch).unwrap_or(i64::MAX);
         let properties = CommitProperties::default()
             .with_application_transaction(Transaction::new(&self.collector, version))
@@ -179,6 +179,9 @@ impl DeltaCatalog {
                 self.state = committed.snapshot;
                 self.epoch = epoch;
                 self.segments.extend(segments.iter().map(|new| Arc::new(new.segment.clone())));
+                if !added.is_empty() {
+                    self.read_promoted()?;
+                }
                 Ok(())
             }
             Err(error) => {
@@ -187,6 +190,29 @@ impl DeltaCatalog {
                 Err(failed(error))
             }
         }
+    }
+
+    /// The change of the table's columns that adds those of `added`, if any. Segments that were written for other columns are
+    /// refused: how many there were is all that a segment says of them.
+    pub(super) fn growing(&self, segments: &[NewSegment], added: &[Promoted]) -> Result<Vec<Action>> {
+        let table = self.table;
+        let count = self.promoted.len() + added.len();
+        let is_right = |known: usize| if added.is_empty() { known <= count } else { known == count };
+        if let Some(new) = segments.iter().find(|new| !is_right(new.segment.keys.promoted)) {
+            return Err(Error::Busy(format!(
+                "{} was written for {} columns of attributes, and {} would have {count}",
+                new.segment.location,
+                new.segment.keys.promoted,
+                table.name()
+            )));
+        }
+        if added.is_empty() {
+            return Ok(Vec::new());
+        }
+        let failed = |source| catalog_error(table, "add columns of attributes", source);
+        let schema = columns::with(&self.state.schema(), added).map_err(failed)?;
+        let metadata = self.state.metadata().clone().with_schema(&schema).map_err(|source| failed(source.into()))?;
+        Ok(vec![Action::Metadata(metadata)])
     }
 
     /// Writes a checkpoint and removes expired log entries, each now and then. Returns whether it did.
@@ -208,20 +234,28 @@ impl DeltaCatalog {
     }
 }
 
-/// A live file as the log tells of it.
-fn listed(table: Table, file: &LogicalFileView) -> Segment {
-    let stats: Value = file.stats().and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or(Value::Null);
+/// A live file as the log tells of it, of a table with so many promoted columns.
+fn listed(table: Table, file: &LogicalFileView, promoted: usize) -> Result<Segment> {
+    #[expect(deprecated, reason = "nothing else shows the tags")]
+    let add = file.add_action();
+    let stats: Value = add.stats.and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or(Value::Null);
     let bound =
         |side: &str| parse_timestamp(stats.get(side)?.get(table.time_column()?)?.as_str()?).map(UnixNanos::from_micros);
-    Segment {
-        location: location_of(table, &file.object_store_path()),
-        size_bytes: u64::try_from(file.size()).unwrap_or(0),
+    let location = location_of(table, &file.object_store_path());
+    let keys =
+        tags::read(add.tags.as_ref()).filter(|keys| keys.promoted <= promoted).ok_or_else(|| Error::Damaged {
+            what: format!("the log of {}", table.name()),
+            detail: format!("{location} has columns of attributes that the table has not: {:?}", add.tags),
+        })?;
+    Ok(Segment {
+        location,
+        size_bytes: u64::try_from(add.size).unwrap_or(0),
         row_count: stats.get("numRecords").and_then(Value::as_u64).unwrap_or(0),
         // The log holds microseconds; the rows' remainders lie within the next one.
         start_range: bound("minValues").zip(bound("maxValues").map(|latest| latest.plus(999))),
-        written_at: UnixNanos::from_micros(file.modification_time().saturating_mul(1_000)),
-        keys: crate::schema::promoted::Keys::default(),
-    }
+        written_at: UnixNanos::from_micros(add.modification_time.saturating_mul(1_000)),
+        keys,
+    })
 }
 
 /// Where a file of the table lies below the tables' directory.
@@ -231,58 +265,6 @@ pub(super) fn location_of(table: Table, within: &Path) -> Path {
 
 pub(super) fn catalog_error(table: Table, doing: &'static str, source: deltalake_core::DeltaTableError) -> Error {
     Error::Catalog { table: table.name(), doing, source: Box::new(source) }
-}
-
-/// Whether the table was ever created. A log directory alone may be left by a creation that was cut short.
-fn has_log(directory: &FilePath) -> bool {
-    std::fs::read_dir(directory.join("_delta_log")).is_ok_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".json")))
-    })
-}
-
-fn builder(table: Table, directory: &FilePath) -> Result<DeltaTable> {
-    let unusable =
-        |detail: String| Error::Read { what: format!("directory of table {}", table.name()), source: detail.into() };
-    let directory = directory.canonicalize().map_err(|error| unusable(error.to_string()))?;
-    let url = url::Url::from_directory_path(&directory).map_err(|()| unusable("its path is no URL".to_owned()))?;
-    DeltaTableBuilder::from_url(url.clone())
-        .map(|builder| builder.with_storage_backend(Arc::new(SyncedStore::at_root()), url))
-        .and_then(DeltaTableBuilder::build)
-        .map_err(|source| catalog_error(table, "open the table", source))
-}
-
-async fn create(table: Table, log_store: LogStoreRef) -> Result<DeltaTable, deltalake_core::DeltaTableError> {
-    CreateBuilder::new()
-        .with_log_store(log_store)
-        .with_table_name(table.name())
-        .with_columns(columns::of(table)?.fields().cloned())
-        .with_partition_columns(table.time_column().map(|_| DATE))
-        .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
-        .with_configuration_property(TableProperty::DeletedFileRetentionDuration, Some(REMOVED_RETENTION))
-        .with_configuration_property(
-            TableProperty::DataSkippingStatsColumns,
-            Some(ColumnRanges::columns(table).join(",")),
-        )
-        .await
-}
-
-/// Tables of versions that merged nothing have none.
-fn has_removed_retention(table: Table, opened: &DeltaTable) -> Result<bool> {
-    let snapshot = opened.snapshot().map_err(|source| catalog_error(table, "read the table's properties", source))?;
-    let key = TableProperty::DeletedFileRetentionDuration;
-    Ok(snapshot.metadata().configuration().contains_key(key.as_ref()))
-}
-
-/// What the stored table lacks of this version's columns.
-fn missing_columns(table: Table, opened: &DeltaTable) -> Result<Vec<StructField>> {
-    let doing = "compare the table's columns";
-    let known = columns::of(table).map_err(|source| catalog_error(table, doing, source))?;
-    let snapshot = opened.snapshot().map_err(|source| catalog_error(table, doing, source))?;
-    columns::missing(&known, &snapshot.schema()).map_err(|mismatch| Error::Catalog {
-        table: table.name(),
-        doing,
-        source: Box::new(mismatch),
-    })
 }
 
 pub(super) fn add_action(table: Table, new: &NewSegment) -> Add {
@@ -301,6 +283,7 @@ pub(super) fn add_action(table: Table, new: &NewSegment) -> Add {
         modification_time: new.segment.written_at.micros() / 1_000,
         data_change: true,
         stats: Some(stats.to_string()),
+        tags: tags::of(&new.segment.keys),
         ..Add::default()
     }
 }

@@ -3,7 +3,9 @@
 //! - `synced_store`: an object store on a local disk whose writes survive a power cut.
 //! - `columns`: tables of other versions get what they lack, or are refused.
 //! - `names`: what a segment is called.
-//! - `delta`: opens a table, commits flush epochs to it, keeps its log short.
+//! - `open`: opens a table, or creates it.
+//! - `tags`: what the log says of a segment's promoted attributes.
+//! - `delta`: commits flush epochs to a table, keeps its log short.
 //! - `replace`: commits that take segments out, and which files were live once.
 //!
 //! Used narrowly: Spanhouse writes and scans the Parquet itself; of the crate it uses the log. Other engines read the
@@ -12,8 +14,10 @@
 mod columns;
 mod delta;
 mod names;
+mod open;
 mod replace;
 mod synced_store;
+mod tags;
 
 pub use crate::segment::ColumnRanges;
 pub(crate) use delta::partition_of;

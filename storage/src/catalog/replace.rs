@@ -14,6 +14,7 @@ use object_store::path::Path;
 use super::delta::{DeltaCatalog, NewSegment, add_action, catalog_error, location_of};
 use crate::model::UnixNanos;
 use crate::schema::Table;
+use crate::schema::promoted::Promoted;
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -39,12 +40,14 @@ impl Replacing {
 }
 
 impl DeltaCatalog {
-    /// Takes `removed` out of the table and makes `added` live, in one commit. It says nothing of flush epochs, so those stay
-    /// as they are. If the table has it so already, nothing changes; so what failed may be tried again.
+    /// Takes `removed` out of the table and makes `added` live, with columns for `promoted` behind those of the table, in one
+    /// commit. It says nothing of flush epochs, so those stay as they are. If the table has it so already, nothing changes; so
+    /// what failed may be tried again.
     pub async fn replace(
         &mut self,
         removed: &[Path],
         added: &[NewSegment],
+        promoted: &[Promoted],
         why: Replacing,
         now: UnixNanos,
     ) -> Result<()> {
@@ -54,7 +57,7 @@ impl DeltaCatalog {
             if self.has_replaced(removed, added) {
                 return Ok(());
             }
-            match self.try_replace(removed, added, why, now).await {
+            match self.try_replace(removed, added, promoted, why, now).await {
                 Err(error @ Error::Catalog { .. }) => {
                     // It may be there all the same, or another commit may have come first: the log says which, not the error.
                     self.read_again().await?;
@@ -72,6 +75,7 @@ impl DeltaCatalog {
         &mut self,
         removed: &[Path],
         added: &[NewSegment],
+        promoted: &[Promoted],
         why: Replacing,
         now: UnixNanos,
     ) -> Result<()> {
@@ -89,7 +93,8 @@ impl DeltaCatalog {
             add.data_change = why.changes_data();
             Action::Add(add)
         });
-        let actions = removes.into_iter().map(Action::Remove).chain(adds).collect();
+        let mut actions = self.growing(added, promoted)?;
+        actions.extend(removes.into_iter().map(Action::Remove).chain(adds));
         let operation = match why {
             Replacing::Merged | Replacing::Changed => DeltaOperation::Optimize {
                 predicate: None,
@@ -111,6 +116,9 @@ impl DeltaCatalog {
         let removed: HashSet<&Path> = removed.iter().collect();
         self.segments.retain(|segment| !removed.contains(&segment.location));
         self.segments.extend(added.iter().map(|new| Arc::new(new.segment.clone())));
+        if !promoted.is_empty() {
+            self.read_promoted()?;
+        }
         Ok(())
     }
 

@@ -27,6 +27,7 @@ use crate::decided::{DecidedTraces, Remembered, Words};
 use crate::derive::{SameIds, TraceSpans, Verdict, derive_counted};
 use crate::metrics::{BatchCounts, KnownPaths, Tally};
 use crate::model::{SpanBatch, TraceId, UnixNanos};
+use crate::schema::promoted::Promoted;
 use crate::schema::{ByTable, Table};
 use crate::snapshot::{MemoryRows, Segment};
 use crate::wal::{Decision, Lsn};
@@ -44,6 +45,8 @@ pub struct Committed {
     pub version: i64,
     /// The last flush epoch that the table has.
     pub epoch: u64,
+    /// Attributes with a column of their own, in the order of the columns.
+    pub promoted: Arc<[Promoted]>,
 }
 
 /// Everything that a query can see, but for the contents of segments.
@@ -61,7 +64,12 @@ pub struct Memory {
 
 impl Committed {
     pub fn of(catalog: &DeltaCatalog) -> Self {
-        Self { segments: catalog.segments().to_vec(), version: catalog.version(), epoch: catalog.committed_epoch() }
+        Self {
+            segments: catalog.segments().to_vec(),
+            version: catalog.version(),
+            epoch: catalog.committed_epoch(),
+            promoted: Arc::clone(catalog.promoted()),
+        }
     }
 }
 

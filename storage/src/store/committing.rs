@@ -119,7 +119,7 @@ impl Shared {
         match change {
             Change::Replace { table, removed, added, why, done } => {
                 let catalog = catalogs.table_mut(table);
-                let replaced = catalog.replace(&removed, &added, why, self.clock.now()).await;
+                let replaced = catalog.replace(&removed, &added, &[], why, self.clock.now()).await;
                 // Also after an error: then the log was read again, and may say more than before.
                 *lock(&self.memory).tables.table_mut(table) = Committed::of(catalog);
                 shorten_log(table, catalogs).await;

@@ -1,3 +1,8 @@
+mod promoting;
+
+use deltalake_core::operations::create::CreateBuilder;
+
+use super::open::builder;
 use super::*;
 use crate::model::{SpanBatchBuilder, SpanFields, SpanId, TraceId};
 use crate::rows::SpanRows;
@@ -27,8 +32,8 @@ async fn a_committed_epoch_and_its_segments_are_found_again() {
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;
     assert_eq!(catalog.committed_epoch(), 0);
-    catalog.commit(1, &[segment(1)]).await.unwrap();
-    catalog.commit(2, &[segment(2)]).await.unwrap();
+    catalog.commit(1, &[segment(1)], &[]).await.unwrap();
+    catalog.commit(2, &[segment(2)], &[]).await.unwrap();
     let sorted = |catalog: &DeltaCatalog| {
         let mut segments = catalog.segments().to_vec();
         segments.sort_by_key(|segment| segment.location.clone());
@@ -47,13 +52,13 @@ async fn a_committed_epoch_and_its_segments_are_found_again() {
 async fn committing_an_epoch_again_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;
-    catalog.commit(1, &[segment(1)]).await.unwrap();
+    catalog.commit(1, &[segment(1)], &[]).await.unwrap();
     let version = catalog.version();
-    catalog.commit(1, &[segment(1)]).await.unwrap();
+    catalog.commit(1, &[segment(1)], &[]).await.unwrap();
     assert_eq!(catalog.version(), version);
     // Not even by a process that does not remember.
     let mut later = open(directory.path()).await;
-    later.commit(1, &[segment(1)]).await.unwrap();
+    later.commit(1, &[segment(1)], &[]).await.unwrap();
     assert_eq!(later.version(), version);
 }
 
@@ -63,7 +68,7 @@ async fn checkpoints_come_now_and_then_and_lose_nothing() {
     let mut catalog = open(directory.path()).await;
     let mut checkpoints = 0;
     for epoch in 1..=205 {
-        catalog.commit(epoch, &[segment(epoch)]).await.unwrap();
+        catalog.commit(epoch, &[segment(epoch)], &[]).await.unwrap();
         checkpoints += u32::from(catalog.maintain().await.unwrap());
     }
     assert_eq!(checkpoints, 2);
@@ -103,7 +108,7 @@ async fn statistics_give_the_range_of_starts_and_the_date() {
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;
     let new = NewSegment { ranges: encoded.ranges, date: encoded.date, ..segment(1) };
-    catalog.commit(1, &[new]).await.unwrap();
+    catalog.commit(1, &[new], &[]).await.unwrap();
     let catalog = open(directory.path()).await;
     let (earliest, latest) = catalog.segments()[0].start_range.unwrap();
     assert!(earliest <= start && start.plus(5_000_000_123) <= latest);
@@ -123,7 +128,7 @@ async fn create_without(directory: &FilePath, lacking: &[&str]) {
         .await
         .unwrap();
     let mut catalog = DeltaCatalog::from_table(Table::Spans, created, "collector-1".to_owned()).await.unwrap();
-    catalog.commit(1, &[segment(1)]).await.unwrap();
+    catalog.commit(1, &[segment(1)], &[]).await.unwrap();
 }
 
 fn has_column(catalog: &DeltaCatalog, name: &str) -> bool {
@@ -146,7 +151,7 @@ async fn a_table_of_an_earlier_version_gets_its_new_columns_once_and_keeps_its_s
         "columns and properties"
     );
     assert!(has_column(&catalog, spans::CRITICAL_NS) && has_column(&catalog, spans::PATH_ID));
-    catalog.commit(2, &[segment(2)]).await.unwrap();
+    catalog.commit(2, &[segment(2)], &[]).await.unwrap();
 
     let again = open(directory.path()).await;
     assert_eq!((again.version(), again.committed_epoch(), again.segments().len()), (4, 2, 2));

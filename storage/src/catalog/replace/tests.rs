@@ -46,10 +46,10 @@ async fn a_merge_is_one_commit_that_changes_no_data_and_no_epoch() {
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;
     for epoch in 1..=3 {
-        catalog.commit(epoch, &[segment(epoch)]).await.unwrap();
+        catalog.commit(epoch, &[segment(epoch)], &[]).await.unwrap();
     }
     let version = catalog.version();
-    catalog.replace(&[location(1), location(2)], &[segment(9)], Replacing::Merged, NOW).await.unwrap();
+    catalog.replace(&[location(1), location(2)], &[segment(9)], &[], Replacing::Merged, NOW).await.unwrap();
     assert_eq!(catalog.version(), version + 1);
     let entry = last_entry(directory.path(), catalog.version());
     let of = |action: &str| entry.iter().filter_map(|line| line.get(action)).collect::<Vec<_>>();
@@ -71,8 +71,8 @@ async fn a_merge_is_one_commit_that_changes_no_data_and_no_epoch() {
 async fn what_expires_changes_data() {
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;
-    catalog.commit(1, &[segment(1)]).await.unwrap();
-    catalog.replace(&[location(1)], &[], Replacing::Expired, NOW).await.unwrap();
+    catalog.commit(1, &[segment(1)], &[]).await.unwrap();
+    catalog.replace(&[location(1)], &[], &[], Replacing::Expired, NOW).await.unwrap();
     let entry = last_entry(directory.path(), catalog.version());
     assert!(entry.iter().any(|line| line["remove"]["dataChange"] == true));
     assert!(entry.iter().any(|line| line["commitInfo"]["operation"] == "DELETE"));
@@ -83,13 +83,13 @@ async fn what_expires_changes_data() {
 async fn a_replacement_that_is_there_changes_nothing_and_one_of_what_is_gone_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;
-    catalog.commit(1, &[segment(1), segment(2)]).await.unwrap();
+    catalog.commit(1, &[segment(1), segment(2)], &[]).await.unwrap();
     let both = [location(1), location(2)];
-    catalog.replace(&both, &[segment(9)], Replacing::Merged, NOW).await.unwrap();
+    catalog.replace(&both, &[segment(9)], &[], Replacing::Merged, NOW).await.unwrap();
     let version = catalog.version();
-    catalog.replace(&both, &[segment(9)], Replacing::Merged, NOW).await.unwrap();
+    catalog.replace(&both, &[segment(9)], &[], Replacing::Merged, NOW).await.unwrap();
     assert_eq!(catalog.version(), version);
-    let refused = catalog.replace(&[location(2), location(9)], &[segment(10)], Replacing::Merged, NOW).await;
+    let refused = catalog.replace(&[location(2), location(9)], &[segment(10)], &[], Replacing::Merged, NOW).await;
     assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
     assert_eq!((catalog.version(), live(&catalog)), (version, vec![location(9)]));
 }
@@ -98,18 +98,18 @@ async fn a_replacement_that_is_there_changes_nothing_and_one_of_what_is_gone_is_
 async fn a_replacement_whose_outcome_was_lost_is_found_in_the_log_and_never_made_twice() {
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;
-    catalog.commit(1, &[segment(1), segment(2)]).await.unwrap();
+    catalog.commit(1, &[segment(1), segment(2)], &[]).await.unwrap();
     let both = [location(1), location(2)];
     let mut unaware = open(directory.path()).await;
-    catalog.replace(&both, &[segment(9)], Replacing::Merged, NOW).await.unwrap();
-    unaware.replace(&both, &[segment(9)], Replacing::Merged, NOW).await.unwrap();
+    catalog.replace(&both, &[segment(9)], &[], Replacing::Merged, NOW).await.unwrap();
+    unaware.replace(&both, &[segment(9)], &[], Replacing::Merged, NOW).await.unwrap();
     assert_eq!((unaware.version(), live(&unaware)), (2, vec![location(9)]));
 
     // What comes second with another result must not be there as well.
     let mut unaware = open(directory.path()).await;
-    catalog.commit(2, &[segment(3)]).await.unwrap();
-    catalog.replace(&[location(9), location(3)], &[segment(10)], Replacing::Merged, NOW).await.unwrap();
-    let refused = unaware.replace(&[location(9)], &[segment(11)], Replacing::Merged, NOW).await;
+    catalog.commit(2, &[segment(3)], &[]).await.unwrap();
+    catalog.replace(&[location(9), location(3)], &[segment(10)], &[], Replacing::Merged, NOW).await.unwrap();
+    let refused = unaware.replace(&[location(9)], &[segment(11)], &[], Replacing::Merged, NOW).await;
     assert!(matches!(refused, Err(Error::Busy(_))), "{refused:?}");
     assert_eq!(live(&open(directory.path()).await), [location(10)]);
 }
@@ -118,10 +118,10 @@ async fn a_replacement_whose_outcome_was_lost_is_found_in_the_log_and_never_made
 async fn a_replacement_does_not_lose_to_flushes_that_come_first() {
     let directory = tempfile::tempdir().unwrap();
     let mut catalog = open(directory.path()).await;
-    catalog.commit(1, &[segment(1), segment(2)]).await.unwrap();
+    catalog.commit(1, &[segment(1), segment(2)], &[]).await.unwrap();
     let mut unaware = open(directory.path()).await;
-    catalog.commit(2, &[segment(3)]).await.unwrap();
-    unaware.replace(&[location(1), location(2)], &[segment(9)], Replacing::Merged, NOW).await.unwrap();
+    catalog.commit(2, &[segment(3)], &[]).await.unwrap();
+    unaware.replace(&[location(1), location(2)], &[segment(9)], &[], Replacing::Merged, NOW).await.unwrap();
     assert_eq!((unaware.committed_epoch(), live(&unaware)), (2, vec![location(3), location(9)]));
 }
 
@@ -131,10 +131,10 @@ async fn removed_files_stay_known_over_checkpoints() {
     let mut catalog = open(directory.path()).await;
     let now = crate::Clock::now(&crate::SystemClock);
     for epoch in 1..=150 {
-        catalog.commit(epoch, &[segment(epoch)]).await.unwrap();
+        catalog.commit(epoch, &[segment(epoch)], &[]).await.unwrap();
         if epoch % 10 == 0 {
             let removed: Vec<Path> = catalog.segments().iter().map(|segment| segment.location.clone()).collect();
-            catalog.replace(&removed, &[segment(1_000 + epoch)], Replacing::Merged, now).await.unwrap();
+            catalog.replace(&removed, &[segment(1_000 + epoch)], &[], Replacing::Merged, now).await.unwrap();
         }
         catalog.maintain().await.unwrap();
     }
