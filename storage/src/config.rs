@@ -1,6 +1,7 @@
 //! The room's settings.
 
 mod compaction;
+mod promotion;
 mod retention;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use crate::wal::WalConfig;
 use crate::{Error, Result};
 
 pub use compaction::CompactSettings;
+pub use promotion::PromotionSettings;
 pub use retention::RetentionSettings;
 
 #[derive(Debug, Clone)]
@@ -31,6 +33,7 @@ pub struct Config {
     /// How many requests are remembered at most.
     pub repeat_requests: usize,
     pub compaction: CompactSettings,
+    pub promotion: PromotionSettings,
     /// What is in force at the start; see [`Store::set_retention`](crate::Store::set_retention).
     pub retention: RetentionSettings,
 }
@@ -48,6 +51,7 @@ impl Default for Config {
             repeat_window: Duration::from_secs(600),
             repeat_requests: 200_000,
             compaction: CompactSettings::default(),
+            promotion: PromotionSettings::default(),
             retention: RetentionSettings::default(),
         }
     }
@@ -62,6 +66,7 @@ impl Config {
         let refuse = |message: String| Err(Error::Config(message));
         self.wal.validate()?;
         self.compaction.validate()?;
+        self.promotion.validate()?;
         self.retention.validate()?;
         for (name, value) in [
             ("flush.max_bytes", self.flush_bytes),
@@ -130,6 +135,7 @@ mod tests {
                 keep_replaced: shortest,
                 ..CompactSettings::default()
             },
+            promotion: PromotionSettings { columns: 0, share: f64::MIN_POSITIVE },
             retention: RetentionSettings { max_age: Some(shortest), max_bytes: Some(1) },
         }
         .validate()
@@ -154,6 +160,12 @@ mod tests {
         refused(of_compaction(small), &["compaction.max_segment_bytes", "1048576"]);
         let at_once = CompactSettings { keep_replaced: Duration::ZERO, ..compaction() };
         refused(of_compaction(at_once), &["compaction.keep_replaced is 0"]);
+        let of_promotion = |columns, share| Config { promotion: PromotionSettings { columns, share }, ..config() };
+        of_promotion(1_000, 1.0).validate().unwrap();
+        refused(of_promotion(1_001, 1.0), &["promotion.columns is 1001", "at most 1000"]);
+        for share in [0.0, -0.5, 1.01, f64::NAN] {
+            refused(of_promotion(1, share), &["promotion.share is", "above 0 and at most 1"]);
+        }
         let of_retention =
             |max_age, max_bytes| Config { retention: RetentionSettings { max_age, max_bytes }, ..config() };
         refused(of_retention(Some(Duration::ZERO), None), &["retention.max_age is 0"]);

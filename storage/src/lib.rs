@@ -7,6 +7,7 @@
 //! - `wal`: the write-ahead log.
 //! - `memory`, `decided`: what is not in segments yet, as a fold over the WAL.
 //! - `segment`, `catalog`, `flush`: immutable Parquet files, and the Delta tables that say which are live.
+//! - `promotion`: which attributes get a column of their own.
 //! - `compact`: small segments become large ones, and files that nobody needs go.
 //! - `retention`: what is old, or too much, goes.
 //! - `aside`: work on threads that give way.
@@ -47,6 +48,8 @@ mod memory;
 pub mod metrics;
 pub mod model;
 #[cfg(feature = "catalog")]
+mod promotion;
+#[cfg(feature = "catalog")]
 mod read_only;
 #[cfg(feature = "catalog")]
 mod recovery;
@@ -71,7 +74,7 @@ mod view;
 pub mod wal;
 
 pub use clock::{Clock, SystemClock};
-pub use config::{CompactSettings, Config, RetentionSettings};
+pub use config::{CompactSettings, Config, PromotionSettings, RetentionSettings};
 #[cfg(feature = "catalog")]
 pub use decided::Remembered;
 pub use error::{Error, Result};

@@ -241,6 +241,10 @@ impl SpanBatch {
         ResourceId(self.origins[template.origin.0 as usize].resource)
     }
 
+    pub fn resources(&self) -> impl Iterator<Item = ResourceId> {
+        (0..self.resources.len() as u32).map(ResourceId)
+    }
+
     pub fn resource_count(&self) -> usize {
         self.resources.len()
     }

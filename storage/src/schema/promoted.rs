@@ -20,6 +20,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 
 use super::{attributes, spans};
+use crate::model::ValueType;
 
 /// A column of attributes of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +51,17 @@ pub enum PromotedType {
 
 impl PromotedType {
     pub const ALL: [Self; 4] = [Self::Text, Self::Int, Self::Float, Self::Bool];
+
+    /// `None` of values that are never promoted.
+    pub fn of(value_type: ValueType) -> Option<Self> {
+        match value_type {
+            ValueType::Text => Some(Self::Text),
+            ValueType::Int => Some(Self::Int),
+            ValueType::Float => Some(Self::Float),
+            ValueType::Bool => Some(Self::Bool),
+            ValueType::Json => None,
+        }
+    }
 
     /// The map where such values lie otherwise.
     pub fn map(self) -> &'static str {

@@ -63,16 +63,16 @@ impl MapsWriter {
         Self { maps, levels }
     }
 
-    /// `keys` of the batch with number `number`.
+    /// `keys` of the batch with number `number`, and where in their list they stand.
     pub fn number_keys(
         &mut self,
         number: u32,
         batch: &SpanBatch,
-        keys: impl Iterator<Item = TypedKey>,
+        keys: impl Iterator<Item = (usize, TypedKey)>,
     ) -> NumberedKeys {
         let texts = batch.texts();
         let mut numbered = NumberedKeys::default();
-        for (place, key) in keys.enumerate() {
+        for (place, key) in keys {
             let value_type = key.value_type() as usize;
             let dictionary = &mut self.maps[value_type].key.dictionary;
             let of_type = &mut numbered.of_types[value_type];
@@ -110,7 +110,7 @@ impl MapsWriter {
 
     /// The same for a list of a resource, an event or a link.
     pub fn push_entries(&mut self, number: u32, batch: &SpanBatch, first_repetition: u8, entries: &[Entry]) {
-        let keys = self.number_keys(number, batch, entries.iter().map(|entry| entry.key));
+        let keys = self.number_keys(number, batch, entries.iter().map(|entry| entry.key).enumerate());
         self.push(number, batch, first_repetition, &keys, |place| entries[place].value);
     }
 

@@ -4,7 +4,8 @@
 //! - `order`: rows of `spans` in that order.
 //! - `ranges`: smallest and largest values for the table's log.
 //! - `hybrid`, `dictionary`, `leaf`: a column's pages from numbered values.
-//! - `maps`, `spans`: the columns of `spans` in that form, attributes apart.
+//! - `maps`, `spans`, `promoted`: the columns of `spans` in that form; attributes apart, and those that have columns.
+//! - `placing`: which attributes that is.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
 //! - `merge`: segments to a larger one.
 
@@ -15,15 +16,17 @@ mod leaf;
 mod maps;
 mod merge;
 mod order;
+mod placing;
+mod promoted;
 mod ranges;
 mod spans;
 mod writer;
 
 pub use merge::{MergeInput, MergeLimits, MergeReport, merge};
 pub use ranges::ColumnRanges;
-#[cfg(test)]
-pub use writer::encode_spans;
 pub use writer::{EncodedSegment, SortedSpans, encode};
+#[cfg(test)]
+pub use writer::{encode_promoted, encode_spans};
 
 #[cfg(test)]
 mod tests;

@@ -76,6 +76,13 @@ impl Templates {
         self.count
     }
 
+    /// How many rows each has.
+    pub fn row_counts(&self) -> Vec<u32> {
+        let mut counts = vec![0; self.count];
+        self.of_rows.iter().for_each(|template| counts[*template as usize] += 1);
+        counts
+    }
+
     pub fn of_row(&self, row: u32) -> u32 {
         self.of_rows[row as usize]
     }

@@ -1,12 +1,13 @@
 //! Writes the file of a segment of `spans`.
 //!
 //! Texts, ids and attributes go to their pages by number, without becoming columns in memory first; times and flags go
-//! through Parquet's own writer.
+//! through Parquet's own writer. Promoted attributes come last.
 
 use std::io::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::bloom_filter::Sbbf;
@@ -19,16 +20,25 @@ use super::layout;
 use super::leaf::{LeafWriter, PageRows};
 use super::maps::{self, MapLevels, MapsWriter, NumberedKeys};
 use super::order::Templates;
+use super::placing::Placing;
 use crate::model::{Entry, Link, SpanBatch, Template, TextId};
 use crate::rows::{SpanRow, SpanRows};
 use crate::schema::{Table, spans as schema};
 
 /// The file with these rows, in groups of at most `group_rows`.
-pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: Range<u32>, group_rows: usize) -> Result<Vec<u8>> {
+pub(super) fn write(
+    spans: &SpanRows,
+    templates: &Templates,
+    placing: &Placing,
+    rows: Range<u32>,
+    group_rows: usize,
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let table = Table::Spans.schema();
+    let promoted = placing.columns().map(|(_, promoted)| Arc::new(promoted.field()));
+    let columns: SchemaRef = Arc::new(Schema::new(Fields::from_iter(table.fields().iter().cloned().chain(promoted))));
     let properties = layout::properties(Table::Spans, rows.len(), layout::ZSTD_LEVEL);
-    let writer = ArrowWriter::try_new(&mut bytes, SchemaRef::clone(&table), Some(properties))?;
+    let writer = ArrowWriter::try_new(&mut bytes, columns, Some(properties))?;
     let (mut file, own_writers) = writer.into_serialized_writer()?;
     for (number, rows) in parts(rows, group_rows).enumerate() {
         let columns = file.schema_descr().columns().to_vec();
@@ -36,10 +46,11 @@ pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: Range<u32>, g
         let leaves = columns.into_iter().zip(own_writers);
         let row_group = file.next_row_group()?;
         let compressor = Compressor::new(layout::ZSTD_LEVEL)?;
-        let mut group = RowGroup { spans, templates, rows, leaves: leaves.into_iter(), row_group, compressor };
+        let mut group = RowGroup { spans, templates, placing, rows, leaves: leaves.into_iter(), row_group, compressor };
         for field in table.fields() {
             group.write(field)?;
         }
+        group.promoted()?;
         group.row_group.close()?;
     }
     close(file)?;
@@ -47,7 +58,7 @@ pub(super) fn write(spans: &SpanRows, templates: &Templates, rows: Range<u32>, g
 }
 
 /// `rows` in parts of at most `count`.
-fn parts(rows: Range<u32>, count: usize) -> impl Iterator<Item = Range<u32>> {
+pub(super) fn parts(rows: Range<u32>, count: usize) -> impl Iterator<Item = Range<u32>> {
     let end = rows.end;
     rows.step_by(count).map(move |start| start..end.min(start + count as u32))
 }
@@ -56,20 +67,21 @@ fn close<W: Write + Send>(file: SerializedFileWriter<W>) -> Result<()> {
     file.close().map(drop)
 }
 
-struct RowGroup<'r, W: Write + Send, L> {
-    spans: &'r SpanRows,
-    templates: &'r Templates,
-    rows: Range<u32>,
+pub(super) struct RowGroup<'r, W: Write + Send, L> {
+    pub spans: &'r SpanRows,
+    pub templates: &'r Templates,
+    pub placing: &'r Placing,
+    pub rows: Range<u32>,
     /// What is left of the leaves, and Parquet's own writers for them.
     leaves: L,
-    row_group: SerializedRowGroupWriter<'r, W>,
-    compressor: Compressor<'static>,
+    pub row_group: SerializedRowGroupWriter<'r, W>,
+    pub compressor: Compressor<'static>,
 }
 
 /// No number: NULL.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 /// Not looked at yet.
-const UNKNOWN: u32 = u32::MAX - 1;
+pub(super) const UNKNOWN: u32 = u32::MAX - 1;
 
 impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> RowGroup<'_, W, L> {
     fn write(&mut self, field: &Field) -> Result<()> {
@@ -95,11 +107,11 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         }
     }
 
-    fn next_leaf(&mut self) -> Result<(ColumnDescPtr, ArrowColumnWriter)> {
+    pub fn next_leaf(&mut self) -> Result<(ColumnDescPtr, ArrowColumnWriter)> {
         self.leaves.next().ok_or_else(|| ParquetError::General("the schema has too few columns".to_owned()))
     }
 
-    fn next_column(&mut self, limit_bytes: usize, has_ranges: bool) -> Result<LeafWriter> {
+    pub fn next_column(&mut self, limit_bytes: usize, has_ranges: bool) -> Result<LeafWriter> {
         Ok(LeafWriter::new(self.next_leaf()?.0, limit_bytes, has_ranges))
     }
 
@@ -121,7 +133,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     }
 
     /// Writes a flat column from a number a row, [`NONE`] for NULL.
-    fn flat(
+    pub fn flat(
         &mut self,
         mut leaf: LeafWriter,
         mut number: impl FnMut(&mut LeafWriter, u32) -> u32,
@@ -219,15 +231,18 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
 
     fn attributes(&mut self) -> Result<()> {
         let mut maps = self.next_maps(MapLevels { definition: 0, repetition: 1 });
-        let (spans, templates) = (self.spans, self.templates);
+        let (spans, templates, placing) = (self.spans, self.templates, self.placing);
         let mut keys: Vec<Option<NumberedKeys>> = Vec::new();
         keys.resize_with(templates.count(), || None);
         for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
             for row in rows.clone() {
                 let span = spans.rows[row as usize].span;
                 let (batch, template) = spans.template(row as usize);
-                let keys = keys[templates.of_row(row) as usize]
-                    .get_or_insert_with(|| maps.number_keys(span.batch, batch, batch.keys(template).iter().copied()));
+                let list = templates.of_row(row) as usize;
+                let keys = keys[list].get_or_insert_with(|| {
+                    let keys = batch.keys(template).iter().copied();
+                    maps.number_keys(span.batch, batch, placing.attributes.rest(list, keys))
+                });
                 let values = batch.values(span.row as usize);
                 maps.push(span.batch, batch, 0, keys, |place| values[place]);
             }
@@ -238,7 +253,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
 
     fn resources(&mut self) -> Result<()> {
         let mut maps = self.next_maps(MapLevels { definition: 0, repetition: 1 });
-        let spans = self.spans;
+        let (spans, placing) = (self.spans, self.placing);
         let mut keys: Vec<Vec<Option<NumberedKeys>>> = Vec::new();
         for batch in &spans.batches {
             let mut of_batch = Vec::new();
@@ -251,8 +266,11 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
                 let (batch, template) = spans.template(row as usize);
                 let resource = batch.resource_of(template);
                 let entries = batch.resource(resource);
-                let keys = keys[number as usize][resource.index()]
-                    .get_or_insert_with(|| maps.number_keys(number, batch, entries.iter().map(|entry| entry.key)));
+                let keys = keys[number as usize][resource.index()].get_or_insert_with(|| {
+                    let list = placing.resource(number as usize, resource.index());
+                    let keys = entries.iter().map(|entry| entry.key);
+                    maps.number_keys(number, batch, placing.resources.rest(list, keys))
+                });
                 maps.push(number, batch, 0, keys, |place| entries[place].value);
             }
             maps.end_page(rows.len(), &mut self.compressor)?;
@@ -325,7 +343,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     }
 }
 
-fn number_of(leaf: &mut LeafWriter, number: u32, batch: &SpanBatch, text: TextId) -> u32 {
+pub(super) fn number_of(leaf: &mut LeafWriter, number: u32, batch: &SpanBatch, text: TextId) -> u32 {
     if text.is_none() {
         return NONE;
     }

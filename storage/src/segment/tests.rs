@@ -4,6 +4,7 @@ mod adding;
 mod digests;
 mod late;
 mod merging;
+mod promoting;
 
 use std::sync::Arc;
 
@@ -286,7 +287,8 @@ fn each_row_group_has_its_own_dictionaries_and_filter() {
     let days = order::sort(&mut rows);
     assert_eq!(days.len(), 1);
     let templates = order::Templates::new(&rows);
-    let file = super::spans::write(&rows, &templates, 0..1_500, 400).unwrap();
+    let placing = placing::Placing::new(&rows, &templates, 0..1_500, &Arc::default());
+    let file = super::spans::write(&rows, &templates, &placing, 0..1_500, 400).unwrap();
     assert_eq!(read(&file), rows.record_batch().unwrap());
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
     let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
@@ -9,10 +10,13 @@ use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
 use parquet::arrow::ArrowWriter;
 
 use super::order::Templates;
+use super::placing::Placing;
 use super::{ColumnRanges, layout, order};
 use crate::catalog::partition_of;
 use crate::model::UnixNanos;
+use crate::promotion::KeyCounts;
 use crate::rows::SpanRows;
+use crate::schema::promoted::{Keys, Promoted};
 use crate::schema::{Table, traces};
 use crate::{Error, Result};
 
@@ -25,6 +29,7 @@ pub struct EncodedSegment {
     pub row_count: u64,
     pub start_range: Option<(UnixNanos, UnixNanos)>,
     pub ranges: ColumnRanges,
+    pub keys: Keys,
 }
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -62,26 +67,40 @@ impl SortedSpans {
         self.days.len()
     }
 
-    /// Encodes one of them. A flush may have many, so that it should not hold them all.
-    pub fn encode(&self, segment: usize) -> Result<EncodedSegment> {
+    /// How many spans have which attributes.
+    pub fn key_counts(&self) -> KeyCounts {
+        KeyCounts::of(&self.spans, &self.templates.row_counts())
+    }
+
+    /// Encodes one of them. A flush may have many, so that it should not hold them all. Attributes that are named in
+    /// `promoted`, the table's list, go to columns of their own.
+    pub fn encode(&self, segment: usize, promoted: &Arc<[Promoted]>) -> Result<EncodedSegment> {
         let (day, rows) = self.days[segment].clone();
         let spans = &self.spans;
+        let placing = Placing::new(spans, &self.templates, rows.clone(), promoted);
         Ok(EncodedSegment {
             date: Some(partition_of(day * DAY_MICROS)),
-            bytes: super::spans::write(spans, &self.templates, rows.clone(), layout::ROW_GROUP_ROWS)
+            bytes: super::spans::write(spans, &self.templates, &placing, rows.clone(), layout::ROW_GROUP_ROWS)
                 .map_err(encode_error)?,
             row_count: rows.len() as u64,
             start_range: Some(range(rows.clone().map(|row| spans.head(row as usize).start))),
             ranges: ColumnRanges::of_spans(spans, rows),
+            keys: placing.keys,
         })
     }
 }
 
-/// Sorts rows of `spans` and encodes them all.
+/// Sorts rows of `spans` and encodes them all, with no attribute promoted.
 #[cfg(test)]
 pub fn encode_spans(spans: SpanRows) -> Result<Vec<EncodedSegment>> {
+    encode_promoted(spans, Arc::default())
+}
+
+/// The same with these promoted.
+#[cfg(test)]
+pub fn encode_promoted(spans: SpanRows, promoted: Arc<[Promoted]>) -> Result<Vec<EncodedSegment>> {
     let sorted = SortedSpans::new(spans);
-    (0..sorted.segment_count()).map(|segment| sorted.encode(segment)).collect()
+    (0..sorted.segment_count()).map(|segment| sorted.encode(segment, &promoted)).collect()
 }
 
 /// Sorts rows of a table and encodes them. Rows of `spans` have their own way.
@@ -120,6 +139,7 @@ fn encode_part(table: Table, rows: &RecordBatch, partition: Option<(&str, String
         date: partition.map(|(_, date)| date),
         ranges: ColumnRanges::of(table, &sorted),
         bytes: write(table, &sorted)?,
+        keys: Keys::default(),
     })
 }
 

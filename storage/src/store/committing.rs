@@ -14,6 +14,7 @@ use crate::Result;
 use crate::catalog::{LoggedFiles, NewSegment, Replacing};
 use crate::flush::{Catalogs, committed, flush};
 use crate::memory::{Committed, Epoch};
+use crate::promotion::Promotion;
 use crate::schema::Table;
 
 /// How far flushing has come.
@@ -46,12 +47,13 @@ const PAUSES: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from
 
 /// Flushes sealed epochs, oldest first, and tries again what fails; where there is nothing to flush it makes `changes`.
 pub(super) async fn commit_changes(shared: Arc<Shared>, mut catalogs: Catalogs, mut changes: mpsc::Receiver<Change>) {
+    let mut promotion = Promotion::new(shared.config.promotion);
     let mut pause = PAUSES.start;
     let mut next_try = Instant::now();
     loop {
         let epoch = lock(&shared.memory).sealed.front().cloned();
         if let Some(epoch) = epoch.clone().filter(|_| next_try <= Instant::now()) {
-            let flushed = shared.flush_epoch(&epoch, &mut catalogs).await;
+            let flushed = shared.flush_epoch(&epoch, &mut catalogs, &mut promotion).await;
             // Flushes that lag must not keep merges away: they lag because there are so many segments.
             if let Ok(change) = changes.try_recv() {
                 shared.make(change, &mut catalogs).await;
@@ -76,9 +78,9 @@ pub(super) async fn commit_changes(shared: Arc<Shared>, mut catalogs: Catalogs, 
 
 impl Shared {
     /// Whether the epoch is in segments.
-    async fn flush_epoch(&self, epoch: &Arc<Epoch>, catalogs: &mut Catalogs) -> bool {
+    async fn flush_epoch(&self, epoch: &Arc<Epoch>, catalogs: &mut Catalogs, promotion: &mut Promotion) -> bool {
         let start = Instant::now();
-        match flush(epoch, catalogs, &*self.objects, &self.collector, self.clock.now()).await {
+        match flush(epoch, catalogs, promotion, &*self.objects, &self.collector, self.clock.now()).await {
             Ok(segments) => {
                 let tables = committed(catalogs);
                 let needed_from = {

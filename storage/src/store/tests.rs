@@ -3,6 +3,7 @@
 mod compaction;
 mod faulty;
 mod metrics;
+mod promotion;
 
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ fn trace(number: u8) -> TraceId {
 
 fn request(pairs: &[(u8, u8)]) -> Request {
     let body: Vec<u8> = pairs.iter().flat_map(|(trace, span)| [*trace, *span]).collect();
-    let content_hash = body.iter().fold(17_u128, |hash, byte| hash * 257 + u128::from(*byte));
+    let content_hash = body.iter().fold(17_u128, |hash, byte| hash.wrapping_mul(257) + u128::from(*byte));
     Request {
         arrival: UnixNanos(1_000),
         content_type: ContentType::OtlpProtobuf,
