@@ -28,6 +28,7 @@ pub struct Config {
     pub limits: collector::Limits,
     pub query: Query,
     pub compaction: Compaction,
+    pub promotion: Promotion,
     pub retention: Retention,
 }
 
@@ -97,6 +98,16 @@ pub struct Compaction {
     /// How long files stay that a merge has replaced, or that expired.
     #[serde(with = "humantime_serde")]
     pub keep_replaced: Duration,
+}
+
+/// Which attributes get a column of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Promotion {
+    /// At most so many; with 0 none is added.
+    pub columns: usize,
+    /// The share of the last hour's spans that must have the key.
+    pub share: f64,
 }
 
 /// What is stored for how long. Without a limit everything is.
@@ -253,6 +264,7 @@ impl Default for Config {
                 max_segment_bytes: storage.compaction.max_segment_bytes,
                 keep_replaced: storage.compaction.keep_replaced,
             },
+            promotion: Promotion { columns: storage.promotion.columns, share: storage.promotion.share },
             retention: Retention::default(),
         }
     }
@@ -275,7 +287,8 @@ default_from_config!(
     HeadSampling: head_sampling,
     Memory: memory,
     Query: query,
-    Compaction: compaction
+    Compaction: compaction,
+    Promotion: promotion
 );
 
 impl Config {
@@ -303,6 +316,7 @@ impl Config {
                 max_segment_bytes: self.compaction.max_segment_bytes,
                 keep_replaced: self.compaction.keep_replaced,
             },
+            promotion: storage::PromotionSettings { columns: self.promotion.columns, share: self.promotion.share },
             retention: self.retention(),
             ..defaults
         }
