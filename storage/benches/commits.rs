@@ -1,7 +1,8 @@
 //! What a flush's commits cost as the tables grow old: `make bench-commits`.
 //!
 //! All tables, one segment a flush each, through the syncing store, with checkpoints and clean-up as they come. Prints wall
-//! and CPU time of a flush's commits at the ages and numbers of live files that `docs/benchmarks.md` quotes.
+//! and CPU time of a flush's commits at the ages and numbers of live files that `docs/benchmarks.md` quotes. With `COLUMNS`,
+//! so many attributes have columns of their own.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,13 @@ use storage::Segment;
 use storage::catalog::{ColumnRanges, DeltaCatalog, NewSegment};
 use storage::model::UnixNanos;
 use storage::schema::Table;
+use storage::schema::promoted::{Keys, Promoted};
 
 const COLLECTOR: &str = "0badcafe";
 /// Commits measured at each age.
 const WINDOW: u64 = 50;
 
-fn new_segment(table: Table, epoch: u64) -> NewSegment {
+fn new_segment(table: Table, epoch: u64, promoted: usize) -> NewSegment {
     NewSegment {
         segment: Segment {
             location: Path::from(format!("{}/date=2026-01-01/{COLLECTOR}-{epoch:010}.parquet", table.name())),
@@ -23,7 +25,7 @@ fn new_segment(table: Table, epoch: u64) -> NewSegment {
             row_count: 30_000,
             start_range: None,
             written_at: UnixNanos(1_767_225_600_000_000_000),
-            keys: storage::schema::promoted::Keys::default(),
+            keys: Keys { promoted, mixed: Vec::new() },
         },
         date: table.time_column().map(|_| "2026-01-01".to_owned()),
         ranges: ColumnRanges::default(),
@@ -42,6 +44,9 @@ fn median(mut times: Vec<Duration>) -> (Duration, Duration) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flushes: u64 = std::env::var("FLUSHES").ok().map_or(Ok(1_000), |text| text.parse())?;
+    let columns: usize = std::env::var("COLUMNS").ok().map_or(Ok(0), |text| text.parse())?;
+    let columns: Vec<Promoted> =
+        (0..columns).filter_map(|number| Promoted::parse(&format!("attributes__text__key__{number}"))).collect();
     let directory = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -56,7 +61,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for epoch in 1..=flushes {
             let (start, cpu_before) = (Instant::now(), cpu_time());
             for (table, catalog) in &mut catalogs {
-                catalog.commit(epoch, &[new_segment(*table, epoch)], &[]).await?;
+                let columns = if *table == Table::Spans { columns.as_slice() } else { &[] };
+                let added = if epoch == 1 { columns } else { &[] };
+                catalog.commit(epoch, &[new_segment(*table, epoch, columns.len())], added).await?;
             }
             wall.push(start.elapsed());
             cpu += cpu_time() - cpu_before;
