@@ -7,8 +7,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::BooleanBufferBuilder;
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array};
+use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, Float64Array, Int64Array};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::errors::{ParquetError, Result};
@@ -111,6 +110,9 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     /// Writes all of them.
     pub fn promoted(&mut self) -> Result<()> {
         let placing = self.placing;
+        if placing.columns().next().is_none() {
+            return Ok(());
+        }
         let mut texts = AllTexts::new(self.spans)?;
         let mut gathered = self.gather(&texts.firsts);
         for (number, promoted) in placing.columns() {
