@@ -14,6 +14,7 @@ use crate::aside::aside;
 use crate::catalog::{Compacted, NewSegment, Replacing, SegmentName};
 use crate::model::UnixNanos;
 use crate::schema::Table;
+use crate::schema::promoted::{Keys, Promoted};
 use crate::segment::{MergeInput, MergeLimits, encode, merge};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
@@ -58,22 +59,16 @@ pub async fn write_paths(
             source: std::io::Error::other(source),
         })?;
         let (row_count, start_range) = (file.row_count, file.start_range);
-        let segment = Segment {
-            location,
-            size_bytes,
-            row_count,
-            start_range,
-            written_at: now,
-            keys: crate::schema::promoted::Keys::default(),
-        };
+        let segment = Segment { location, size_bytes, row_count, start_range, written_at: now, keys: Keys::default() };
         written.push(NewSegment { segment, date: file.date, ranges: file.ranges });
     }
     Ok(written)
 }
 
-/// Writes what `planned` makes. The file is there and synced, and in no log.
+/// Writes what `planned` makes. The file is there and synced, and in no log. `promoted` are the table's promoted columns.
 pub async fn write(
     table: Table,
+    promoted: Arc<[Promoted]>,
     planned: &Merge,
     objects: &Arc<dyn ObjectStore>,
     collector: &str,
@@ -86,13 +81,14 @@ pub async fn write(
     let input = |segment: &Arc<Segment>| MergeInput {
         name: segment.location.to_string(),
         file: StoredFile::new(Arc::clone(objects), segment.location.clone(), segment.size_bytes, runtime.clone()),
+        keys: segment.keys.clone(),
     };
     let inputs: Vec<_> = planned.segments.iter().map(input).collect();
     let (mut out, parts) = parts();
     let limits = MergeLimits::default();
     let _leaving = Leaving(Arc::clone(&limits.cancelled));
     let making = aside("compact", NICENESS, move || {
-        let report = merge(table, inputs, &mut out, &limits)?;
+        let report = merge(table, &promoted, inputs, &mut out, &limits)?;
         let unfinished = |source| Error::Write { what: "a merged segment".to_owned(), source };
         out.finish().map_err(unfinished)?;
         Ok(report)
@@ -121,7 +117,7 @@ pub async fn write(
             row_count: report.rows,
             start_range: report.start_range,
             written_at: now,
-            keys: crate::schema::promoted::Keys::default(),
+            keys: report.keys,
         },
         date: planned.date.clone(),
         ranges: report.ranges,

@@ -38,6 +38,10 @@ impl PageRows {
         self.definitions.resize(self.definitions.len() + count, 0);
     }
 
+    pub fn whole(&self) -> Part<'_> {
+        Part { repetitions: &self.repetitions, definitions: &self.definitions, numbers: &self.numbers }
+    }
+
     pub fn clear(&mut self) {
         self.repetitions.clear();
         self.definitions.clear();
@@ -47,10 +51,10 @@ impl PageRows {
 
 /// Some rows of a page.
 #[derive(Debug, Clone, Copy)]
-struct Part<'p> {
-    repetitions: &'p [u8],
-    definitions: &'p [u8],
-    numbers: &'p [u32],
+pub(super) struct Part<'p> {
+    pub repetitions: &'p [u8],
+    pub definitions: &'p [u8],
+    pub numbers: &'p [u32],
 }
 
 /// A place between rows.
@@ -72,12 +76,17 @@ impl<'p> Part<'p> {
     }
 }
 
+/// Smallest and largest value.
+type Range = (Vec<u8>, Vec<u8>);
+
 /// Smallest and largest values, of texts alone.
 #[derive(Debug, Default)]
 struct Ranges {
     /// By number: the page, counted from 1, that had the value last.
     seen_in: Vec<u32>,
-    all: Option<(u32, u32)>,
+    all: Option<Range>,
+    /// A page's are too long to be said, so that none are.
+    has_long: bool,
 }
 
 pub(super) struct LeafWriter {
@@ -100,8 +109,7 @@ struct EncodedPage {
     page: CompressedPage,
     rows: usize,
     nulls: usize,
-    /// Numbers of the smallest and the largest value.
-    range: Option<(u32, u32)>,
+    range: Option<Range>,
 }
 
 impl LeafWriter {
@@ -130,7 +138,7 @@ impl LeafWriter {
             return Err(ParquetError::General(format!("{} has more than 4 GiB of texts", self.column.path())));
         }
         self.is_plain |= self.dictionary.size_bytes() > self.limit_bytes;
-        let whole = Part { repetitions: &page.repetitions, definitions: &page.definitions, numbers: &page.numbers };
+        let whole = page.whole();
         if !self.is_plain {
             return self.write_page(rows, whole, compressor);
         }
@@ -161,8 +169,8 @@ impl LeafWriter {
         self.is_plain
     }
 
-    /// Ends a page like [`Self::end_page`], with numbers of `values`: only where pages are plain and say no range, so that
-    /// nothing of them is needed later.
+    /// Ends a page like [`Self::end_page`], with numbers of `values`: only where pages are plain, so that nothing of them is
+    /// needed later.
     pub fn end_plain_page(
         &mut self,
         rows: usize,
@@ -170,7 +178,7 @@ impl LeafWriter {
         values: &mut Dictionary,
         compressor: &mut Compressor<'_>,
     ) -> Result<()> {
-        debug_assert!(self.is_plain && self.ranges.is_none());
+        debug_assert!(self.is_plain);
         std::mem::swap(&mut self.dictionary, values);
         let ended = self.end_page(rows, page, compressor);
         std::mem::swap(&mut self.dictionary, values);
@@ -230,7 +238,6 @@ impl LeafWriter {
         let mut index = ColumnIndexBuilder::new(self.column.physical_type());
         let (mut values, mut nulls, mut rows, mut uncompressed) = (0, 0, 0, 0);
         let mut encodings = vec![Encoding::RLE];
-        let mut has_long_range = false;
 
         let has_dictionary = self.pages.iter().any(|page| {
             matches!(page.page.compressed_page(), Page::DataPage { encoding: Encoding::RLE_DICTIONARY, .. })
@@ -262,13 +269,7 @@ impl LeafWriter {
             offsets.append_offset_and_size(spec.offset as i64, spec.compressed_size as i32);
             offsets.append_row_count(of_page as i64);
             match range {
-                Some((smallest, largest)) if is_long(&self.dictionary, smallest, largest) => has_long_range = true,
-                Some((smallest, largest)) => index.append(
-                    false,
-                    self.dictionary.value(smallest).to_vec(),
-                    self.dictionary.value(largest).to_vec(),
-                    of_page_nulls as i64,
-                ),
+                Some((smallest, largest)) => index.append(false, smallest, largest, of_page_nulls as i64),
                 None => index.append(is_null_page, Vec::new(), Vec::new(), of_page_nulls as i64),
             }
             rows += of_page;
@@ -286,10 +287,9 @@ impl LeafWriter {
             .set_data_page_offset(data_page_offset)
             .set_dictionary_page_offset(has_dictionary.then_some(0));
         let mut column_index = None;
-        if let Some(ranges) = self.ranges.as_ref().filter(|_| !has_long_range) {
-            let value = |number: u32| ByteArray::from(self.dictionary.value(number).to_vec());
-            let range = ranges.all.map(|(smallest, largest)| (value(smallest), value(largest)));
-            let (smallest, largest) = range.unzip();
+        if let Some(ranges) = self.ranges.filter(|ranges| !ranges.has_long) {
+            let (smallest, largest) = ranges.all.unzip();
+            let (smallest, largest) = (smallest.map(ByteArray::from), largest.map(ByteArray::from));
             metadata =
                 metadata.set_statistics(Statistics::byte_array(smallest, largest, None, Some(nulls as u64), false));
             column_index = Some(index.build()?);
@@ -308,10 +308,6 @@ impl LeafWriter {
 
 /// Texts above this length are in no range: every opening of the file would read them.
 const RANGE_BYTES: usize = 128;
-
-fn is_long(dictionary: &Dictionary, smallest: u32, largest: u32) -> bool {
-    [smallest, largest].into_iter().any(|number| dictionary.value(number).len() > RANGE_BYTES)
-}
 
 /// Levels with the length that goes before them.
 fn levels(levels: &[u8], max: i16, out: &mut Vec<u8>) {
@@ -342,7 +338,8 @@ fn plain(physical: Type, dictionary: &Dictionary, numbers: &[u32], out: &mut Vec
 }
 
 impl Ranges {
-    fn of_page(&mut self, page: u32, numbers: &[u32], dictionary: &Dictionary) -> Option<(u32, u32)> {
+    /// `None` where there is no value, or some are too long.
+    fn of_page(&mut self, page: u32, numbers: &[u32], dictionary: &Dictionary) -> Option<Range> {
         self.seen_in.resize(dictionary.len(), 0);
         let mut range = None;
         for &number in numbers {
@@ -351,11 +348,24 @@ impl Ranges {
                 range = Some(wider(range, number, dictionary));
             }
         }
-        if let Some((smallest, largest)) = range {
-            self.all = Some(wider(self.all, smallest, dictionary));
-            self.all = Some(wider(self.all, largest, dictionary));
+        let (smallest, largest) =
+            range.map(|(smallest, largest)| (dictionary.value(smallest), dictionary.value(largest)))?;
+        if smallest.len().max(largest.len()) > RANGE_BYTES {
+            self.has_long = true;
+            return None;
         }
-        range
+        match &mut self.all {
+            Some(all) => {
+                if smallest < all.0.as_slice() {
+                    all.0 = smallest.to_vec();
+                }
+                if largest > all.1.as_slice() {
+                    all.1 = largest.to_vec();
+                }
+            }
+            None => self.all = Some((smallest.to_vec(), largest.to_vec())),
+        }
+        Some((smallest.to_vec(), largest.to_vec()))
     }
 }
 

@@ -4,6 +4,7 @@ mod adding;
 mod digests;
 mod late;
 mod merging;
+mod moving;
 mod promoting;
 
 use std::sync::Arc;

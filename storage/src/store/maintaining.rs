@@ -233,7 +233,8 @@ impl Upkeep {
         let shared = &self.shared;
         let start = Instant::now();
         let Written { segment, why, paths } =
-            compact::write(table, planned, &shared.objects, &shared.collector, shared.clock.now()).await?;
+            compact::write(table, Arc::default(), planned, &shared.objects, &shared.collector, shared.clock.now())
+                .await?;
         let bytes = (planned.bytes(), segment.segment.size_bytes);
         // Before the spans that refer to them.
         if let Some(paths) = paths {

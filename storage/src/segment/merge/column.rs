@@ -8,44 +8,78 @@ use super::super::dictionary::Dictionary;
 use super::super::{ColumnRanges, layout};
 use crate::schema::{Table, spans};
 
-/// A leaf of the table, and how its pages are written.
+/// A leaf of the output, and how its pages are written.
 #[derive(Debug)]
 pub(super) struct Column {
     pub descriptor: ColumnDescPtr,
+    /// The table's, which may have columns that the output has not.
     pub leaf: usize,
     pub is_typed: bool,
     pub dictionary_bytes: usize,
     pub has_ranges: bool,
     pub has_bloom: bool,
+    /// Once there is no dictionary any more, pages have values of which nothing is needed later.
+    pub may_have_own: bool,
     /// A value of an attribute.
     pub is_map_value: bool,
     pub is_pruned_by: bool,
 }
 
 impl Column {
-    pub fn all(table: Table, schema: &SchemaDescriptor, properties: &WriterProperties) -> Vec<Self> {
-        let column = |(leaf, descriptor): (usize, &ColumnDescPtr)| {
+    /// `schema` is the output's, `whole` the table's.
+    pub fn all(
+        table: Table,
+        whole: &SchemaDescriptor,
+        schema: &SchemaDescriptor,
+        properties: &WriterProperties,
+    ) -> Vec<Self> {
+        let column = |descriptor: &ColumnDescPtr| {
             let path = descriptor.path();
+            let leaf = whole.columns().iter().position(|column| column.path() == path)?;
             let is_text = descriptor.physical_type() == Type::BYTE_ARRAY;
             let is_flat = descriptor.max_rep_level() == 0;
             let has_bloom = properties.bloom_filter_properties(path).is_some();
-            Self {
-                descriptor: ColumnDescPtr::clone(descriptor),
+            let has_ranges = is_flat && is_text && !has_bloom;
+            // Of stored texts few differ, and what is derived again is added to them.
+            let is_stored = table.schema().index_of(descriptor.name()).is_ok();
+            Some(Self {
                 leaf,
                 is_typed: is_flat && !(is_text && properties.dictionary_enabled(path)),
                 dictionary_bytes: if has_bloom { layout::TRACE_ID_DICTIONARY_BYTES } else { layout::DICTIONARY_BYTES },
-                has_ranges: is_flat && is_text && !has_bloom,
+                has_ranges,
                 has_bloom,
+                may_have_own: !(is_boolean(descriptor) || has_bloom || has_ranges && is_stored),
                 is_map_value: path.parts().iter().rev().map(String::as_str).take(2).eq(["value", "key_value"]),
                 is_pruned_by: ColumnRanges::columns(table).iter().any(|name| path.parts() == [*name]),
-            }
+                ..Self::passing(ColumnDescPtr::clone(descriptor))
+            })
         };
-        schema.columns().iter().enumerate().map(column).collect()
+        schema.columns().iter().filter_map(column).collect()
+    }
+
+    /// A flat one that is written to be read once.
+    pub fn passing(descriptor: ColumnDescPtr) -> Self {
+        Self {
+            leaf: 0,
+            is_typed: false,
+            dictionary_bytes: layout::DICTIONARY_BYTES,
+            has_ranges: false,
+            has_bloom: false,
+            may_have_own: !is_boolean(&descriptor),
+            is_map_value: false,
+            is_pruned_by: false,
+            descriptor,
+        }
     }
 
     pub fn name(&self) -> &str {
         self.descriptor.name()
     }
+}
+
+/// Booleans are their own numbers.
+fn is_boolean(column: &ColumnDescPtr) -> bool {
+    column.physical_type() == Type::BOOLEAN
 }
 
 /// Smallest and largest values of a leaf that queries prune by.

@@ -10,7 +10,6 @@ use parquet::file::reader::{ChunkReader, FileReader};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor};
 
-use super::MergeInput;
 use crate::schema::FORMAT_VERSION;
 use crate::{Error, Result};
 
@@ -25,11 +24,11 @@ pub(super) struct Input {
 
 impl Input {
     pub fn open<R: ChunkReader + 'static>(
-        input: MergeInput<R>,
+        name: String,
+        file: R,
         table: &SchemaDescriptor,
         cancelled: Arc<AtomicBool>,
     ) -> Result<Self> {
-        let MergeInput { name, file } = input;
         let options = ReadOptionsBuilder::new().with_page_index().build();
         let file = SerializedFileReader::new_with_options(file, options).map_err(|error| failed(&name, error))?;
         let mut input = Self { name, rows: 0, leaves: Vec::new(), file: Box::new(file), cancelled };
@@ -49,7 +48,7 @@ impl Input {
         self.file.metadata()
     }
 
-    /// The file's leaf for one of the table.
+    /// The file's leaf for one of the table, of which it may be from before the last ones.
     pub fn leaf(&self, of_table: usize) -> Option<usize> {
         self.leaves.get(of_table).copied().flatten()
     }

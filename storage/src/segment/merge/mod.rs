@@ -10,6 +10,8 @@
 //! - `order`: the merged order, as runs of the inputs' rows.
 //! - `numbered`: texts and nested columns. `typed`: numbers, flags and random ids.
 //! - `shared`, `late`, `overrides`: traces whose spans meet here are derived again.
+//! - `promotion`, `moved`: attributes that leave the maps of older inputs for columns of their own.
+//! - `sources`: which files a leaf's rows come from.
 //! - `small`, `sums`: metrics and paths, of which rows become one, and which are merged as rows.
 //!
 //! # Invariants
@@ -24,12 +26,15 @@
 mod column;
 mod input;
 mod late;
+mod moved;
 mod numbered;
 mod order;
 mod overrides;
 mod pages;
+mod promotion;
 mod shared;
 mod small;
+mod sources;
 mod sums;
 mod typed;
 mod unpack;
@@ -40,6 +45,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
@@ -49,10 +55,14 @@ use zstd::bulk::Compressor;
 use self::column::{Column, Seen};
 use self::input::Input;
 use self::late::Rederived;
+use self::moved::MapMoves;
 use self::order::{Order, Run};
+use self::promotion::Promotion;
+use self::sources::Leaf;
 use super::{ColumnRanges, layout};
 use crate::model::UnixNanos;
 use crate::schema::Table;
+use crate::schema::promoted::{Keys, Promoted};
 use crate::{Error, Result};
 
 /// A segment's file.
@@ -61,6 +71,8 @@ pub struct MergeInput<R: ChunkReader> {
     /// What errors call it.
     pub name: String,
     pub file: R,
+    /// Of a segment of `spans`: where its attributes are.
+    pub keys: Keys,
 }
 
 /// What a merge may take.
@@ -94,50 +106,77 @@ pub struct MergeReport {
     pub left_traces: u64,
     /// Rows of `paths` that the derived spans refer to. The table may have some of them, or all.
     pub paths: Option<RecordBatch>,
+    /// Of a segment of `spans`: where its attributes are.
+    pub keys: Keys,
 }
 
 /// Compressed pages of a leaf are in memory until its chunk is whole; row groups of large texts have fewer rows.
 const CHUNK_BYTES: u64 = 64 << 20;
 
-/// Merges segments of one date into `out`, which the caller syncs.
+/// Merges segments of one date into `out`, which the caller syncs. `promoted` are all columns of attributes that the table
+/// has; other tables than `spans` have none.
 ///
 /// Works for as long as the inputs take, without waiting for anything but files: call it on a thread of its own.
 pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     table: Table,
+    promoted: &[Promoted],
     inputs: Vec<MergeInput<R>>,
     out: W,
     limits: &MergeLimits,
 ) -> Result<MergeReport> {
-    let parquet_schema = ArrowSchemaConverter::new().convert(&table.schema()).map_err(write_failed)?;
+    let stored = ArrowSchemaConverter::new().convert(&table.schema()).map_err(write_failed)?;
     if matches!(table, Table::SpanMetrics | Table::EdgeMetrics | Table::Paths) {
-        return small::merge(table, &parquet_schema, inputs, out, limits);
+        return small::merge(table, &stored, inputs, out, limits);
     }
     if inputs.len() > Run::MAX_INPUTS {
         return Err(Error::Config(format!("at most {} segments can be merged at once", Run::MAX_INPUTS)));
     }
-    let open = |input| Input::open(input, &parquet_schema, Arc::clone(&limits.cancelled));
-    let inputs = inputs.into_iter().map(open).collect::<Result<Vec<_>>>()?;
-    let order = Order::of(table, &parquet_schema, &inputs, group_rows(&parquet_schema, &inputs, limits))?;
+    let columns_of =
+        |list: &[Promoted]| ArrowSchemaConverter::new().convert(&schema(table, list)).map_err(write_failed);
+    let whole = columns_of(promoted)?;
+    let mut keys = Vec::with_capacity(inputs.len());
+    let mut opened = Vec::with_capacity(inputs.len());
+    for MergeInput { name, file, keys: of_input } in inputs {
+        let Some(known) = promoted.get(..of_input.promoted) else {
+            return Err(input::damaged(&name, "it has more promoted columns than its table"));
+        };
+        opened.push(Input::open(name, file, &columns_of(known)?, Arc::clone(&limits.cancelled))?);
+        keys.push(of_input);
+    }
+    let inputs = opened;
+    let order = Order::of(table, &whole, &inputs, group_rows(&whole, &inputs, limits))?;
+    let promotion = Promotion::of(promoted, &whole, stored.num_columns(), &inputs, &keys)?;
 
     let out = Counted { out, bytes: 0 };
     let properties = layout::properties(table, limits.group_rows.min(order.rows as usize), layout::MERGED_ZSTD_LEVEL);
-    let writer = ArrowWriter::try_new(out, table.schema(), Some(properties)).map_err(write_failed)?;
+    let there = promoted.iter().zip(&promotion.is_there).filter(|(_, is_there)| **is_there).map(|(column, _)| column);
+    let writer = ArrowWriter::try_new(out, schema(table, there), Some(properties)).map_err(write_failed)?;
     let (mut file, _) = writer.into_serialized_writer().map_err(write_failed)?;
-    let columns = Column::all(table, file.schema_descr(), file.properties());
+    let columns = Column::all(table, &whole, file.schema_descr(), file.properties());
     let mut seen: Vec<Seen> = columns.iter().map(Seen::of).collect();
     let mut compressor = Compressor::new(layout::MERGED_ZSTD_LEVEL).map_err(|error| write_failed(error.into()))?;
     let rederived = match table {
-        Table::Spans => late::derive_again(&parquet_schema, &inputs, &order, limits.rederived_rows)?,
+        Table::Spans => late::derive_again(&whole, &inputs, &order, limits.rederived_rows)?,
         _ => Rederived::default(),
     };
     for (number, group) in order.groups.iter().enumerate() {
         let overrides = rederived.overrides.group(number);
         let mut row_group = file.next_row_group().map_err(write_failed)?;
+        let mut gathered = promotion.gather(promoted, group, &limits.cancelled)?;
         for (column, seen) in columns.iter().zip(&mut seen) {
+            let taken = match column.leaf.checked_sub(stored.num_columns()) {
+                Some(place) => promotion.take(place, &mut gathered)?,
+                None => Vec::new(),
+            };
+            let mut leaf = Leaf::new(column, &inputs, group, overrides);
+            for (class, file) in &taken {
+                leaf.redirect(file, |input| promotion.class_of(input) == Some(*class));
+            }
             if column.is_typed {
-                typed::write(column, &inputs, group, &mut row_group, overrides, seen)?;
+                typed::write(&leaf, &mut row_group, seen)?;
             } else {
-                numbered::write(column, &inputs, group, &mut row_group, &mut compressor, overrides, seen)?;
+                let map = MapMoves::of(column, &promotion, &mut gathered);
+                numbered::write(&leaf, map, &mut row_group, &mut compressor, seen)?;
             }
         }
         row_group.close().map_err(write_failed)?;
@@ -153,7 +192,15 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
         rederived_traces: rederived.traces,
         left_traces: rederived.left_traces,
         paths: rederived.paths,
+        keys: Keys { promoted: promoted.len(), mixed: promotion.mixed },
     })
+}
+
+/// A table's columns, and behind them those that are promoted.
+fn schema<'p>(table: Table, promoted: impl IntoIterator<Item = &'p Promoted>) -> SchemaRef {
+    let stored = table.schema();
+    let promoted = promoted.into_iter().map(|column| Arc::new(column.field()));
+    Arc::new(Schema::new(stored.fields().iter().cloned().chain(promoted).collect::<Vec<_>>()))
 }
 
 /// Rows of a row group, so that no chunk is too large for memory.

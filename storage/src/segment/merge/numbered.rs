@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use parquet::basic::Type;
 use parquet::bloom_filter::Sbbf;
 use parquet::file::writer::SerializedRowGroupWriter;
 use zstd::bulk::Compressor;
@@ -12,44 +11,49 @@ use super::super::layout;
 use super::super::leaf::{LeafWriter, PAGE_BYTES, PageRows};
 use super::column::{Column, Seen};
 use super::input::Input;
-use super::order::Group;
+use super::moved::{Gathered, MapMoves, Marks, Split};
 use super::overrides::{self, Override};
 use super::pages::{LeafPage, LeafPages, PageValues};
+use super::sources::{self, Leaf};
+use super::values::Values;
 use super::write_failed;
 use crate::Result;
 
-/// Writes the leaf of a row group.
-pub(super) fn write<W: Write + Send>(
-    column: &Column,
-    inputs: &[Input],
-    group: &Group,
+/// Writes the leaf of a row group. `map` says what entries move out of it, if it is of a map of attributes.
+pub(super) fn write<'g, W: Write + Send>(
+    leaf: &Leaf<'g>,
+    mut map: Option<MapMoves<'g>>,
     row_group: &mut SerializedRowGroupWriter<'_, W>,
     compressor: &mut Compressor<'_>,
-    overrides: &[(usize, Override)],
     seen: &mut Seen,
 ) -> Result<()> {
-    let mut sources: Vec<Source<'_>> = inputs
-        .iter()
-        .zip(&group.first_rows)
-        .map(|(input, first_row)| Source::open(column, input, *first_row))
-        .collect();
-    let mut target = Target::new(column, compressor, overrides);
-    for run in &group.runs {
+    let open = |(number, source): (usize, &sources::Source<'g>)| {
+        let marks = map.as_ref().and_then(|map| map.marks(number, source));
+        Source::open(leaf.column, *source, marks)
+    };
+    let mut sources: Vec<Source<'g>> = leaf.sources.iter().enumerate().map(open).collect();
+    let mut target = Target::new(leaf.column, leaf.overrides);
+    for run in &leaf.group.runs {
+        let source = &mut sources[leaf.source_of(*run)];
         let mut left = run.count();
         while left > 0 {
             let room = layout::PAGE_ROWS - target.rows;
-            left -= sources[run.input()].take(left.min(room), &mut target)?;
-            if target.is_full() {
-                target.end_page()?;
+            let count = source.take(left.min(room), &mut target)?;
+            if let Some(map) = &mut map {
+                map.gather(run.input(), count, source)?;
             }
+            if target.is_full() {
+                target.end_page(compressor)?;
+            }
+            left -= count;
         }
     }
     if target.rows > 0 {
-        target.end_page()?;
+        target.end_page(compressor)?;
     }
     seen.texts(&target.leaf.dictionary);
-    let bloom = column.has_bloom.then(|| bloom(&target.leaf.dictionary)).transpose()?;
-    target.leaf.finish(row_group, target.compressor, bloom).map_err(write_failed)
+    let bloom = leaf.column.has_bloom.then(|| bloom(&target.leaf.dictionary)).transpose()?;
+    target.leaf.finish(row_group, compressor, bloom).map_err(write_failed)
 }
 
 /// A filter of all values, as large as a flush would make it.
@@ -60,8 +64,8 @@ fn bloom(values: &Dictionary) -> Result<Sbbf> {
     Ok(bloom)
 }
 
-/// The page that is being filled.
-struct Target<'c, 'z> {
+/// The page that is being filled, and those before it.
+pub(super) struct Target<'c> {
     leaf: LeafWriter,
     page: PageRows,
     rows: usize,
@@ -78,15 +82,12 @@ struct Target<'c, 'z> {
     first_row: usize,
     overrides: &'c [(usize, Override)],
     text_of: Option<fn(&Override) -> Option<&str>>,
-    compressor: &'c mut Compressor<'z>,
 }
 
-impl<'c, 'z> Target<'c, 'z> {
-    fn new(column: &Column, compressor: &'c mut Compressor<'z>, overrides: &'c [(usize, Override)]) -> Self {
+impl<'c> Target<'c> {
+    pub fn new(column: &Column, overrides: &'c [(usize, Override)]) -> Self {
         let leaf = LeafWriter::new(column.descriptor.clone(), column.dictionary_bytes, column.has_ranges);
         let leaf = if column.is_map_value { leaf.aligned() } else { leaf };
-        // Booleans are their own numbers; ranges and filters are made of all values.
-        let is_boolean = column.descriptor.physical_type() == Type::BOOLEAN;
         Self {
             leaf,
             page: PageRows::default(),
@@ -96,11 +97,10 @@ impl<'c, 'z> Target<'c, 'z> {
             is_own: false,
             stamp: 1,
             limit_bytes: column.dictionary_bytes,
-            may_have_own: !is_boolean && !column.has_ranges && !column.has_bloom,
+            may_have_own: column.may_have_own,
             first_row: 0,
             overrides,
             text_of: overrides::text(column.name()).filter(|_| column.has_ranges),
-            compressor,
         }
     }
 
@@ -121,14 +121,14 @@ impl<'c, 'z> Target<'c, 'z> {
         }
     }
 
-    fn end_page(&mut self) -> Result<()> {
+    fn end_page(&mut self, compressor: &mut Compressor<'_>) -> Result<()> {
         self.end_missing();
         if let Some(text_of) = self.text_of {
             let Self { page, leaf, .. } = self;
             overrides::put_texts(self.overrides, self.first_row, page, &mut leaf.dictionary, text_of);
         }
         self.first_row += self.rows;
-        let Self { leaf, page, rows, own, compressor, .. } = self;
+        let Self { leaf, page, rows, own, .. } = self;
         let ended = if self.is_own {
             leaf.end_plain_page(*rows, page, own, compressor)
         } else {
@@ -143,29 +143,112 @@ impl<'c, 'z> Target<'c, 'z> {
         self.stamp += u32::from(self.is_own);
         Ok(())
     }
+
+    /// How many rows there are.
+    pub fn row_count(&self) -> usize {
+        self.first_row + self.rows
+    }
+
+    /// NULL, as far as row `end` of a flat column.
+    pub fn fill(&mut self, end: usize, compressor: &mut Compressor<'_>) -> Result<()> {
+        while self.row_count() < end {
+            let count = (end - self.row_count()).min(layout::PAGE_ROWS - self.rows);
+            (self.missing, self.rows) = (self.missing + count, self.rows + count);
+            if self.is_full() {
+                self.end_page(compressor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next row of a flat column.
+    pub fn put(&mut self, value: Value<'_>, compressor: &mut Compressor<'_>) -> Result<()> {
+        self.end_missing();
+        let number = match value {
+            Value::Bool(number) => number,
+            Value::Own(value) => self.add(value),
+            Value::Known(known, value) => {
+                if known.0 != self.stamp {
+                    *known = (self.stamp, self.add(value));
+                }
+                known.1
+            }
+        };
+        self.page.definitions.push(1);
+        self.page.numbers.push(number);
+        self.rows += 1;
+        if self.is_full() { self.end_page(compressor) } else { Ok(()) }
+    }
+
+    /// Values of an input, with what is known of those in its dictionary.
+    fn push_numbers(&mut self, numbers: &[u32], values: &PageValues, dictionary: &Values, known: &mut [Known]) {
+        let Self { leaf, own, is_own, stamp, page: to_page, .. } = self;
+        match values {
+            PageValues::Booleans => to_page.numbers.extend_from_slice(numbers),
+            PageValues::Own(values) => to_page.numbers.extend(numbers.iter().map(|number| {
+                let value = values.get(*number);
+                if *is_own { own.push(value) } else { leaf.dictionary.add(value) }
+            })),
+            PageValues::Dictionary => to_page.numbers.extend(numbers.iter().map(|&number| {
+                let known = &mut known[number as usize];
+                if known.0 != *stamp {
+                    let value = dictionary.get(number);
+                    let number = if *is_own { own.push(value) } else { leaf.dictionary.add(value) };
+                    *known = (*stamp, number);
+                }
+                known.1
+            })),
+        }
+    }
+
+    fn add(&mut self, value: &[u8]) -> u32 {
+        if self.is_own { self.own.push(value) } else { self.leaf.dictionary.add(value) }
+    }
+
+    /// Ends the last page.
+    pub fn finish(mut self, compressor: &mut Compressor<'_>) -> Result<LeafWriter> {
+        if self.rows > 0 {
+            self.end_page(compressor)?;
+        }
+        Ok(self.leaf)
+    }
 }
 
+/// A value for [`Target::put`].
+pub(super) enum Value<'v> {
+    /// As its number.
+    Bool(u32),
+    Own(&'v [u8]),
+    /// With what is known of it: a stamp of the target, and the number there.
+    Known(&'v mut Known, &'v [u8]),
+}
+
+pub(super) type Known = (u32, u32);
+
 /// A leaf of an input, from the row on that is the group's first.
-struct Source<'i> {
+pub(super) struct Source<'i> {
     /// `None` where the file has not the leaf.
     pages: Option<LeafPages<'i>>,
     input: &'i Input,
     page: LeafPage,
     at: usize,
-    /// By number in the input's dictionary: a stamp of the target, and the number there.
-    to_target: Vec<(u32, u32)>,
+    /// By number in the input's dictionary.
+    to_target: Vec<Known>,
     generation: u32,
+    split: Option<Split<'i>>,
 }
 
 impl<'i> Source<'i> {
-    fn open(column: &Column, input: &'i Input, first_row: u64) -> Self {
+    fn open(column: &Column, source: sources::Source<'i>, marks: Option<Marks<'i>>) -> Self {
+        let sources::Source { input, leaf, first_row } = source;
         let max_definition = column.descriptor.max_def_level();
-        let pages = input.leaf(column.leaf).map(|leaf| LeafPages::open(input, leaf, max_definition, first_row));
-        Self { pages, input, page: LeafPage::default(), at: 0, to_target: Vec::new(), generation: 0 }
+        let pages = leaf.map(|leaf| LeafPages::open(input, leaf, max_definition, first_row));
+        let split = marks.map(Split::new);
+        Self { pages, input, page: LeafPage::default(), at: 0, to_target: Vec::new(), generation: 0, split }
     }
 
     /// Moves at most `count` rows to `target`, and returns how many.
-    fn take(&mut self, count: usize, target: &mut Target<'_, '_>) -> Result<usize> {
+    fn take(&mut self, count: usize, target: &mut Target<'_>) -> Result<usize> {
         let Self { page, to_target, .. } = self;
         let Some(pages) = &mut self.pages else {
             (target.missing, target.rows) = (target.missing + count, target.rows + count);
@@ -184,42 +267,29 @@ impl<'i> Source<'i> {
         let count = count.min(page.rows - from);
         self.at += count;
         target.rows += count;
-        if page.is_missing {
-            target.missing += count;
-            return Ok(count);
-        }
+        let staying = match &mut self.split {
+            Some(split) => split.take(page, from, self.at, pages)?,
+            None => None,
+        };
+        let part = match staying {
+            Some(staying) => staying,
+            None if page.is_missing => {
+                target.missing += count;
+                return Ok(count);
+            }
+            None => page.part(from, self.at),
+        };
         target.end_missing();
-        let (start, end) = page.levels(from, self.at);
-        if let Some(levels) = page.repetitions.get(start..end) {
-            target.page.repetitions.extend_from_slice(levels);
-        }
-        if let Some(levels) = page.definitions.get(start..end) {
-            target.page.definitions.extend_from_slice(levels);
-        }
-        let (start, end) = page.numbers_of(from, self.at);
-        let numbers = &page.numbers[start..end];
-        match &page.values {
-            PageValues::Booleans => target.page.numbers.extend_from_slice(numbers),
-            PageValues::Own(values) => {
-                let Target { leaf, own, is_own, page: to_page, .. } = target;
-                to_page.numbers.extend(numbers.iter().map(|number| {
-                    let value = values.get(*number);
-                    if *is_own { own.push(value) } else { leaf.dictionary.add(value) }
-                }));
-            }
-            PageValues::Dictionary => {
-                let Target { leaf, own, is_own, stamp, page: to_page, .. } = target;
-                to_page.numbers.extend(numbers.iter().map(|&number| {
-                    let known = &mut to_target[number as usize];
-                    if known.0 != *stamp {
-                        let value = pages.dictionary.get(number);
-                        let number = if *is_own { own.push(value) } else { leaf.dictionary.add(value) };
-                        *known = (*stamp, number);
-                    }
-                    known.1
-                }));
-            }
-        }
+        target.page.repetitions.extend_from_slice(part.repetitions);
+        target.page.definitions.extend_from_slice(part.definitions);
+        target.push_numbers(part.numbers, &page.values, &pages.dictionary, to_target);
         Ok(count)
+    }
+
+    /// Hands what of the rows taken last leaves its map to `gathered`, in which they are the rows from `first` on.
+    pub fn gather(&mut self, first: usize, gathered: &mut Gathered) -> Result<()> {
+        let (Some(split), Some(pages)) = (&mut self.split, &self.pages) else { return Ok(()) };
+        let is_put = split.gather(first, &self.page.values, pages, gathered)?;
+        if is_put { Ok(()) } else { Err(pages.damaged("a row has a key twice")) }
     }
 }

@@ -11,6 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
 use super::super::hybrid::bit_width;
+use super::super::leaf::Part;
 use super::input::Input;
 use super::unpack::{decode, single_run, unpack};
 use super::values::Values;
@@ -47,6 +48,17 @@ pub(super) struct LeafPage {
 }
 
 impl LeafPage {
+    /// Some rows, if anything is there.
+    pub fn part(&self, from: usize, to: usize) -> Part<'_> {
+        let (start, end) = self.levels(from, to);
+        let (first, last) = self.numbers_of(from, to);
+        Part {
+            repetitions: self.repetitions.get(start..end).unwrap_or_default(),
+            definitions: self.definitions.get(start..end).unwrap_or_default(),
+            numbers: self.numbers.get(first..last).unwrap_or_default(),
+        }
+    }
+
     /// The levels of some rows.
     pub fn levels(&self, from: usize, to: usize) -> (usize, usize) {
         part(&self.level_starts, from, to)
@@ -131,6 +143,10 @@ impl<'i> LeafPages<'i> {
         let column = input.column(leaf);
         let dictionary = Values::default();
         Self { input, column, leaf, max_definition, next_group, pages: None, skip_rows, dictionary, generation: 0 }
+    }
+
+    pub fn max_definition(&self) -> i16 {
+        self.max_definition
     }
 
     /// Passes rows behind the page that was taken last.

@@ -9,10 +9,10 @@ use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedRowGroupWriter;
 
 use super::super::layout;
-use super::column::{Column, Seen};
+use super::column::Seen;
 use super::input::Input;
-use super::order::Group;
-use super::overrides::{self, Change, Override};
+use super::overrides::{self, Change};
+use super::sources::{Leaf, Source};
 use super::write_failed;
 use crate::Result;
 
@@ -135,53 +135,45 @@ pub(super) struct TypedPage<T: DataType> {
 
 /// Writes the column of a row group.
 pub(super) fn write<W: Write + Send>(
-    column: &Column,
-    inputs: &[Input],
-    group: &Group,
+    leaf: &Leaf<'_>,
     row_group: &mut SerializedRowGroupWriter<'_, W>,
-    rows: &[(usize, Override)],
     seen: &mut Seen,
 ) -> Result<()> {
-    let name = column.name();
-    match column.descriptor.physical_type() {
+    let (name, rows) = (leaf.column.name(), leaf.overrides);
+    match leaf.column.descriptor.physical_type() {
         Type::BOOLEAN => {
             let change = Change { rows, value_of: overrides::flag(name) };
-            write_typed::<BoolType, W>(column, inputs, group, row_group, change, |_| {})
+            write_typed::<BoolType, W>(leaf, row_group, change, |_| {})
         }
         Type::INT32 => {
             let change = Change { rows, value_of: overrides::small(name) };
-            write_typed::<Int32Type, W>(column, inputs, group, row_group, change, |_| {})
+            write_typed::<Int32Type, W>(leaf, row_group, change, |_| {})
         }
         Type::INT64 => {
             let change = Change { rows, value_of: overrides::number(name) };
-            write_typed::<Int64Type, W>(column, inputs, group, row_group, change, |page| seen.numbers(&page.values))
+            write_typed::<Int64Type, W>(leaf, row_group, change, |page| seen.numbers(&page.values))
         }
         Type::DOUBLE => {
             let change = Change { rows, value_of: None };
-            write_typed::<DoubleType, W>(column, inputs, group, row_group, change, |_| {})
+            write_typed::<DoubleType, W>(leaf, row_group, change, |_| {})
         }
         Type::BYTE_ARRAY => {
             let change = Change { rows, value_of: None };
-            write_typed::<ByteArrayType, W>(column, inputs, group, row_group, change, |_| {})
+            write_typed::<ByteArrayType, W>(leaf, row_group, change, |_| {})
         }
         other => Err(write_failed(ParquetError::NYI(format!("{other} in segments")))),
     }
 }
 
-fn write_typed<T: DataType, W: Write + Send>(
-    column: &Column,
-    inputs: &[Input],
-    group: &Group,
+fn write_typed<'g, T: DataType, W: Write + Send>(
+    leaf: &Leaf<'g>,
     row_group: &mut SerializedRowGroupWriter<'_, W>,
     change: Change<'_, T::T>,
     mut see: impl FnMut(&TypedPage<T>),
 ) -> Result<()> {
-    let max_definition = column.descriptor.max_def_level();
-    let mut sources: Vec<TypedRows<'_, T>> = inputs
-        .iter()
-        .zip(&group.first_rows)
-        .map(|(input, first_row)| TypedRows::open(input, input.leaf(column.leaf), max_definition, *first_row))
-        .collect();
+    let max_definition = leaf.column.descriptor.max_def_level();
+    let open = |source: &Source<'g>| TypedRows::open(source.input, source.leaf, max_definition, source.first_row);
+    let mut sources: Vec<TypedRows<'g, T>> = leaf.sources.iter().map(open).collect();
     let too_few = || ParquetError::General("the schema has too few columns".to_owned());
     let mut writer = row_group.next_column().and_then(|writer| writer.ok_or_else(too_few)).map_err(write_failed)?;
     let mut page = TypedPage::<T> { values: Vec::new(), definitions: Vec::new() };
@@ -196,10 +188,11 @@ fn write_typed<T: DataType, W: Write + Send>(
         page.definitions.clear();
         Ok::<_, crate::Error>(())
     };
-    for run in &group.runs {
+    for run in &leaf.group.runs {
+        let source = &mut sources[leaf.source_of(*run)];
         let mut left = run.count();
         while left > 0 {
-            left -= sources[run.input()].take(left.min(layout::PAGE_ROWS - page.definitions.len()), &mut page)?;
+            left -= source.take(left.min(layout::PAGE_ROWS - page.definitions.len()), &mut page)?;
             if page.definitions.len() == layout::PAGE_ROWS {
                 write_page(&mut page)?;
             }

@@ -7,6 +7,7 @@ use arrow::datatypes::Int64Type;
 use super::merging::{read_table, sorted};
 use super::*;
 use crate::derive::TraceSpans;
+use crate::schema::promoted::Keys;
 use crate::schema::{Table, paths};
 
 /// A trace in so many is without its root, of which one of its parts knows the names.
@@ -75,10 +76,11 @@ fn merged(files: &[Vec<u8>], group_rows: usize, rederived_rows: usize) -> (Recor
     let input = |(number, file): (usize, &Vec<u8>)| MergeInput {
         name: format!("{number}.parquet"),
         file: Bytes::copy_from_slice(file),
+        keys: Keys::default(),
     };
     let mut out = Vec::new();
     let limits = MergeLimits { group_rows, rederived_rows, ..MergeLimits::default() };
-    let report = merge(Table::Spans, files.iter().enumerate().map(input).collect(), &mut out, &limits).unwrap();
+    let report = merge(Table::Spans, &[], files.iter().enumerate().map(input).collect(), &mut out, &limits).unwrap();
     (read_table(Table::Spans, &out), report)
 }
 

@@ -13,13 +13,14 @@ use parquet::schema::types::ColumnPath;
 
 use super::*;
 use crate::Error;
+use crate::schema::promoted::Keys;
 use crate::schema::{Table, traces};
 
 fn column_index(batch: &RecordBatch, name: &str) -> usize {
     batch.schema().index_of(name).unwrap()
 }
 
-fn with_column(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
+pub(super) fn with_column(batch: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch {
     let mut columns = batch.columns().to_vec();
     columns[column_index(batch, name)] = column;
     RecordBatch::try_new(batch.schema(), columns).unwrap()
@@ -46,7 +47,7 @@ fn with_few_starts(batch: &RecordBatch, random: &mut StdRng) -> RecordBatch {
 }
 
 /// How else a file may be written than a flush does.
-fn other_properties(random: &mut StdRng) -> WriterProperties {
+pub(super) fn other_properties(random: &mut StdRng) -> WriterProperties {
     let version = [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0][random.random_range(0..2)];
     let mut properties = WriterProperties::builder()
         .set_writer_version(version)
@@ -81,10 +82,11 @@ pub(super) fn merged(table: Table, files: &[Vec<u8>], group_rows: usize) -> crat
     let input = |(number, file): (usize, &Vec<u8>)| MergeInput {
         name: format!("{number}.parquet"),
         file: Bytes::copy_from_slice(file),
+        keys: Keys::default(),
     };
     let mut out = Vec::new();
     let limits = MergeLimits { group_rows, rederived_rows: 0, ..MergeLimits::default() };
-    let report = merge(table, files.iter().enumerate().map(input).collect(), &mut out, &limits)?;
+    let report = merge(table, &[], files.iter().enumerate().map(input).collect(), &mut out, &limits)?;
     Ok((out, report))
 }
 
@@ -326,9 +328,9 @@ fn columns_that_had_null_in_other_versions_are_taken_if_they_have_none() {
 #[test]
 fn a_merge_ends_when_it_is_cancelled_and_files_of_nothing_are_merged() {
     let file = encode_spans(rows(1, 1, 10)).unwrap().remove(0).bytes;
-    let input = || MergeInput { name: "a".to_owned(), file: Bytes::from(file.clone()) };
+    let input = || MergeInput { name: "a".to_owned(), file: Bytes::from(file.clone()), keys: Keys::default() };
     let limits = MergeLimits { cancelled: Arc::new(AtomicBool::new(true)), ..MergeLimits::default() };
-    let error = merge(Table::Spans, vec![input()], Vec::new(), &limits).unwrap_err();
+    let error = merge(Table::Spans, &[], vec![input()], Vec::new(), &limits).unwrap_err();
     assert!(matches!(error, Error::Closed), "{error}");
     let empty = written(&RecordBatch::new_empty(Table::Spans.schema()), None);
     check_merge(Table::Spans, &[], 10);

@@ -169,7 +169,9 @@ async fn what_a_kill_between_file_and_commit_leaves_goes_with_the_next_start() {
     let settings = Rig::config().compaction;
     let planned = compact::plan(&segments, rig.clock.now(), &settings, false).remove(0);
     let shared = &store.shared;
-    compact::write(Table::Spans, &planned, &shared.objects, &shared.collector, rig.clock.now()).await.unwrap();
+    compact::write(Table::Spans, Arc::default(), &planned, &shared.objects, &shared.collector, rig.clock.now())
+        .await
+        .unwrap();
     let part = rig.directory.path().join("tables/spans/date=2023-11-14/c-1-compacted1-2.parquet#77");
     std::fs::write(&part, "half").unwrap();
     assert_eq!(rig.files().len(), 6);
