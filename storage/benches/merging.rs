@@ -1,31 +1,50 @@
-//! What merging segments costs a row: `cargo bench -p storage --bench merging -- [--left] TABLE OUT FILE...`.
+//! What merging segments costs a row: `cargo bench -p storage --bench merging -- [--left] [--promote] TABLE OUT FILE...`.
 //!
-//! TABLE is a table's name, FILEs are segments of it and of one date. Prints CPU time and bytes a row that is written, and the
-//! most memory that the process had. With `--left`, traces whose spans lie in several files are left as they are: then files
-//! may be given several times, to see what memory follows.
+//! TABLE is a table's name, FILEs are segments of it and of one date, which have no promoted attributes. Prints CPU time and
+//! bytes a row that is written, and the most memory that the process had. With `--left`, traces whose spans lie in several
+//! files are left as they are: then files may be given several times, to see what memory follows.
+//!
+//! With `--promote` the same is done thrice: without promoted attributes, with those promoted that one in a hundred spans has,
+//! where the inputs have them in columns already, and where they still have them in their maps. The last two should write the
+//! same bytes, to OUT as the first one does.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::Duration;
 
+use arrow::array::AsArray;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use storage::schema::Table;
-use storage::{MergeInput, MergeLimits, merge};
+use storage::schema::promoted::{Keys, Promoted, PromotedType, Scope, is_name};
+use storage::{MergeInput, MergeLimits, MergeReport, merge};
+
+type Failure = Box<dyn std::error::Error>;
 
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Since the process began, or [`forget_memory`].
 fn most_memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.map_or_else(|| "unknown".to_owned(), |line| line.trim().to_owned())
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn forget_memory() {
+    // Where it is not possible, the most is that of the whole run.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+fn main() -> Result<(), Failure> {
     let (options, arguments): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let has = |name: &str| options.iter().any(|option| option == name);
     let mut limits = MergeLimits::default();
-    if options.iter().any(|option| option == "--left") {
+    if has("--left") {
         limits.rederived_rows = 0;
     }
     let mut arguments = arguments.into_iter();
@@ -34,16 +53,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     };
     let table = Table::ALL.into_iter().find(|table| table.name() == name).ok_or("there is no such table")?;
+    let names: Vec<String> = arguments.collect();
+    if has("--promote") {
+        return promote(&names, &out, &limits);
+    }
     let mut inputs = Vec::new();
     let mut bytes_before = 0;
-    for name in arguments {
+    for name in names {
         let file = File::open(&name)?;
         bytes_before += file.metadata()?.len();
-        inputs.push(MergeInput { name, file });
+        inputs.push(MergeInput { name, file, keys: Keys::default() });
     }
     let count = inputs.len();
     let before = cpu_time();
-    let report = merge(table, inputs, File::create(out)?, &limits)?;
+    let report = merge(table, &[], inputs, File::create(out)?, &limits)?;
     let taken = cpu_time() - before;
     let rows = report.rows.max(1) as f64;
     println!(
@@ -56,4 +79,91 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{} traces derived again, {} left", report.rederived_traces, report.left_traces);
     println!("at most {} of memory", most_memory());
     Ok(())
+}
+
+/// A segment in memory.
+#[derive(Clone)]
+struct Segment {
+    file: Bytes,
+    keys: Keys,
+}
+
+fn merged(list: &[Promoted], inputs: &[Segment], limits: &MergeLimits) -> Result<(Segment, MergeReport), Failure> {
+    let input = |(number, segment): (usize, &Segment)| MergeInput {
+        name: number.to_string(),
+        file: segment.file.clone(),
+        keys: segment.keys.clone(),
+    };
+    let mut out = Vec::new();
+    let report = merge(Table::Spans, list, inputs.iter().enumerate().map(input).collect(), &mut out, limits)?;
+    Ok((Segment { file: Bytes::from(out), keys: report.keys.clone() }, report))
+}
+
+/// How often each way is measured; the least time counts.
+const ROUNDS: usize = 3;
+
+fn promote(names: &[String], out: &str, limits: &MergeLimits) -> Result<(), Failure> {
+    let mut as_given = Vec::new();
+    for name in names {
+        as_given.push(Segment { file: std::fs::read(name)?.into(), keys: Keys::default() });
+    }
+    let list = frequent(&as_given)?;
+    // All inputs are written by a merge, so that they differ in nothing else.
+    let alone = |list: &[Promoted]| -> Result<Vec<Segment>, Failure> {
+        as_given.iter().map(|segment| Ok(merged(list, std::slice::from_ref(segment), limits)?.0)).collect()
+    };
+    let (without, with) = (alone(&[])?, alone(&list)?);
+    drop(as_given);
+    println!("{} segments, {} attributes are promoted", names.len(), list.len());
+    let ways: [(&str, &[Promoted], &[Segment]); 3] =
+        [("without", &[], &without), ("in columns", &list, &with), ("in maps", &list, &without)];
+    let mut least = [Duration::MAX; 3];
+    let mut bytes = [0; 3];
+    for round in 0..ROUNDS {
+        for (way, (name, list, inputs)) in ways.iter().enumerate() {
+            forget_memory();
+            let before = cpu_time();
+            let (segment, report) = merged(list, inputs, limits)?;
+            least[way] = least[way].min(cpu_time() - before);
+            bytes[way] = report.bytes;
+            if round + 1 < ROUNDS {
+                continue;
+            }
+            let rows = report.rows.max(1) as f64;
+            println!(
+                "{name:<10}  {:.3} us and {:.2} bytes a span, {:.2} and {:.3} of those without, at most {} of memory",
+                least[way].as_secs_f64() * 1e6 / rows,
+                report.bytes as f64 / rows,
+                least[way].as_secs_f64() / least[0].as_secs_f64(),
+                bytes[way] as f64 / bytes[0] as f64,
+                most_memory()
+            );
+            std::fs::write(format!("{out}.{}", name.replace(' ', "-")), &segment.file)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keys and types that one in a hundred spans has.
+fn frequent(segments: &[Segment]) -> Result<Vec<Promoted>, Failure> {
+    let mut counts: BTreeMap<Promoted, usize> = BTreeMap::new();
+    let mut rows = 0;
+    for segment in segments {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(segment.file.clone())?;
+        let mask = ProjectionMask::columns(reader.parquet_schema(), Scope::ALL.map(Scope::column));
+        for batch in reader.with_projection(mask).build()? {
+            let batch = batch?;
+            rows += batch.num_rows();
+            for scope in Scope::ALL {
+                let column = batch.column_by_name(scope.column()).ok_or("a segment has no attributes")?;
+                for value_type in PromotedType::ALL {
+                    let map = column.as_struct().column_by_name(value_type.map()).ok_or("a map is missing")?;
+                    for key in map.as_map().keys().as_string::<i32>().iter().flatten().filter(|key| is_name(key)) {
+                        *counts.entry(Promoted { scope, value_type, key: key.into() }).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+    Ok(counts.into_iter().filter(|(_, count)| count * 100 >= rows).map(|(promoted, _)| promoted).collect())
 }

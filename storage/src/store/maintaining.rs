@@ -232,9 +232,9 @@ impl Upkeep {
     async fn merge(&self, table: Table, planned: &Merge) -> Result<(u64, u64)> {
         let shared = &self.shared;
         let start = Instant::now();
+        let promoted = Arc::clone(&lock(&shared.memory).tables.table(table).promoted);
         let Written { segment, why, paths } =
-            compact::write(table, Arc::default(), planned, &shared.objects, &shared.collector, shared.clock.now())
-                .await?;
+            compact::write(table, promoted, planned, &shared.objects, &shared.collector, shared.clock.now()).await?;
         let bytes = (planned.bytes(), segment.segment.size_bytes);
         // Before the spans that refer to them.
         if let Some(paths) = paths {

@@ -273,8 +273,8 @@ fn rows_with_both(attributes: &[Vec<Attribute>], resources: &[Vec<Attribute>]) -
     super::merging::with_column(&batch, spans::RESOURCE, maps(resources))
 }
 
-const ROUTE: &str = "attributes.text.http.route";
-const STATUS: &str = "attributes.int.http.status_code";
+const ROUTE: &str = "attributes__text__http__route";
+const STATUS: &str = "attributes__int__http__status_code";
 
 #[test]
 fn entries_of_older_files_go_to_columns_whichever_of_their_row_they_are() {
@@ -308,9 +308,9 @@ fn a_key_of_two_types_has_two_columns_or_is_named_as_mixed() {
         vec![(attributes::JSON, "id".to_owned(), Some("[1]".to_owned()))],
         vec![(attributes::JSON, "x".to_owned(), None)],
     ];
-    let both = promoted(&["attributes.text.id", "attributes.int.id", "attributes.bool.none"]);
-    let one = promoted(&["attributes.text.other", "attributes.int.id"]);
-    let resource = promoted(&["resource.text.id", "attributes.text.x"]);
+    let both = promoted(&["attributes__text__id", "attributes__int__id", "attributes__bool__none"]);
+    let one = promoted(&["attributes__text__other", "attributes__int__id"]);
+    let resource = promoted(&["resource__text__id", "attributes__text__x"]);
     for (list, columns) in [(both, 3), (one, 2), (resource, 2)] {
         for count in 0..=columns {
             let resources = [of[1].clone(), of[0].clone(), vec![], of[2].clone()];
@@ -409,14 +409,14 @@ fn many_pages_have_their_ranges_and_dictionaries_that_grow_too_large_end() {
             if row % 3 == 0 { vec![user, number, text("http.route", "/")] } else { vec![text("x", "y"), user] }
         })
         .collect();
-    let list = promoted(&["attributes.text.user.id", ROUTE, "attributes.int.number"]);
+    let list = promoted(&["attributes__text__user__id", ROUTE, "attributes__int__number"]);
     let rows = rows_with(&of);
     for counts in [[0, 0], [3, 3], [0, 3]] {
         let inputs = [(rows.slice(0, 20_000), counts[0]), (rows.slice(20_000, 10_000), counts[1])];
         let (file, _) = check(&list, &inputs, 1 << 20, || None);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
         let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(file), options).unwrap();
-        let (leaf, users) = chunk(&reader, "attributes.text.user.id");
+        let (leaf, users) = chunk(&reader, "attributes__text__user__id");
         assert!(users.encodings().any(|encoding| encoding == parquet::basic::Encoding::PLAIN));
         let Some(Statistics::ByteArray(statistics)) = users.statistics() else { panic!("there are none") };
         assert_eq!(statistics.null_count_opt(), Some(0));
@@ -424,7 +424,7 @@ fn many_pages_have_their_ranges_and_dictionaries_that_grow_too_large_end() {
         assert_eq!(statistics.max_opt().unwrap().data(), format!("a user with the number {:032}", 29_999).as_bytes());
         let ranges = &reader.metadata().column_index().unwrap()[0];
         assert!(ranges[leaf].num_pages() >= 4 && ranges[leaf].null_count(0) == Some(0));
-        let (leaf, numbers) = chunk(&reader, "attributes.int.number");
+        let (leaf, numbers) = chunk(&reader, "attributes__int__number");
         let Some(Statistics::Int64(statistics)) = numbers.statistics() else { panic!("there are none") };
         assert_eq!((statistics.min_opt(), statistics.max_opt().is_some()), (Some(&0), true));
         assert!(ranges[leaf].num_pages() >= 4);
@@ -434,13 +434,13 @@ fn many_pages_have_their_ranges_and_dictionaries_that_grow_too_large_end() {
 #[test]
 fn large_texts_are_in_pages_of_bounded_size() {
     let of: Vec<Vec<Attribute>> = (0..600).map(|row| vec![text("prompt", &format!("{row:060000}"))]).collect();
-    let list = promoted(&["attributes.text.prompt"]);
+    let list = promoted(&["attributes__text__prompt"]);
     for count in [0, 1] {
         let (file, _) = check(&list, &[(rows_with(&of), count)], 1 << 20, || None);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
         let options = options.with_page_index_policy(PageIndexPolicy::Optional);
         let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(file), options).unwrap();
-        let (leaf, prompts) = chunk(&reader, "attributes.text.prompt");
+        let (leaf, prompts) = chunk(&reader, "attributes__text__prompt");
         assert!(prompts.statistics().is_none(), "they are too long");
         let pages = reader.metadata().offset_index().unwrap()[0][leaf].page_locations().len();
         assert!(pages > 25, "{pages} pages");
