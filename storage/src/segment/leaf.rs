@@ -76,12 +76,26 @@ impl<'p> Part<'p> {
     }
 }
 
+/// Rows that all have the same, which go on beyond the page.
+#[derive(Debug, Clone, Copy)]
+struct Same {
+    rows: usize,
+    definition: Option<u8>,
+    number: Option<u32>,
+    /// Values in the dictionary, of which a page needs no more.
+    known: usize,
+}
+
+/// Rows of a page that has nothing but the same in each: it takes some bytes, and as many in the file's index.
+const SAME_ROWS: usize = 1 << 17;
+
 /// Smallest and largest value.
 type Range = (Vec<u8>, Vec<u8>);
 
-/// Smallest and largest values, of texts alone.
-#[derive(Debug, Default)]
+/// Smallest and largest values, of texts and integers.
+#[derive(Debug)]
 struct Ranges {
+    physical: Type,
     /// By number: the page, counted from 1, that had the value last.
     seen_in: Vec<u32>,
     all: Option<Range>,
@@ -96,6 +110,7 @@ pub(super) struct LeafWriter {
     limit_bytes: usize,
     /// Encoded and compressed, but for their headers' offsets.
     pages: Vec<EncodedPage>,
+    same: Option<Same>,
     ranges: Option<Ranges>,
     scratch: Vec<u8>,
     is_plain: bool,
@@ -117,12 +132,14 @@ impl LeafWriter {
     /// say their smallest and largest value.
     pub fn new(column: ColumnDescPtr, limit_bytes: usize, has_ranges: bool) -> Self {
         let is_plain = column.physical_type() == Type::BOOLEAN;
-        let ranges = has_ranges.then(Ranges::default);
+        let physical = column.physical_type();
+        let ranges = has_ranges.then(|| Ranges { physical, seen_in: Vec::new(), all: None, has_long: false });
         let (dictionary, pages, scratch) = (Dictionary::default(), Vec::new(), Vec::new());
-        Self { column, dictionary, limit_bytes, pages, ranges, scratch, is_plain, is_aligned: false, in_dictionary: 0 }
+        let (same, is_aligned, in_dictionary) = (None, false, 0);
+        Self { column, dictionary, limit_bytes, pages, same, ranges, scratch, is_plain, is_aligned, in_dictionary }
     }
 
-    /// Lets numbers take whole bytes, which a compressor finds again where the same come one after the other.
+    /// Lets numbers take whole bytes or halves of them, which a compressor finds again where the same come one after the other.
     pub fn aligned(self) -> Self {
         Self { is_aligned: true, ..self }
     }
@@ -137,10 +154,23 @@ impl LeafWriter {
         if self.dictionary.overflowed {
             return Err(ParquetError::General(format!("{} has more than 4 GiB of texts", self.column.path())));
         }
+        let same = self.same_of(rows, page);
+        if let (Some(before), Some(same)) = (&mut self.same, same)
+            && (before.definition, before.number) == (same.definition, same.number)
+            && before.rows + rows <= SAME_ROWS
+        {
+            before.rows += rows;
+            return Ok(());
+        }
+        self.end_same(compressor)?;
         self.is_plain |= self.dictionary.size_bytes() > self.limit_bytes;
+        if same.is_some() && (!self.is_plain || same.is_some_and(|same| same.number.is_none())) {
+            self.same = same;
+            return Ok(());
+        }
         let whole = page.whole();
         if !self.is_plain {
-            return self.write_page(rows, whole, compressor);
+            return self.write_page(rows, whole, self.dictionary.len(), compressor);
         }
         let (max_repetition, max_definition) = (self.column.max_rep_level(), self.column.max_def_level());
         let (mut part, mut part_rows) = (Cut::default(), 0);
@@ -150,7 +180,7 @@ impl LeafWriter {
         while at.levels < levels {
             if max_repetition == 0 || page.repetitions[at.levels] == 0 {
                 if bytes >= PAGE_BYTES {
-                    self.write_page(part_rows, whole.between(part, at), compressor)?;
+                    self.write_page(part_rows, whole.between(part, at), 0, compressor)?;
                     (part, part_rows, bytes) = (at, 0, 0);
                 }
                 part_rows += 1;
@@ -161,7 +191,33 @@ impl LeafWriter {
             }
             at.levels += 1;
         }
-        self.write_page(part_rows, whole.between(part, at), compressor)
+        self.write_page(part_rows, whole.between(part, at), 0, compressor)
+    }
+
+    /// What each row of the page has, if that is the same and may wait for more.
+    fn same_of(&self, rows: usize, page: &PageRows) -> Option<Same> {
+        let all_are = |levels: &[u8]| levels.iter().all(|level| Some(level) == levels.first());
+        let levels = if self.column.max_def_level() > 0 { page.definitions.len() } else { page.numbers.len() };
+        // A value of a plain page is in no dictionary that will be there later.
+        let may_wait = !self.is_plain || page.numbers.is_empty();
+        let is_same = may_wait
+            && levels == rows
+            && all_are(&page.definitions)
+            && page.numbers.iter().all(|number| Some(number) == page.numbers.first());
+        let (definition, number) = (page.definitions.first().copied(), page.numbers.first().copied());
+        is_same.then_some(Same { rows, definition, number, known: self.dictionary.len() })
+    }
+
+    /// Writes the rows that waited.
+    fn end_same(&mut self, compressor: &mut Compressor<'_>) -> Result<()> {
+        let Some(Same { rows, definition, number, known }) = self.same.take() else { return Ok(()) };
+        let level = |max: i16, level: u8| vec![level; if max > 0 { rows } else { 0 }];
+        let page = PageRows {
+            repetitions: level(self.column.max_rep_level(), 0),
+            definitions: level(self.column.max_def_level(), definition.unwrap_or_default()),
+            numbers: number.map(|number| vec![number; rows]).unwrap_or_default(),
+        };
+        self.write_page(rows, page.whole(), known, compressor)
     }
 
     /// Whether further pages have values as they are.
@@ -179,13 +235,18 @@ impl LeafWriter {
         compressor: &mut Compressor<'_>,
     ) -> Result<()> {
         debug_assert!(self.is_plain);
+        if page.numbers.is_empty() {
+            return self.end_page(rows, page, compressor);
+        }
+        self.end_same(compressor)?;
         std::mem::swap(&mut self.dictionary, values);
         let ended = self.end_page(rows, page, compressor);
         std::mem::swap(&mut self.dictionary, values);
         ended
     }
 
-    fn write_page(&mut self, rows: usize, page: Part<'_>, compressor: &mut Compressor<'_>) -> Result<()> {
+    /// `known` values are in the dictionary, if the page names them.
+    fn write_page(&mut self, rows: usize, page: Part<'_>, known: usize, compressor: &mut Compressor<'_>) -> Result<()> {
         let out = &mut self.scratch;
         out.clear();
         let (max_repetition, max_definition) = (self.column.max_rep_level(), self.column.max_def_level());
@@ -199,9 +260,14 @@ impl LeafWriter {
             plain(self.column.physical_type(), &self.dictionary, page.numbers, out);
             Encoding::PLAIN
         } else {
-            self.in_dictionary = self.dictionary.len() as u32;
+            self.in_dictionary = known as u32;
             let width = hybrid::bit_width(self.in_dictionary.saturating_sub(1)).max(1);
-            let width = if self.is_aligned { width.next_multiple_of(8) } else { width };
+            let width = match width {
+                0..=2 => width,
+                3..=4 if self.is_aligned => 4,
+                _ if self.is_aligned => width.next_multiple_of(8),
+                _ => width,
+            };
             out.push(width);
             hybrid::encode(page.numbers, width, out);
             Encoding::RLE_DICTIONARY
@@ -226,11 +292,12 @@ impl LeafWriter {
 
     /// Writes the column chunk.
     pub fn finish<W: std::io::Write + Send>(
-        self,
+        mut self,
         row_group: &mut SerializedRowGroupWriter<'_, W>,
         compressor: &mut Compressor<'_>,
         bloom_filter: Option<Sbbf>,
     ) -> Result<()> {
+        self.end_same(compressor)?;
         let mut chunk = Vec::with_capacity(self.pages.iter().map(|page| page.page.compressed_size() + 64).sum());
         let mut sink = TrackedWrite::new(&mut chunk);
         let mut writer = SerializedPageWriter::new(&mut sink);
@@ -288,10 +355,7 @@ impl LeafWriter {
             .set_dictionary_page_offset(has_dictionary.then_some(0));
         let mut column_index = None;
         if let Some(ranges) = self.ranges.filter(|ranges| !ranges.has_long) {
-            let (smallest, largest) = ranges.all.unzip();
-            let (smallest, largest) = (smallest.map(ByteArray::from), largest.map(ByteArray::from));
-            metadata =
-                metadata.set_statistics(Statistics::byte_array(smallest, largest, None, Some(nulls as u64), false));
+            metadata = metadata.set_statistics(ranges.statistics(nulls as u64));
             column_index = Some(index.build()?);
         }
         let close = ColumnCloseResult {
@@ -341,39 +405,46 @@ impl Ranges {
     /// `None` where there is no value, or some are too long.
     fn of_page(&mut self, page: u32, numbers: &[u32], dictionary: &Dictionary) -> Option<Range> {
         self.seen_in.resize(dictionary.len(), 0);
-        let mut range = None;
+        let mut range: Option<(&[u8], &[u8])> = None;
         for &number in numbers {
             // Each distinct value is compared once a page.
             if std::mem::replace(&mut self.seen_in[number as usize], page) != page {
-                range = Some(wider(range, number, dictionary));
+                range = Some(self.wider(range, dictionary.value(number)));
             }
         }
-        let (smallest, largest) =
-            range.map(|(smallest, largest)| (dictionary.value(smallest), dictionary.value(largest)))?;
+        let (smallest, largest) = range?;
         if smallest.len().max(largest.len()) > RANGE_BYTES {
             self.has_long = true;
             return None;
         }
-        match &mut self.all {
-            Some(all) => {
-                if smallest < all.0.as_slice() {
-                    all.0 = smallest.to_vec();
-                }
-                if largest > all.1.as_slice() {
-                    all.1 = largest.to_vec();
-                }
-            }
-            None => self.all = Some((smallest.to_vec(), largest.to_vec())),
-        }
+        let all = self.all.as_ref().map(|(smallest, largest)| (&smallest[..], &largest[..]));
+        let all = self.wider(Some(self.wider(all, smallest)), largest);
+        self.all = Some((all.0.to_vec(), all.1.to_vec()));
         Some((smallest.to_vec(), largest.to_vec()))
+    }
+
+    fn statistics(self, nulls: u64) -> Statistics {
+        let (smallest, largest) = self.all.unzip();
+        if self.physical == Type::INT64 {
+            let number = |value: Option<Vec<u8>>| value.as_deref().and_then(integer);
+            return Statistics::int64(number(smallest), number(largest), None, Some(nulls), false);
+        }
+        Statistics::byte_array(smallest.map(ByteArray::from), largest.map(ByteArray::from), None, Some(nulls), false)
+    }
+
+    fn wider<'v>(&self, range: Option<(&'v [u8], &'v [u8])>, value: &'v [u8]) -> (&'v [u8], &'v [u8]) {
+        let Some((smallest, largest)) = range else { return (value, value) };
+        let is_below = |value: &[u8], other: &[u8]| match self.physical {
+            Type::INT64 => integer(value) < integer(other),
+            _ => value < other,
+        };
+        (
+            if is_below(value, smallest) { value } else { smallest },
+            if is_below(largest, value) { value } else { largest },
+        )
     }
 }
 
-fn wider(range: Option<(u32, u32)>, number: u32, dictionary: &Dictionary) -> (u32, u32) {
-    let Some((smallest, largest)) = range else { return (number, number) };
-    let value = dictionary.value(number);
-    (
-        if value < dictionary.value(smallest) { number } else { smallest },
-        if value > dictionary.value(largest) { number } else { largest },
-    )
+fn integer(value: &[u8]) -> Option<i64> {
+    value.try_into().ok().map(i64::from_le_bytes)
 }

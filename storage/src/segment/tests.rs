@@ -328,5 +328,32 @@ fn rows_are_found_by_page_and_by_bloom_filter_and_pruned_by_ranges() {
         (reader.metadata().column_index().unwrap(), reader.metadata().offset_index().unwrap());
     let smallest = converter.data_page_mins(column_index, offset_index, [&0]).unwrap();
     assert_eq!(smallest.as_string_view().value(0), "service-0");
-    assert_eq!(smallest.len(), 40_000_usize.div_ceil(layout::PAGE_ROWS));
+    // Pages of nothing but the same service are one.
+    let rows = expected(&rows);
+    let services = rows.column_by_name(spans::SERVICE_NAME).unwrap().as_string_view();
+    let of_page = |first: usize| -> Vec<&str> {
+        let mut services: Vec<_> = services.iter().flatten().skip(first).take(layout::PAGE_ROWS).collect();
+        services.dedup();
+        services
+    };
+    let mut pages: Vec<Vec<&str>> = (0..40_000).step_by(layout::PAGE_ROWS).map(of_page).collect();
+    let count = pages.len();
+    pages.dedup_by(|next, before| before.len() == 1 && next == before);
+    assert_eq!((count, smallest.len()), (5, pages.len()));
+    assert!(pages.len() < count);
+}
+
+#[test]
+fn rows_that_have_the_same_are_in_few_pages_whether_or_not_it_is_anything() {
+    let file = Bytes::from(encode_spans(heavy(1, 140_000, 1, "name")).unwrap().remove(0).bytes);
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+    let pages = &reader.metadata().offset_index().unwrap()[0];
+    for (leaf, column) in reader.metadata().row_group(0).columns().iter().enumerate() {
+        let name = column.column_path().string();
+        // Of keys and values each row has the same one, or none; others are not written as segments' own are.
+        if name.starts_with("attributes.") || ["service_name", "status_message", "root_name"].contains(&&*name) {
+            assert_eq!(pages[leaf].page_locations().len(), 2, "{name}");
+        }
+    }
 }

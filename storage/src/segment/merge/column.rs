@@ -20,8 +20,8 @@ pub(super) struct Column {
     pub has_bloom: bool,
     /// Once there is no dictionary any more, pages have values of which nothing is needed later.
     pub may_have_own: bool,
-    /// A value of an attribute.
-    pub is_map_value: bool,
+    /// An attribute's: numbers in a dictionary take whole bytes.
+    pub is_aligned: bool,
     pub is_pruned_by: bool,
 }
 
@@ -35,21 +35,24 @@ impl Column {
     ) -> Vec<Self> {
         let column = |descriptor: &ColumnDescPtr| {
             let path = descriptor.path();
+            let top = path.parts().first()?;
             let leaf = whole.columns().iter().position(|column| column.path() == path)?;
             let is_text = descriptor.physical_type() == Type::BYTE_ARRAY;
             let is_flat = descriptor.max_rep_level() == 0;
             let has_bloom = properties.bloom_filter_properties(path).is_some();
-            let has_ranges = is_flat && is_text && !has_bloom;
             // Of stored texts few differ, and what is derived again is added to them.
-            let is_stored = table.schema().index_of(descriptor.name()).is_ok();
+            let is_stored = table.schema().index_of(top).is_ok();
+            let is_promoted_integer = !is_stored && descriptor.physical_type() == Type::INT64;
+            let is_numbered = is_text && properties.dictionary_enabled(path) || is_promoted_integer;
+            let has_ranges = is_flat && is_numbered && !has_bloom;
             Some(Self {
                 leaf,
-                is_typed: is_flat && !(is_text && properties.dictionary_enabled(path)),
+                is_typed: is_flat && !is_numbered,
                 dictionary_bytes: if has_bloom { layout::TRACE_ID_DICTIONARY_BYTES } else { layout::DICTIONARY_BYTES },
                 has_ranges,
                 has_bloom,
                 may_have_own: !(is_boolean(descriptor) || has_bloom || has_ranges && is_stored),
-                is_map_value: path.parts().iter().rev().map(String::as_str).take(2).eq(["value", "key_value"]),
+                is_aligned: !is_stored || path.parts().ends_with(&["key_value".to_owned(), "value".to_owned()]),
                 is_pruned_by: ColumnRanges::columns(table).iter().any(|name| path.parts() == [*name]),
                 ..Self::passing(ColumnDescPtr::clone(descriptor))
             })
@@ -66,7 +69,7 @@ impl Column {
             has_ranges: false,
             has_bloom: false,
             may_have_own: !is_boolean(&descriptor),
-            is_map_value: false,
+            is_aligned: false,
             is_pruned_by: false,
             descriptor,
         }

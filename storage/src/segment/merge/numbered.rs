@@ -87,7 +87,7 @@ pub(super) struct Target<'c> {
 impl<'c> Target<'c> {
     pub fn new(column: &Column, overrides: &'c [(usize, Override)]) -> Self {
         let leaf = LeafWriter::new(column.descriptor.clone(), column.dictionary_bytes, column.has_ranges);
-        let leaf = if column.is_map_value { leaf.aligned() } else { leaf };
+        let leaf = if column.is_aligned { leaf.aligned() } else { leaf };
         Self {
             leaf,
             page: PageRows::default(),
