@@ -9,15 +9,14 @@ use parquet::basic::{Compression, Encoding, Type};
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::data_type::ByteArray;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder};
-use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, SerializedRowGroupWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
 use super::dictionary::Dictionary;
+use super::extremes::{Extremes, Range};
 use super::hybrid;
 
 /// What of a leaf goes into one page: a level for each value or missing value, a number for each value.
@@ -89,20 +88,6 @@ struct Same {
 /// Rows of a page that has nothing but the same in each: it takes some bytes, and as many in the file's index.
 const SAME_ROWS: usize = 1 << 17;
 
-/// Smallest and largest value.
-type Range = (Vec<u8>, Vec<u8>);
-
-/// Smallest and largest values, of texts and integers.
-#[derive(Debug)]
-struct Ranges {
-    physical: Type,
-    /// By number: the page, counted from 1, that had the value last.
-    seen_in: Vec<u32>,
-    all: Option<Range>,
-    /// A page's are too long to be said, so that none are.
-    has_long: bool,
-}
-
 pub(super) struct LeafWriter {
     column: ColumnDescPtr,
     pub dictionary: Dictionary,
@@ -111,7 +96,7 @@ pub(super) struct LeafWriter {
     /// Encoded and compressed, but for their headers' offsets.
     pages: Vec<EncodedPage>,
     same: Option<Same>,
-    ranges: Option<Ranges>,
+    extremes: Option<Extremes>,
     scratch: Vec<u8>,
     is_plain: bool,
     /// Whether numbers take whole bytes.
@@ -132,11 +117,10 @@ impl LeafWriter {
     /// say their smallest and largest value.
     pub fn new(column: ColumnDescPtr, limit_bytes: usize, has_ranges: bool) -> Self {
         let is_plain = column.physical_type() == Type::BOOLEAN;
-        let physical = column.physical_type();
-        let ranges = has_ranges.then(|| Ranges { physical, seen_in: Vec::new(), all: None, has_long: false });
+        let extremes = has_ranges.then(|| Extremes::new(column.physical_type()));
         let (dictionary, pages, scratch) = (Dictionary::default(), Vec::new(), Vec::new());
         let (same, is_aligned, in_dictionary) = (None, false, 0);
-        Self { column, dictionary, limit_bytes, pages, same, ranges, scratch, is_plain, is_aligned, in_dictionary }
+        Self { column, dictionary, limit_bytes, pages, same, extremes, scratch, is_plain, is_aligned, in_dictionary }
     }
 
     /// Lets numbers take whole bytes or halves of them, which a compressor finds again where the same come one after the other.
@@ -273,8 +257,8 @@ impl LeafWriter {
             Encoding::RLE_DICTIONARY
         };
         let values = if max_definition > 0 { page.definitions.len() } else { page.numbers.len() };
-        let range = match &mut self.ranges {
-            Some(ranges) => ranges.of_page(self.pages.len() as u32 + 1, page.numbers, &self.dictionary),
+        let range = match &mut self.extremes {
+            Some(extremes) => extremes.of_page(self.pages.len() as u32 + 1, page.numbers, &self.dictionary),
             None => None,
         };
         let data = Page::DataPage {
@@ -354,8 +338,8 @@ impl LeafWriter {
             .set_data_page_offset(data_page_offset)
             .set_dictionary_page_offset(has_dictionary.then_some(0));
         let mut column_index = None;
-        if let Some(ranges) = self.ranges.filter(|ranges| !ranges.has_long) {
-            metadata = metadata.set_statistics(ranges.statistics(nulls as u64));
+        if let Some(statistics) = self.extremes.and_then(|extremes| extremes.statistics(nulls as u64)) {
+            metadata = metadata.set_statistics(statistics);
             column_index = Some(index.build()?);
         }
         let close = ColumnCloseResult {
@@ -369,9 +353,6 @@ impl LeafWriter {
         row_group.append_column(&Bytes::from(chunk), close)
     }
 }
-
-/// Texts above this length are in no range: every opening of the file would read them.
-const RANGE_BYTES: usize = 128;
 
 /// Levels with the length that goes before them.
 fn levels(levels: &[u8], max: i16, out: &mut Vec<u8>) {
@@ -399,52 +380,4 @@ fn plain(physical: Type, dictionary: &Dictionary, numbers: &[u32], out: &mut Vec
         }
         _ => numbers.iter().for_each(|&number| out.extend_from_slice(dictionary.value(number))),
     }
-}
-
-impl Ranges {
-    /// `None` where there is no value, or some are too long.
-    fn of_page(&mut self, page: u32, numbers: &[u32], dictionary: &Dictionary) -> Option<Range> {
-        self.seen_in.resize(dictionary.len(), 0);
-        let mut range: Option<(&[u8], &[u8])> = None;
-        for &number in numbers {
-            // Each distinct value is compared once a page.
-            if std::mem::replace(&mut self.seen_in[number as usize], page) != page {
-                range = Some(self.wider(range, dictionary.value(number)));
-            }
-        }
-        let (smallest, largest) = range?;
-        if smallest.len().max(largest.len()) > RANGE_BYTES {
-            self.has_long = true;
-            return None;
-        }
-        let all = self.all.as_ref().map(|(smallest, largest)| (&smallest[..], &largest[..]));
-        let all = self.wider(Some(self.wider(all, smallest)), largest);
-        self.all = Some((all.0.to_vec(), all.1.to_vec()));
-        Some((smallest.to_vec(), largest.to_vec()))
-    }
-
-    fn statistics(self, nulls: u64) -> Statistics {
-        let (smallest, largest) = self.all.unzip();
-        if self.physical == Type::INT64 {
-            let number = |value: Option<Vec<u8>>| value.as_deref().and_then(integer);
-            return Statistics::int64(number(smallest), number(largest), None, Some(nulls), false);
-        }
-        Statistics::byte_array(smallest.map(ByteArray::from), largest.map(ByteArray::from), None, Some(nulls), false)
-    }
-
-    fn wider<'v>(&self, range: Option<(&'v [u8], &'v [u8])>, value: &'v [u8]) -> (&'v [u8], &'v [u8]) {
-        let Some((smallest, largest)) = range else { return (value, value) };
-        let is_below = |value: &[u8], other: &[u8]| match self.physical {
-            Type::INT64 => integer(value) < integer(other),
-            _ => value < other,
-        };
-        (
-            if is_below(value, smallest) { value } else { smallest },
-            if is_below(largest, value) { value } else { largest },
-        )
-    }
-}
-
-fn integer(value: &[u8]) -> Option<i64> {
-    value.try_into().ok().map(i64::from_le_bytes)
 }

@@ -3,13 +3,14 @@
 //! - `layout`: sort order, encodings, sizes of groups and pages.
 //! - `order`: rows of `spans` in that order.
 //! - `ranges`: smallest and largest values for the table's log.
-//! - `hybrid`, `dictionary`, `leaf`: a column's pages from numbered values.
+//! - `hybrid`, `dictionary`, `extremes`, `leaf`: a column's pages from numbered values.
 //! - `maps`, `spans`, `promoted`: the columns of `spans` in that form; attributes apart, and those that have columns.
 //! - `placing`: which attributes that is.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
 //! - `merge`: segments to a larger one.
 
 mod dictionary;
+mod extremes;
 mod hybrid;
 mod layout;
 mod leaf;

@@ -25,6 +25,9 @@ pub(super) struct Column {
     pub is_pruned_by: bool,
 }
 
+/// There may be one for each promoted attribute at once.
+const PASSING_DICTIONARY_BYTES: usize = 1 << 18;
+
 impl Column {
     /// `schema` is the output's, `whole` the table's.
     pub fn all(
@@ -65,7 +68,7 @@ impl Column {
         Self {
             leaf: 0,
             is_typed: false,
-            dictionary_bytes: layout::DICTIONARY_BYTES,
+            dictionary_bytes: PASSING_DICTIONARY_BYTES,
             has_ranges: false,
             has_bloom: false,
             may_have_own: !is_boolean(&descriptor),

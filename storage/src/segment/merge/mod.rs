@@ -18,9 +18,12 @@
 //!
 //! - The output has the inputs' rows, each once, sorted as its table is; equal keys in the order of the inputs. Only derived
 //!   columns of traces whose spans meet change, and rows of metrics and paths become one.
+//! - Of all promoted attributes of the table the output has every value in a column and none in its maps, whichever of them
+//!   an input knew. It has the columns of which there is a value.
 //! - Memory holds the order's runs, of one leaf a page and a dictionary of each input, and the pages of one leaf of a row
 //!   group, compressed; never rows of all columns. Beside that, trace ids as hashes, and what late traces are derived from,
-//!   both bounded.
+//!   both bounded. Of promoted attributes that older inputs have in their maps: of each column of a row group a dictionary, of
+//!   some 256 KiB, and the pages, compressed.
 //! - An input that has a column which the table has not, or lacks one that is never NULL, is an error: nothing is dropped.
 
 mod column;

@@ -224,7 +224,8 @@ fn check(
     group_rows: usize,
     mut properties: impl FnMut() -> Option<WriterProperties>,
 ) -> (Vec<u8>, MergeReport) {
-    let inputs: Vec<_> = inputs.iter().map(|(batch, count)| (sorted(Table::Spans, &[batch.clone()]), *count)).collect();
+    let inputs: Vec<_> =
+        inputs.iter().map(|(batch, count)| (sorted(Table::Spans, std::slice::from_ref(batch)), *count)).collect();
     let files: Vec<File> =
         inputs.iter().map(|(batch, count)| File::new(batch, &list[..*count], properties())).collect();
     let expected = sorted(Table::Spans, &inputs.into_iter().map(|(batch, _)| batch).collect::<Vec<_>>());
