@@ -1,5 +1,7 @@
 //! A snapshot source made of spans written down in a test: rows in memory, and segments in an object store in memory.
 
+mod promoted;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use parquet::file::properties::{BloomFilterPosition, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use storage::model::{AttributesBuilder, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
 use storage::rows::SpanRows;
+use storage::schema::promoted::{Keys, Promoted};
 use storage::schema::{Table, spans, traces};
 use storage::{MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 
@@ -331,8 +334,32 @@ impl TestSource {
             let fields = batch.schema_ref().fields().iter().enumerate();
             let known = fields.filter(|(_, field)| !lacking.contains(&field.name().as_str())).map(|(index, _)| index);
             let batch = batch.project(&known.collect::<Vec<_>>()).expect("columns");
-            snapshot.spans.segments.push(write(&store, Table::Spans, number, &batch, spans).await);
-            snapshot.traces.segments.push(write(&store, Table::Traces, number, &trace_batch(spans), spans).await);
+            snapshot.spans.segments.push(write(&store, Table::Spans, number, &batch, spans, Keys::default()).await);
+            let traces = write(&store, Table::Traces, number, &trace_batch(spans), spans, Keys::default()).await;
+            snapshot.traces.segments.push(traces);
+        }
+        Arc::new(Self { snapshot, store })
+    }
+
+    /// Each segment comes with how many of the `promoted` columns there were when it was written.
+    pub async fn with_promoted(
+        promoted: &[Promoted],
+        memory: &[TestSpan],
+        segments: &[(usize, Vec<TestSpan>)],
+    ) -> Arc<Self> {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let mut snapshot = Snapshot {
+            spans: in_memory(span_batch(memory)),
+            traces: in_memory(trace_batch(memory)),
+            ..Snapshot::default()
+        };
+        snapshot.spans.promoted = promoted.into();
+        for (number, (known, spans)) in segments.iter().enumerate() {
+            let (batch, mixed) = promoted::split(spans, &promoted[..*known]);
+            let keys = Keys { promoted: *known, mixed };
+            snapshot.spans.segments.push(write(&store, Table::Spans, number, &batch, spans, keys).await);
+            let traces = write(&store, Table::Traces, number, &trace_batch(spans), spans, Keys::default()).await;
+            snapshot.traces.segments.push(traces);
         }
         Arc::new(Self { snapshot, store })
     }
@@ -352,6 +379,7 @@ async fn write(
     number: usize,
     batch: &RecordBatch,
     spans: &[TestSpan],
+    keys: Keys,
 ) -> Arc<Segment> {
     let id = ColumnPath::from(spans::TRACE_ID);
     let properties = WriterProperties::builder()
@@ -376,7 +404,7 @@ async fn write(
         row_count: batch.num_rows() as u64,
         start_range: starts().min().zip(starts().max()),
         written_at: UnixNanos(0),
-        keys: storage::schema::promoted::Keys::default(),
+        keys,
     })
 }
 

@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
+use datafusion::common::Column;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{ScalarUDF, ScalarUDFImpl};
 use datafusion::prelude::{Expr, lit};
+use storage::schema::promoted::Promoted;
 
+use super::attributes::assemble::Assemble;
 use super::attributes::cast::{Convert, Target};
 use super::attributes::compare::Compare;
 use super::attributes::json::AttributesJson;
@@ -56,7 +59,7 @@ fn call(function: &LazyLock<Arc<ScalarUDF>>, args: Vec<Expr>) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), args))
 }
 
-pub(super) fn attribute(attributes: Expr, key: &str) -> Expr {
+pub(crate) fn attribute(attributes: Expr, key: &str) -> Expr {
     call(&ATTRIBUTE, vec![attributes, literal_text(key)])
 }
 
@@ -65,7 +68,7 @@ pub(super) fn exists(attributes: Expr, key: &str) -> Expr {
 }
 
 /// `attributes` may also be text that was made of attributes.
-pub(super) fn compare(attributes: Expr, key: &str, comparison: &str, value: Expr) -> Expr {
+pub(crate) fn compare(attributes: Expr, key: &str, comparison: &str, value: Expr) -> Expr {
     call(&COMPARE, vec![attributes, literal_text(key), literal_text(comparison), value])
 }
 
@@ -77,6 +80,14 @@ pub(super) fn convert(attributes: Expr, key: &str, target: Target) -> Expr {
         Target::Bool => &BOOL,
     };
     call(function, vec![attributes, literal_text(key)])
+}
+
+/// The attributes with what lies in columns of their own; without `attributes` nothing but that.
+pub(crate) fn assemble(attributes: Option<Expr>, columns: &[Promoted]) -> Expr {
+    let function = Assemble::new(attributes.is_some(), columns);
+    let columns = columns.iter().map(|column| Expr::Column(Column::new_unqualified(column.to_string())));
+    let args = attributes.into_iter().chain(columns).collect();
+    Expr::ScalarFunction(ScalarFunction::new_udf(shared(function), args))
 }
 
 pub(super) fn attributes_json(attributes: Expr) -> Expr {

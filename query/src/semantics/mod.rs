@@ -6,6 +6,7 @@
 //! - `ids`: comparisons and conversions of ids; `id_values`: what is compared with them; `id_functions`: what plans call.
 //! - `lenient`: functions that may be given an id.
 //! - `typed`: comparisons and conversions of attributes; `attributes`: what they call.
+//! - `access`: what a plan asks of one attribute, for those who know where it lies.
 //! - `estimates`: the trace and the weight that `estimate_count` and the like need.
 //! - `twins`: hidden columns that carry typed attributes out of a subquery.
 //!
@@ -13,9 +14,10 @@
 //! row's text: zero rows or a failed query. So the walk leaves no comparison of an id with text, nor of an attribute with
 //! a number, to the coercion that follows it.
 
+mod access;
 pub(crate) mod attributes;
 mod estimates;
-mod functions;
+pub(crate) mod functions;
 pub(crate) mod id_functions;
 mod id_values;
 mod ids;
@@ -29,6 +31,7 @@ mod typed;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use access::{Access, Asks, access, constant, each_access};
 pub(crate) use functions::callable;
 pub(crate) use ids::can_fail_by_value;
 pub(crate) use planner::AttributePlanner;

@@ -1,6 +1,7 @@
 //! DataFusion over a storage snapshot.
 //!
 //! - `provider`: a table as the union of its rows in memory and its segments.
+//! - `leg`: what one leg of that union reads and makes of it; `promoted`: where its attributes are.
 //! - `memory`: the scan of the rows in memory.
 //! - `segments`: the scan of the segments, and which of them a filter leaves.
 //! - `readers`: how segments' files are opened.
@@ -8,7 +9,9 @@
 //! - `known_traces`: which segments, and which of their rows, have them.
 
 mod known_traces;
+mod leg;
 mod memory;
+mod promoted;
 mod provider;
 mod readers;
 mod segments;

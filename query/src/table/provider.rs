@@ -2,33 +2,33 @@
 //! snapshot.
 //!
 //! The provider takes every filter for its own and puts it over each leg, so that a filter that the Parquet reader can
-//! evaluate is pushed into that leg although the other has to filter row by row.
+//! evaluate is pushed into that leg although the other has to filter row by row. Segments that have a used attribute in a
+//! column of its own, and those that have it in maps, are legs of their own, each with the filter as it is there.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Fields, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::filter::FilterExecBuilder;
-use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectStore;
 use storage::model::TraceId;
 use storage::schema::Table;
+use storage::schema::promoted::Promoted;
 use storage::trace_index::Found;
 use storage::{MemoryPart, Segment, Snapshot, TableSnapshot};
 
 use super::known_traces::KnownTraces;
+use super::leg::Wanted;
+use super::promoted::{Layout, used_keys};
 use super::readers::SegmentReaders;
 use super::segments::Scan;
 use super::traces::{named_traces, only_names_traces};
@@ -39,6 +39,8 @@ use crate::semantics::can_fail_by_value;
 pub(crate) struct SnapshotTable {
     table: Table,
     schema: SchemaRef,
+    /// The same and the columns of promoted attributes, which only segments have.
+    stored: SchemaRef,
     snapshot: Arc<Snapshot>,
     traces: Arc<KnownTraces>,
     store: Arc<dyn ObjectStore>,
@@ -51,7 +53,10 @@ impl SnapshotTable {
         traces: Arc<KnownTraces>,
         store: Arc<dyn ObjectStore>,
     ) -> Self {
-        Self { table, schema: table.schema(), snapshot, traces, store }
+        let schema = table.schema();
+        let promoted = snapshot.table(table).promoted.iter().map(Promoted::field).map(Arc::new);
+        let stored = Schema::new(schema.fields().iter().cloned().chain(promoted).collect::<Fields>());
+        Self { table, schema, stored: Arc::new(stored), snapshot, traces, store }
     }
 
     fn rows(&self) -> &TableSnapshot {
@@ -119,74 +124,54 @@ impl TableProvider for SnapshotTable {
         filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let wanted: Vec<usize> = match projection {
-            Some(columns) => columns.clone(),
-            None => (0..self.schema.fields().len()).collect(),
+        let given = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => Arc::clone(&self.schema),
         };
-        // A filter's columns need not be among the wanted ones; they are read too and cut off above the filter.
-        let mut columns = wanted.clone();
-        for filter in filters {
-            for column in filter.column_refs() {
-                let index = self.schema.index_of(&column.name)?;
-                if !columns.contains(&index) {
-                    columns.push(index);
-                }
-            }
-        }
-        let read = Arc::new(self.schema.project(&columns)?);
-        let over = |filters: &mut dyn Iterator<Item = &Expr>, schema: &SchemaRef| {
-            // A table's filters name it as the query does; its own schema has no name.
-            let filter = conjunction(filters.cloned()).map(unnormalize_col);
-            let schema = DFSchema::try_from(Arc::clone(schema))?;
-            filter.map(|filter| state.create_physical_expr(filter, &schema)).transpose()
-        };
-        let (predicate, whole) = (over(&mut filters.iter(), &read)?, over(&mut filters.iter(), &self.schema)?);
-        let traces = named_traces(filters);
+        let output = |name: &String| (name.clone(), Expr::Column(Column::new_unqualified(name)));
+        let outputs = given.fields().iter().map(|field| output(field.name())).collect();
+        // A table's filters name it as the query does; its own schema has no name.
+        let filters: Vec<Expr> = filters.iter().cloned().map(unnormalize_col).collect();
+        let traces = named_traces(&filters);
+        let whole = conjunction(filters.iter().cloned())
+            .map(|filter| state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&self.schema))?))
+            .transpose()?;
         let live = segments::live(&self.schema, &self.rows().segments, whole.as_ref())?;
         let Sought { searched, rows } = self.sought(live, traces.as_ref());
+        let wanted = Wanted { state, stored: &self.stored, outputs };
+        let keys = used_keys(wanted.outputs.iter().map(|(_, output)| output).chain(&filters));
+        let promoted = &self.rows().promoted;
         let partitions = state.config().target_partitions().max(1);
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let readers = Arc::new(SegmentReaders::new(Arc::clone(&self.store), footers));
-        let scan = Scan { schema: &self.schema, columns: &columns, partitions, readers };
+        let scan = Scan { schema: &self.stored, partitions, readers };
         // The Parquet reader keeps only the text of an error in its filter, and with it no kind.
         let pushdown = self.table == Table::Spans && !filters.iter().any(can_fail_by_value);
-        let beyond_traces = over(&mut filters.iter().filter(|filter| !only_names_traces(filter)), &read)?;
-        let legs = [
-            (self.memory_leg(&columns, traces.as_ref(), partitions)?, &predicate),
-            (scan.rows(rows)?, &beyond_traces),
-            (scan.whole(&searched, pushdown)?, &predicate),
-        ];
-        let mut filtered = Vec::new();
-        for (leg, predicate) in legs {
-            if let Some(leg) = leg {
-                filtered.push(finish(leg, predicate.as_ref(), wanted.len(), columns.len())?);
+        let mut legs = Vec::new();
+        if let Some(leg) = wanted.over(&Layout::maps(), filters.iter())?
+            && let Some(scan) = self.memory_leg(&leg.columns, traces.as_ref(), partitions)?
+        {
+            legs.push(leg.finish(scan)?);
+        }
+        for (layout, rows) in Layout::grouped(rows, |(segment, _)| segment, promoted, &keys) {
+            let beyond_traces = filters.iter().filter(|filter| !only_names_traces(filter));
+            if let Some(leg) = wanted.over(&layout, beyond_traces)?
+                && let Some(scan) = scan.rows(&leg.columns, rows)?
+            {
+                legs.push(leg.finish(scan)?);
             }
         }
-        match filtered.len() {
-            0 => Ok(Arc::new(EmptyExec::new(Arc::new(self.schema.project(&wanted)?)))),
-            1 => Ok(filtered.remove(0)),
-            _ => UnionExec::try_new(filtered),
+        for (layout, segments) in Layout::grouped(searched, |segment| segment, promoted, &keys) {
+            if let Some(leg) = wanted.over(&layout, filters.iter())?
+                && let Some(scan) = scan.whole(&leg.columns, &segments, pushdown)?
+            {
+                legs.push(leg.finish(scan)?);
+            }
+        }
+        match legs.len() {
+            0 => Ok(Arc::new(EmptyExec::new(given))),
+            1 => Ok(legs.remove(0)),
+            _ => UnionExec::try_new(legs),
         }
     }
-}
-
-/// The filter over a leg, and above it only the first `wanted` of its columns.
-fn finish(
-    leg: Arc<dyn ExecutionPlan>,
-    predicate: Option<&Arc<dyn PhysicalExpr>>,
-    wanted: usize,
-    read: usize,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let leg = match predicate {
-        Some(predicate) => Arc::new(FilterExecBuilder::new(Arc::clone(predicate), leg).build()?),
-        None => leg,
-    };
-    if wanted == read {
-        return Ok(leg);
-    }
-    let schema = leg.schema();
-    let kept = schema.fields().iter().take(wanted).enumerate().map(|(index, field)| {
-        (Arc::new(Column::new(field.name(), index)) as Arc<dyn PhysicalExpr>, field.name().clone())
-    });
-    Ok(Arc::new(ProjectionExec::try_new(kept.collect::<Vec<_>>(), leg)?))
 }

@@ -30,6 +30,10 @@ impl Convert {
     pub(crate) fn new(target: Target) -> Self {
         Self { target, signature: Signature::any(2, Volatility::Immutable) }
     }
+
+    pub(crate) fn target(&self) -> Target {
+        self.target
+    }
 }
 
 impl ScalarUDFImpl for Convert {

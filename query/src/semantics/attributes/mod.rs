@@ -4,10 +4,12 @@
 //! - `value`: one value: its text, its number, and how it compares.
 //! - `text`, `compare`, `cast`: the functions that plans call.
 //! - `json`: a whole attributes column as JSON objects.
+//! - `assemble`: the maps of segments where some keys have columns of their own.
 //!
 //! A key is in at most one map of a row (`storage::schema::attributes`). None of the functions fails on a value: what has
 //! another type than asked for is NULL.
 
+pub(crate) mod assemble;
 pub(crate) mod cast;
 pub(crate) mod compare;
 pub(crate) mod json;

@@ -6,13 +6,13 @@ use std::fmt::Write;
 use datafusion::logical_expr::Operator;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Number {
+pub(crate) enum Number {
     Int(i64),
     Float(f64),
 }
 
 impl Number {
-    pub(super) fn from_unsigned(value: u64) -> Self {
+    pub(crate) fn from_unsigned(value: u64) -> Self {
         // Beyond i64 it is larger than every integer that an attribute can have, which the float says as well.
         i64::try_from(value).map_or(Self::Float(value as f64), Self::Int)
     }
@@ -30,7 +30,7 @@ impl Number {
         text.parse().ok().map(Self::Float)
     }
 
-    pub(super) fn write(self, to: &mut String) {
+    pub(crate) fn write(self, to: &mut String) {
         let written = match self {
             Self::Int(int) => write!(to, "{int}"),
             Self::Float(f64::INFINITY) => write!(to, "Infinity"),
@@ -163,6 +163,20 @@ impl Comparison {
             Self::Gt => Self::Lt,
             Self::GtEq => Self::LtEq,
             same => same,
+        }
+    }
+
+    /// What holds where this does not, and NULL where it is.
+    pub(crate) fn negated(self) -> Self {
+        match self {
+            Self::Eq => Self::NotEq,
+            Self::NotEq => Self::Eq,
+            Self::Lt => Self::GtEq,
+            Self::LtEq => Self::Gt,
+            Self::Gt => Self::LtEq,
+            Self::GtEq => Self::Lt,
+            Self::Distinct => Self::NotDistinct,
+            Self::NotDistinct => Self::Distinct,
         }
     }
 

@@ -3,7 +3,7 @@
 mod attributes;
 mod ids;
 
-use std::sync::Arc;
+use storage::schema::promoted::{Promoted, PromotedType, Scope};
 
 use crate::testing::{TestSource, TestSpan, Value, ask};
 use crate::{Config, Engine, Error};
@@ -48,17 +48,49 @@ fn spans() -> (Vec<TestSpan>, Vec<Vec<TestSpan>>) {
     (memory, vec![second, third])
 }
 
-async fn engine() -> Engine {
+/// The attributes of the spans, whatever their types.
+fn promoted() -> Vec<Promoted> {
+    let of = |scope, value_type, key: &str| Promoted { scope, value_type, key: key.into() };
+    let (attributes, resource) = (Scope::Attributes, Scope::Resource);
+    vec![
+        of(attributes, PromotedType::Int, "n"),
+        of(attributes, PromotedType::Text, "mixed"),
+        of(resource, PromotedType::Text, "service.version"),
+        of(attributes, PromotedType::Float, "n"),
+        of(attributes, PromotedType::Text, "n"),
+        of(attributes, PromotedType::Bool, "flag"),
+        of(attributes, PromotedType::Int, "big"),
+        of(attributes, PromotedType::Int, "mixed"),
+        of(attributes, PromotedType::Text, "linked"),
+    ]
+}
+
+/// Segments as they are without promoted attributes, with some, and with all, also of what is in memory otherwise.
+async fn engines() -> Vec<Engine> {
     let (memory, segments) = spans();
-    Engine::new(Config { threads: 2, ..Config::default() }, TestSource::new(&memory, &segments).await).unwrap()
+    let promoted = promoted();
+    let some: Vec<_> = [3, promoted.len()].into_iter().zip(segments.clone()).collect();
+    let all: Vec<_> = segments.iter().chain([&memory]).map(|spans| (promoted.len(), spans.clone())).collect();
+    let sources = [
+        TestSource::new(&memory, &segments).await,
+        TestSource::with_promoted(&promoted, &memory, &some).await,
+        TestSource::with_promoted(&promoted, &[], &all).await,
+    ];
+    sources.map(|source| Engine::new(Config { threads: 2, ..Config::default() }, source).unwrap()).into()
 }
 
 /// Runs each statement; `expected` are its rows, or `error: ` and a part of the message.
 async fn check(cases: &[(&str, &[&str])]) {
-    let engine = Arc::new(engine().await);
     let mut wrong = Vec::new();
+    for (place, engine) in engines().await.iter().enumerate() {
+        run(engine, place, cases, &mut wrong).await;
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+async fn run(engine: &Engine, place: usize, cases: &[(&str, &[&str])], wrong: &mut Vec<String>) {
     for (sql, expected) in cases {
-        let got = match ask(&engine, sql).await {
+        let got = match ask(engine, sql).await {
             Ok(lines) => lines,
             Err(Error::BadQuery { message, .. }) => vec![format!("error: {message}")],
             Err(other) => vec![format!("{other:?}")],
@@ -70,8 +102,7 @@ async fn check(cases: &[(&str, &[&str])]) {
             lines => got == *lines,
         };
         if !matches {
-            wrong.push(format!("{sql}\n  expected {expected:?}\n  got      {got:?}"));
+            wrong.push(format!("{place}: {sql}\n  expected {expected:?}\n  got      {got:?}"));
         }
     }
-    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }

@@ -2,6 +2,7 @@
 
 mod known_traces;
 mod metrics;
+mod promoted;
 mod promotion;
 
 use std::sync::Arc;
@@ -9,13 +10,18 @@ use std::sync::Arc;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use storage::SnapshotSource;
+use storage::schema::promoted::{Promoted, PromotedType, Scope};
 use storage::schema::{Table, spans};
 
 use crate::testing::{TestSource, TestSpan, Value, ask, span_id, trace_id};
 use crate::{Config, Engine, Error};
 
 async fn engine(memory: &[TestSpan], segments: &[Vec<TestSpan>]) -> Engine {
-    Engine::new(Config { threads: 2, ..Config::default() }, TestSource::new(memory, segments).await).unwrap()
+    engine_of(TestSource::new(memory, segments).await)
+}
+
+fn engine_of(source: Arc<TestSource>) -> Engine {
+    Engine::new(Config { threads: 2, ..Config::default() }, source).unwrap()
 }
 
 #[tokio::test]
@@ -257,6 +263,11 @@ fn span(number: usize, (trace, service, start, duration, n): Row) -> TestSpan {
     span
 }
 
+/// The attribute `n` with every type.
+fn promoted_n() -> Vec<Promoted> {
+    PromotedType::ALL.map(|value_type| Promoted { scope: Scope::Attributes, value_type, key: "n".into() }).into()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -264,6 +275,7 @@ proptest! {
     fn queries_over_memory_and_segments_equal_a_naive_scan(
         rows in prop::collection::vec((0..8_u64, 0..3_u8, 0..12_000_i64, 0..10_i64, value()), 0..40),
         cuts in prop::collection::vec(0..4_usize, 40),
+        promoted in prop::collection::vec(0..PromotedType::ALL.len() + 1, 3),
         conditions in prop::collection::vec(condition(), 4),
     ) {
         let spans: Vec<TestSpan> = rows.into_iter().enumerate().map(|(number, row)| span(number, row)).collect();
@@ -272,10 +284,11 @@ proptest! {
             parts[part].push(span.clone());
         }
         let memory = parts.pop().unwrap_or_default();
-        let segments: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let segments = promoted.into_iter().zip(parts).filter(|(_, part)| !part.is_empty()).collect::<Vec<_>>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let (searching, knowing) = (engine(&memory, &segments).await, engine(&memory, &segments).await);
+            let engine = async || engine_of(TestSource::with_promoted(&promoted_n(), &memory, &segments).await);
+            let (searching, knowing) = (engine().await, engine().await);
             knowing.index_traces().await.unwrap();
             assert_eq!(knowing.trace_index().with_rows, 2 * segments.len());
             for (engine, condition) in [&searching, &knowing].into_iter().flat_map(|of| conditions.iter().map(move |it| (of, it))) {

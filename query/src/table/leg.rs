@@ -1,0 +1,84 @@
+//! What one leg of a scan reads, and what it makes of it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::{Column as Named, DFSchema, Result};
+use datafusion::logical_expr::lit;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExecBuilder;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::prelude::Expr;
+
+use super::promoted::{Layout, condition, value};
+
+/// What a query wants of a table, in terms of the table's columns without their promoted attributes.
+pub(super) struct Wanted<'a> {
+    pub(super) state: &'a dyn Session,
+    /// The table's columns and those of promoted attributes.
+    pub(super) stored: &'a SchemaRef,
+    /// Names and expressions of what the scan gives.
+    pub(super) outputs: Vec<(String, Expr)>,
+}
+
+/// A leg over rows that have their attributes in the same places.
+pub(super) struct Leg {
+    /// Indexes of the stored columns that it reads.
+    pub(super) columns: Vec<usize>,
+    predicate: Option<Arc<dyn PhysicalExpr>>,
+    /// What is made of these columns; `None` where they are what is wanted.
+    outputs: Option<Vec<ProjectionExpr>>,
+}
+
+impl Wanted<'_> {
+    /// `None` if a filter is true for none of the rows.
+    pub(super) fn over<'f>(&self, layout: &Layout, filters: impl Iterator<Item = &'f Expr>) -> Result<Option<Leg>> {
+        let conditions = filters.map(|filter| condition(filter.clone(), layout)).collect::<Result<Vec<_>>>()?;
+        if conditions.contains(&lit(false)) {
+            return Ok(None);
+        }
+        let outputs = self.outputs.iter().map(|(_, output)| value(output.clone(), layout));
+        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+        let mut columns = Vec::new();
+        // What is wanted as it is comes first, so that it needs no projection.
+        let plain = outputs.iter().filter(|output| matches!(output, Expr::Column(_)));
+        for expr in plain.chain(&outputs).chain(&conditions) {
+            let mut refs: Vec<&Named> = expr.column_refs().into_iter().collect();
+            refs.sort();
+            for column in refs {
+                let index = self.stored.index_of(&column.name)?;
+                if !columns.contains(&index) {
+                    columns.push(index);
+                }
+            }
+        }
+        let read = DFSchema::try_from(Arc::new(self.stored.project(&columns)?))?;
+        let physical = |expr: Expr| self.state.create_physical_expr(expr, &read);
+        let is_read = |(place, output): (usize, &Expr)| matches!(output, Expr::Column(column) if read.index_of_column(column).is_ok_and(|index| index == place));
+        let outputs = if outputs.len() == columns.len() && outputs.iter().enumerate().all(is_read) {
+            None
+        } else {
+            let named = self.outputs.iter().map(|(name, _)| name.clone()).zip(outputs);
+            let project = |(alias, output)| Ok(ProjectionExpr { expr: physical(output)?, alias });
+            Some(named.map(project).collect::<Result<Vec<_>>>()?)
+        };
+        Ok(Some(Leg { columns, predicate: conjunction(conditions).map(physical).transpose()?, outputs }))
+    }
+}
+
+impl Leg {
+    /// The filter over a scan of the leg's columns, and above it what is wanted.
+    pub(super) fn finish(self, scan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        let scan = match self.predicate {
+            Some(predicate) => Arc::new(FilterExecBuilder::new(predicate, scan).build()?),
+            None => scan,
+        };
+        match self.outputs {
+            Some(outputs) => Ok(Arc::new(ProjectionExec::try_new(outputs, scan)?)),
+            None => Ok(scan),
+        }
+    }
+}
