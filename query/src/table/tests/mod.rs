@@ -95,6 +95,19 @@ async fn a_filter_that_fails_on_a_value_is_the_querys_fault() {
     }
 }
 
+/// DataFusion 55.2 makes a filter of what `max(column)` has seen and forgets the other aggregates, whose rows go missing.
+#[tokio::test]
+async fn an_aggregate_over_an_expression_sees_all_rows_beside_one_over_a_column() {
+    let segment = |number: u64, starts: std::ops::Range<i64>| -> Vec<TestSpan> {
+        starts.map(|start| TestSpan::new(number, start as u64, None).times(start, start)).collect()
+    };
+    // Each of the two threads has a segment with long spans first.
+    let segments = [segment(1, 300..400), segment(2, 200..300), segment(3, 100..200), segment(4, 0..100)];
+    let engine = engine(&[], &segments).await;
+    let sql = "SELECT max(duration_ns), min(start_nanos + 1) FROM spans";
+    assert_eq!(ask(&engine, sql).await.unwrap(), ["399|1"]);
+}
+
 #[tokio::test]
 async fn empty_legs_are_left_out() {
     let spans = vec![TestSpan::new(1, 1, None)];
