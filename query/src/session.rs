@@ -31,7 +31,7 @@ use crate::error::Result;
 use crate::estimate;
 use crate::guard;
 use crate::semantics::{AttributePlanner, Meaning, callable};
-use crate::table::{KnownTraces, SnapshotTable};
+use crate::table::{Computing, KnownTraces, SnapshotTable};
 
 pub(crate) const CATALOG: &str = "spanhouse";
 pub(crate) const SCHEMA: &str = "public";
@@ -64,6 +64,7 @@ impl Sessions {
                 Arc::new(ResolveGroupingFunction::new()),
                 Arc::new(Meaning),
                 Arc::new(TypeCoercion::new()),
+                Arc::new(Computing),
             ])
             .with_scalar_functions(callable(SessionStateDefaults::default_scalar_functions()))
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())

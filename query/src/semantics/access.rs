@@ -9,6 +9,7 @@ use super::attributes::cast::{Convert, Target};
 use super::attributes::compare::Compare;
 use super::attributes::text::{Attribute, Exists};
 use super::attributes::value::Comparison;
+use super::functions;
 
 /// One attribute and what is asked of it.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,19 @@ pub(crate) fn access(expr: &Expr) -> Option<Access<'_>> {
         _ => return None,
     };
     Some(Access { attributes, key, asks })
+}
+
+/// The same, where the text of an attribute is only made to see whether there is one.
+pub(crate) fn without_text(expr: Expr) -> Expr {
+    let exists = |inner: &Expr| {
+        let access = access(inner).filter(|access| matches!(access.asks, Asks::Text))?;
+        Some(functions::exists(access.attributes.clone(), access.key))
+    };
+    match &expr {
+        Expr::IsNotNull(inner) => exists(inner).unwrap_or(expr),
+        Expr::IsNull(inner) => exists(inner).map_or(expr, |exists| Expr::Not(Box::new(exists))),
+        _ => expr,
+    }
 }
 
 /// Calls `visit` for each access within the expression.

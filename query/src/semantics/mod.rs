@@ -31,7 +31,7 @@ mod typed;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use access::{Access, Asks, access, constant, each_access};
+pub(crate) use access::{Access, Asks, access, constant, each_access, without_text};
 pub(crate) use functions::callable;
 pub(crate) use ids::can_fail_by_value;
 pub(crate) use planner::AttributePlanner;

@@ -57,7 +57,12 @@ impl Wanted<'_> {
         }
         let read = DFSchema::try_from(Arc::new(self.stored.project(&columns)?))?;
         let physical = |expr: Expr| self.state.create_physical_expr(expr, &read);
-        let is_read = |(place, output): (usize, &Expr)| matches!(output, Expr::Column(column) if read.index_of_column(column).is_ok_and(|index| index == place));
+        let is_read = |(place, output): (usize, &Expr)| match output {
+            Expr::Column(column) => {
+                column.name == self.outputs[place].0 && read.maybe_index_of_column(column) == Some(place)
+            }
+            _ => false,
+        };
         let outputs = if outputs.len() == columns.len() && outputs.iter().enumerate().all(is_read) {
             None
         } else {

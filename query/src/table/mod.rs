@@ -2,12 +2,14 @@
 //!
 //! - `provider`: a table as the union of its rows in memory and its segments.
 //! - `leg`: what one leg of that union reads and makes of it; `promoted`: where its attributes are.
+//! - `computed`: attributes that a query uses one by one, as columns of the scan.
 //! - `memory`: the scan of the rows in memory.
 //! - `segments`: the scan of the segments, and which of them a filter leaves.
 //! - `readers`: how segments' files are opened.
 //! - `traces`: which traces a query's filters name.
 //! - `known_traces`: which segments, and which of their rows, have them.
 
+mod computed;
 mod known_traces;
 mod leg;
 mod memory;
@@ -17,6 +19,7 @@ mod readers;
 mod segments;
 mod traces;
 
+pub(crate) use computed::Computing;
 pub(crate) use known_traces::KnownTraces;
 pub(crate) use memory::MemoryScan;
 pub(crate) use provider::SnapshotTable;

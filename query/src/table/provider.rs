@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::datasource::{TableProvider, TableType};
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
@@ -22,10 +23,11 @@ use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectStore;
 use storage::model::TraceId;
 use storage::schema::Table;
-use storage::schema::promoted::Promoted;
+use storage::schema::promoted::{Promoted, Scope};
 use storage::trace_index::Found;
 use storage::{MemoryPart, Segment, Snapshot, TableSnapshot};
 
+use super::computed::Computed;
 use super::known_traces::KnownTraces;
 use super::leg::Wanted;
 use super::promoted::{Layout, used_keys};
@@ -33,14 +35,17 @@ use super::readers::SegmentReaders;
 use super::segments::Scan;
 use super::traces::{named_traces, only_names_traces};
 use super::{memory, segments};
-use crate::semantics::can_fail_by_value;
+use crate::semantics::{can_fail_by_value, without_text};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SnapshotTable {
     table: Table,
+    /// What queries can name, and what is computed for them.
     schema: SchemaRef,
-    /// The same and the columns of promoted attributes, which only segments have.
+    /// The table's own columns and those of promoted attributes, which only segments have.
     stored: SchemaRef,
+    /// Columns after the table's own, which each leg computes.
+    computed: Vec<Computed>,
     snapshot: Arc<Snapshot>,
     traces: Arc<KnownTraces>,
     store: Arc<dyn ObjectStore>,
@@ -56,7 +61,48 @@ impl SnapshotTable {
         let schema = table.schema();
         let promoted = snapshot.table(table).promoted.iter().map(Promoted::field).map(Arc::new);
         let stored = Schema::new(schema.fields().iter().cloned().chain(promoted).collect::<Fields>());
-        Self { table, schema, stored: Arc::new(stored), snapshot, traces, store }
+        Self { table, schema, stored: Arc::new(stored), computed: Vec::new(), snapshot, traces, store }
+    }
+
+    /// Whether something can be computed of the table's own column with this name that spares reading all of it.
+    pub(crate) fn computes(&self, column: &str) -> bool {
+        !self.rows().promoted.is_empty() && Scope::ALL.iter().any(|scope| scope.column() == column)
+    }
+
+    pub(crate) fn computed(&self) -> &[Computed] {
+        &self.computed
+    }
+
+    pub(crate) fn column_count(&self) -> usize {
+        self.schema.fields().len()
+    }
+
+    /// The same table with one more column at its end.
+    pub(crate) fn with_computed(&self, computed: Computed) -> Self {
+        let fields = self.schema.fields().iter().chain([&computed.field]).cloned().collect::<Fields>();
+        let mut table = Self { schema: Arc::new(Schema::new(fields)), ..self.clone() };
+        table.computed.push(computed);
+        table
+    }
+
+    fn output(&self, name: &str) -> Expr {
+        let computed = self.computed.iter().find(|computed| computed.field.name() == name);
+        computed.map_or_else(|| Expr::Column(Column::new_unqualified(name)), |computed| computed.expr.clone())
+    }
+
+    /// A filter over the table's own columns. The query's filters name the table, whose own schema has no name.
+    fn own(&self, filter: &Expr) -> Result<Expr> {
+        let filter = unnormalize_col(filter.clone());
+        if self.computed.is_empty() {
+            return Ok(filter);
+        }
+        let own = filter.transform_up(|expr| {
+            Ok(match expr {
+                Expr::Column(column) => Transformed::yes(self.output(&column.name)),
+                expr => Transformed::yes(without_text(expr)),
+            })
+        });
+        Ok(own?.data)
     }
 
     fn rows(&self) -> &TableSnapshot {
@@ -128,10 +174,8 @@ impl TableProvider for SnapshotTable {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => Arc::clone(&self.schema),
         };
-        let output = |name: &String| (name.clone(), Expr::Column(Column::new_unqualified(name)));
-        let outputs = given.fields().iter().map(|field| output(field.name())).collect();
-        // A table's filters name it as the query does; its own schema has no name.
-        let filters: Vec<Expr> = filters.iter().cloned().map(unnormalize_col).collect();
+        let outputs = given.fields().iter().map(|field| (field.name().clone(), self.output(field.name()))).collect();
+        let filters = filters.iter().map(|filter| self.own(filter)).collect::<Result<Vec<_>>>()?;
         let traces = named_traces(&filters);
         let whole = conjunction(filters.iter().cloned())
             .map(|filter| state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&self.schema))?))

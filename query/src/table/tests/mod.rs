@@ -1,5 +1,6 @@
 //! Rows in memory and in segments as one table.
 
+mod computed;
 mod known_traces;
 mod metrics;
 mod promoted;

@@ -50,7 +50,7 @@ fn spans(number: usize, values: &[Option<Value>]) -> Vec<TestSpan> {
 
 /// An engine with all spans in memory, and one with the same in segments: for each number of promoted columns one with every
 /// value of `k`, and one with those that are promoted.
-async fn both(types: &[PromotedType]) -> (Engine, Engine) {
+pub(super) async fn both(types: &[PromotedType]) -> (Engine, Engine) {
     let list: Vec<Promoted> = types.iter().map(|value_type| promoted(*value_type, "k")).collect();
     let mut segments = Vec::new();
     for known in [0, 1, types.len()] {
@@ -70,7 +70,7 @@ async fn both(types: &[PromotedType]) -> (Engine, Engine) {
 }
 
 /// Notes where the two answer differently.
-async fn compare(wrong: &mut Vec<String>, memory: &Engine, stored: &Engine, sql: &str) {
+pub(super) async fn compare(wrong: &mut Vec<String>, memory: &Engine, stored: &Engine, sql: &str) {
     let expected = ask(memory, sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let got = ask(stored, sql).await.unwrap_or_else(|error| vec![format!("error: {error}")]);
     if got != expected {
