@@ -20,13 +20,18 @@ pub(super) struct Wanted<'a> {
     pub(super) state: &'a dyn Session,
     /// The table's columns and those of promoted attributes.
     pub(super) stored: &'a SchemaRef,
+    /// How many of these are the table's own.
+    pub(super) own: usize,
     /// Names and expressions of what the scan gives.
     pub(super) outputs: Vec<(String, Expr)>,
 }
 
 /// A leg over rows that have their attributes in the same places.
 pub(super) struct Leg {
-    /// Indexes of the stored columns that it reads.
+    /// The table's own columns and those of promoted attributes that it reads. With all of these, what is known of each
+    /// segment by column would be large.
+    pub(super) schema: SchemaRef,
+    /// Indexes of the columns that it reads.
     pub(super) columns: Vec<usize>,
     predicate: Option<Arc<dyn PhysicalExpr>>,
     /// What is made of these columns; `None` where they are what is wanted.
@@ -70,7 +75,15 @@ impl Wanted<'_> {
             let project = |(alias, output)| Ok(ProjectionExpr { expr: physical(output)?, alias });
             Some(named.map(project).collect::<Result<Vec<_>>>()?)
         };
-        Ok(Some(Leg { columns, predicate: conjunction(conditions).map(physical).transpose()?, outputs }))
+        let predicate = conjunction(conditions).map(physical).transpose()?;
+        let mut known: Vec<usize> = (0..self.own).collect();
+        for column in &mut columns {
+            if *column >= self.own {
+                known.push(*column);
+                *column = known.len() - 1;
+            }
+        }
+        Ok(Some(Leg { schema: Arc::new(self.stored.project(&known)?), columns, predicate, outputs }))
     }
 }
 

@@ -29,7 +29,7 @@ use storage::{MemoryPart, Segment, Snapshot, TableSnapshot};
 
 use super::computed::Computed;
 use super::known_traces::KnownTraces;
-use super::leg::Wanted;
+use super::leg::{Leg, Wanted};
 use super::promoted::{Layout, used_keys};
 use super::readers::SegmentReaders;
 use super::segments::Scan;
@@ -125,6 +125,12 @@ impl SnapshotTable {
     }
 }
 
+/// What a leg over segments reads of them.
+enum Source {
+    Rows(Vec<(Arc<Segment>, Vec<u32>)>),
+    Whole(Vec<Arc<Segment>>),
+}
+
 /// Where a query's traces are.
 struct Sought {
     /// Segments that have to be searched.
@@ -182,13 +188,13 @@ impl TableProvider for SnapshotTable {
             .transpose()?;
         let live = segments::live(&self.schema, &self.rows().segments, whole.as_ref())?;
         let Sought { searched, rows } = self.sought(live, traces.as_ref());
-        let wanted = Wanted { state, stored: &self.stored, outputs };
+        let own = self.table.schema().fields().len();
+        let wanted = Wanted { state, stored: &self.stored, own, outputs };
         let keys = used_keys(wanted.outputs.iter().map(|(_, output)| output).chain(&filters));
         let promoted = &self.rows().promoted;
         let partitions = state.config().target_partitions().max(1);
         let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
         let readers = Arc::new(SegmentReaders::new(Arc::clone(&self.store), footers));
-        let scan = Scan { schema: &self.stored, partitions, readers };
         // The Parquet reader keeps only the text of an error in its filter, and with it no kind.
         let pushdown = self.table == Table::Spans && !filters.iter().any(can_fail_by_value);
         let mut legs = Vec::new();
@@ -197,17 +203,24 @@ impl TableProvider for SnapshotTable {
         {
             legs.push(leg.finish(scan)?);
         }
-        for (layout, rows) in Layout::grouped(rows, |(segment, _)| segment, promoted, &keys) {
-            let beyond_traces = filters.iter().filter(|filter| !only_names_traces(filter));
-            if let Some(leg) = wanted.over(&layout, beyond_traces)?
-                && let Some(scan) = scan.rows(&leg.columns, rows)?
-            {
-                legs.push(leg.finish(scan)?);
+        let scan_of = |leg: &Leg, source: Source| {
+            let readers = Arc::clone(&readers);
+            let scan = Scan { schema: &leg.schema, columns: &leg.columns, partitions, readers };
+            match source {
+                Source::Rows(rows) => scan.rows(rows),
+                Source::Whole(segments) => scan.whole(&segments, pushdown),
             }
-        }
-        for (layout, segments) in Layout::grouped(searched, |segment| segment, promoted, &keys) {
-            if let Some(leg) = wanted.over(&layout, filters.iter())?
-                && let Some(scan) = scan.whole(&leg.columns, &segments, pushdown)?
+        };
+        let grouped_rows = Layout::grouped(rows, |(segment, _)| segment, promoted, &keys).into_iter();
+        let grouped = Layout::grouped(searched, |segment| segment, promoted, &keys).into_iter();
+        let sources = grouped_rows
+            .map(|(layout, rows)| (layout, Source::Rows(rows)))
+            .chain(grouped.map(|(layout, segments)| (layout, Source::Whole(segments))));
+        for (layout, source) in sources {
+            let is_known = matches!(source, Source::Rows(_));
+            let asked = filters.iter().filter(|filter| !(is_known && only_names_traces(filter)));
+            if let Some(leg) = wanted.over(&layout, asked)?
+                && let Some(scan) = scan_of(&leg, source)?
             {
                 legs.push(leg.finish(scan)?);
             }

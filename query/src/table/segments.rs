@@ -28,6 +28,7 @@ use crate::session::store_url;
 /// What every scan of a table's segments has in common.
 pub(crate) struct Scan<'a> {
     pub(crate) schema: &'a SchemaRef,
+    pub(crate) columns: &'a [usize],
     pub(crate) partitions: usize,
     pub(crate) readers: Arc<dyn ParquetFileReaderFactory>,
 }
@@ -50,25 +51,16 @@ pub(crate) fn live(
 impl Scan<'_> {
     /// A Parquet leg over whole segments; `None` if there are none. With `pushdown` the reader evaluates filters itself,
     /// column by column.
-    pub(crate) fn whole(
-        &self,
-        columns: &[usize],
-        segments: &[Arc<Segment>],
-        pushdown: bool,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    pub(crate) fn whole(&self, segments: &[Arc<Segment>], pushdown: bool) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let file = |segment: &Arc<Segment>| {
             let statistics = Arc::new(statistics(segment, self.schema));
             PartitionedFile::new(segment.location.as_ref(), segment.size_bytes).with_statistics(statistics)
         };
-        self.leg(columns, segments.iter().map(file).collect(), pushdown, self.partitions, None)
+        self.leg(segments.iter().map(file).collect(), pushdown, self.partitions, None)
     }
 
     /// A leg over these rows of segments.
-    pub(crate) fn rows(
-        &self,
-        columns: &[usize],
-        segments: Vec<(Arc<Segment>, Vec<u32>)>,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    pub(crate) fn rows(&self, segments: Vec<(Arc<Segment>, Vec<u32>)>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let count: usize = segments.iter().map(|(_, rows)| rows.len()).sum();
         let file = |(segment, rows): (Arc<Segment>, Vec<u32>)| {
             // The ranges are those of all rows. Nothing may be answered from them, or from the number of rows: whoever
@@ -83,12 +75,11 @@ impl Scan<'_> {
         let files: Vec<PartitionedFile> = segments.into_iter().map(file).collect();
         // Splitting files by size would open them more than once for a few rows.
         let fixed = Partitioning::UnknownPartitioning(partitions.min(files.len()));
-        self.leg(columns, files, false, partitions, Some(fixed))
+        self.leg(files, false, partitions, Some(fixed))
     }
 
     fn leg(
         &self,
-        columns: &[usize],
         files: Vec<PartitionedFile>,
         pushdown: bool,
         partitions: usize,
@@ -112,7 +103,7 @@ impl Scan<'_> {
             .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
             .with_statistics(total)
             .with_output_partitioning(partitioning)
-            .with_projection_indices(Some(columns.to_vec()))?
+            .with_projection_indices(Some(self.columns.to_vec()))?
             .build();
         Ok(Some(DataSourceExec::from_data_source(config)))
     }

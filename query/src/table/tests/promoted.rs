@@ -3,7 +3,7 @@
 
 use storage::schema::promoted::{Promoted, PromotedType, Scope};
 
-use super::engine_of;
+use super::{engine_of, metric};
 use crate::Engine;
 use crate::testing::{TestSource, TestSpan, Value, ask};
 
@@ -194,4 +194,32 @@ async fn attributes_as_a_whole_have_what_is_in_columns() {
     let of_trace = "SELECT attributes FROM spans WHERE trace_id = 'abababababababab0000000000000008' AND attributes['k'] != 'a' ORDER BY span_id";
     compare(&mut wrong, &memory, &stored, of_trace).await;
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_reader_prunes_by_a_promoted_attribute_and_filters_by_it() {
+    // Pages have 64 rows.
+    let span = |row: u64| {
+        let span = TestSpan::new(row + 1, row + 1, None).attribute("k", format!("value{:02}", row / 64).as_str());
+        span.attribute("n", row as i64)
+    };
+    let spans: Vec<TestSpan> = (0..640).map(span).collect();
+    let list = [promoted(Text, "k"), promoted(Int, "n")];
+    let stored = engine_of(TestSource::with_promoted(&list, &[], &[(2, spans)]).await);
+    for (condition, pages, matched) in [
+        ("attributes['k'] = 'value07'", "10 total → 1 matched", "64"),
+        ("attributes['k'] IN ('value00', 'value09')", "10 total → 2 matched", "128"),
+        ("attributes['n'] >= 600", "10 total → 1 matched", "40"),
+        ("attributes['n'] = '130'", "10 total → 1 matched", "1"),
+        ("attributes['k'] LIKE 'value07%'", "10 total → 2 matched", "64"),
+        ("NOT (attributes['n'] < 600 OR attributes['n'] IS NULL)", "10 total → 1 matched", "40"),
+    ] {
+        let sql = format!("SELECT span_id FROM spans WHERE {condition}");
+        assert_eq!(metric(&stored, &sql, "page_index_pages_pruned").await, pages, "{condition}");
+        assert_eq!(metric(&stored, &sql, "pushdown_rows_matched").await, matched, "{condition}");
+        let plan = ask(&stored, &format!("EXPLAIN {sql}")).await.unwrap().join("\n");
+        assert!(!plan.contains("FilterExec"), "{plan}");
+    }
+    let none = "SELECT span_id FROM spans WHERE attributes['n'] > 700";
+    assert_eq!(metric(&stored, none, "row_groups_pruned_statistics").await, "1 total → 0 matched");
 }

@@ -1,6 +1,6 @@
 //! What DataFusion does with a filter on a column that some segments have and others read from their attributes.
 //!
-//! Nothing is promoted yet. This keeps watch over the trap that promotion has to avoid, see
+//! It loses it, which is why such segments are legs of their own (`table::promoted`). This keeps watch over the trap, see
 //! `docs/decisions/0012-filters-on-promoted-columns.md`.
 
 use std::sync::Arc;

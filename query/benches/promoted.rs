@@ -1,0 +1,288 @@
+//! What queries on attributes cost where these have columns of their own, and where they are in maps:
+//! `cargo bench --package query --features testing --bench promoted` (SPANS=1000000 RUNS=30).
+//!
+//! One segment each way, in memory, with twelve attributes a span of which ten are promoted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray};
+use arrow::datatypes::Schema;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use query::testing::TestSource;
+use query::{Config, Engine, SqlRequest};
+use storage::model::{AttributesBuilder, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
+use storage::rows::SpanRows;
+use storage::schema::promoted::{Keys, Promoted, PromotedType, Scope};
+use storage::{Segment, Snapshot, TableSnapshot};
+
+type Error = Box<dyn std::error::Error>;
+
+enum Value {
+    Text(String),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+/// Scattered, and the same every time.
+fn random(span: u64, of: u64) -> u64 {
+    let mut bits = (span + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (of + 1).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    bits ^= bits >> 32;
+    bits = bits.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    bits ^ (bits >> 32)
+}
+
+/// The attributes of a span: key, value, whether it is promoted. A few lack here and there.
+fn attributes(span: u64) -> Vec<(&'static str, Value, bool)> {
+    let pick = |of: u64, count: u64| random(span, of) % count;
+    let status = [200, 200, 200, 200, 200, 201, 204, 304, 404, 500][pick(1, 10) as usize];
+    let mut all = vec![
+        ("http.route", Value::Text(format!("/api/v1/resource{}/{{id}}", pick(2, 50))), true),
+        (
+            "http.request.method",
+            Value::Text(["GET", "GET", "GET", "POST", "PUT"][pick(3, 5) as usize].to_owned()),
+            true,
+        ),
+        ("http.response.status_code", Value::Int(status), true),
+        ("user.id", Value::Text(format!("user-{:08}", pick(4, 200_000))), true),
+        ("server.address", Value::Text(format!("10.0.{}.{}", pick(5, 4), pick(6, 200))), true),
+        ("server.port", Value::Int(8_080 + pick(7, 4) as i64), true),
+        ("network.protocol.version", Value::Text("1.1".to_owned()), true),
+        ("thread.id", Value::Int(pick(8, 64) as i64), true),
+        ("cache.hit", Value::Bool(pick(9, 3) == 0), true),
+        ("queue.ratio", Value::Float(pick(10, 1_000) as f64 / 1_000.0), true),
+        ("url.path", Value::Text(format!("/api/v1/resource/{:016x}", random(span, 11))), false),
+        ("note", Value::Text(format!("n{}", pick(12, 1_000))), false),
+    ];
+    all.retain(|(key, ..)| *key != "cache.hit" || pick(13, 4) > 0);
+    all
+}
+
+fn promoted() -> Vec<Promoted> {
+    let of = |value_type, key: &str| Promoted { scope: Scope::Attributes, value_type, key: key.into() };
+    vec![
+        of(PromotedType::Text, "http.route"),
+        of(PromotedType::Text, "http.request.method"),
+        of(PromotedType::Int, "http.response.status_code"),
+        of(PromotedType::Text, "user.id"),
+        of(PromotedType::Text, "server.address"),
+        of(PromotedType::Int, "server.port"),
+        of(PromotedType::Text, "network.protocol.version"),
+        of(PromotedType::Int, "thread.id"),
+        of(PromotedType::Bool, "cache.hit"),
+        of(PromotedType::Float, "queue.ratio"),
+    ]
+}
+
+fn push(to: &mut AttributesBuilder<'_>, key: &str, value: &Value) {
+    match value {
+        Value::Text(text) => to.push_text(key, text),
+        Value::Int(int) => to.push_int(key, *int),
+        Value::Float(float) => to.push_float(key, *float),
+        Value::Bool(bool) => to.push_bool(key, *bool),
+    }
+}
+
+/// `count` spans of `all` from number `first` on, sorted as segments are: twenty services with five operations each.
+fn batch(first: u64, count: u64, all: u64, columns: &[Promoted]) -> Result<RecordBatch, Error> {
+    let mut builder = SpanBatchBuilder::default();
+    for span in first..first + count {
+        let operation = span * 100 / all;
+        let resource = builder.resource(|to| {
+            to.push_text("service.version", "1.4.2");
+            to.push_text("k8s.pod.name", &format!("pod-{operation}-{}", random(span, 20) % 8));
+            to.push_text("telemetry.sdk.language", "go");
+        });
+        let origin = builder.origin(resource, &format!("service-{:02}", operation / 5), Some("bench"), None);
+        for (key, value, is_promoted) in attributes(span) {
+            if columns.is_empty() || !is_promoted {
+                push(&mut builder.attributes(), key, &value);
+            }
+        }
+        let mut trace = [0; 16];
+        trace[..8].copy_from_slice(&random(span, 30).to_be_bytes());
+        trace[8..].copy_from_slice(&(span + 1).to_be_bytes());
+        builder.append(&SpanFields {
+            trace_id: TraceId::from_bytes(trace)?,
+            span_id: SpanId::from_bytes((span + 1).to_be_bytes())?,
+            parent_span_id: None,
+            origin,
+            span_name: format!("operation-{}", operation % 5).as_str().into(),
+            kind: "server",
+            status_code: if random(span, 31).is_multiple_of(100) { "error" } else { "unset" },
+            status_message: None,
+            start: UnixNanos(
+                1_767_225_600_000_000_000 + (span % (all / 100)) as i64 * 3_600_000_000_000 / (all / 100) as i64,
+            ),
+            duration_nanos: 1_000 + (random(span, 32) % 10_000_000) as i64,
+            trace_state: None,
+            flags: 1,
+        });
+    }
+    let rest = SpanRows::underived(builder.finish()?).record_batch()?;
+    let mut fields: Vec<_> = rest.schema().fields().iter().cloned().collect();
+    let mut arrays = rest.columns().to_vec();
+    for column in columns {
+        fields.push(Arc::new(column.field()));
+        arrays.push(values(column, first..first + count));
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}
+
+fn values(column: &Promoted, spans: std::ops::Range<u64>) -> ArrayRef {
+    let values =
+        spans.map(|span| attributes(span).into_iter().find(|(key, ..)| *key == &*column.key).map(|found| found.1));
+    match column.value_type {
+        PromotedType::Text => Arc::new(StringViewArray::from_iter(values.map(|value| match value {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }))),
+        PromotedType::Int => Arc::new(Int64Array::from_iter(values.map(|value| match value {
+            Some(Value::Int(int)) => Some(int),
+            _ => None,
+        }))),
+        PromotedType::Float => Arc::new(Float64Array::from_iter(values.map(|value| match value {
+            Some(Value::Float(float)) => Some(float),
+            _ => None,
+        }))),
+        PromotedType::Bool => Arc::new(BooleanArray::from_iter(values.map(|value| match value {
+            Some(Value::Bool(bool)) => Some(bool),
+            _ => None,
+        }))),
+    }
+}
+
+const CHUNK: u64 = 50_000;
+
+async fn engine(spans: u64, columns: &[Promoted]) -> Result<(Engine, u64), Error> {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+        .set_max_row_group_row_count(Some(1 << 20))
+        .set_data_page_row_count_limit(8_192)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .build();
+    let mut bytes = Vec::new();
+    let schema = batch(0, 1, spans, columns)?.schema();
+    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties))?;
+    for first in (0..spans).step_by(CHUNK as usize) {
+        writer.write(&batch(first, CHUNK.min(spans - first), spans, columns)?)?;
+    }
+    writer.close()?;
+    let location = Path::from("tables/spans/0.parquet");
+    let size_bytes = bytes.len() as u64;
+    store.put(&location, bytes.into()).await?;
+    let segment = Segment {
+        location,
+        size_bytes,
+        row_count: spans,
+        start_range: Some((UnixNanos(1_767_225_600_000_000_000), UnixNanos(1_767_229_200_000_000_000))),
+        written_at: UnixNanos(0),
+        keys: Keys { promoted: columns.len(), mixed: Vec::new() },
+    };
+    let table =
+        TableSnapshot { segments: vec![Arc::new(segment)], promoted: columns.into(), ..TableSnapshot::default() };
+    let snapshot = Snapshot { spans: table, ..Snapshot::default() };
+    Ok((Engine::new(Config { threads: 2, ..Config::default() }, TestSource::set(snapshot, store))?, size_bytes))
+}
+
+/// Of all threads of the process, in steps of 10 ms.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
+struct Cost {
+    p50_ms: f64,
+    cpu_ms: f64,
+    rows: usize,
+    bytes: u64,
+}
+
+async fn cost(engine: &Engine, sql: &str, runs: usize) -> Result<Cost, Error> {
+    let mut times = Vec::new();
+    let (mut rows, mut bytes) = (0, 0);
+    let mut cpu = Duration::ZERO;
+    for run in 0..=runs {
+        let started = Instant::now();
+        let mut answer = engine.sql(SqlRequest::new(sql)).await?;
+        rows = answer.collect().await?.iter().map(RecordBatch::num_rows).sum();
+        bytes = answer.stats().bytes_scanned;
+        if run == 0 {
+            // The first one reads the footer.
+            cpu = cpu_time();
+        } else {
+            times.push(started.elapsed());
+        }
+    }
+    let cpu = cpu_time().saturating_sub(cpu);
+    times.sort_unstable();
+    let p50_ms = times[times.len() / 2].as_secs_f64() * 1e3;
+    Ok(Cost { p50_ms, cpu_ms: cpu.as_secs_f64() * 1e3 / runs as f64, rows, bytes })
+}
+
+const NEWEST: &str = "SELECT trace_id, span_id, start_time, duration_ns, service_name, span_name FROM spans WHERE";
+
+fn main() -> Result<(), Error> {
+    let setting = |name: &str, default: u64| std::env::var(name).ok().map_or(Ok(default), |text| text.parse());
+    let (spans, runs) = (setting("SPANS", 1_000_000)?, setting("RUNS", 30)? as usize);
+    let user = format!("user-{:08}", random(spans / 3, 4) % 200_000);
+    let newest = |condition: &str| format!("{NEWEST} {condition} ORDER BY start_time DESC LIMIT 20");
+    let queries = [
+        ("newest 20, frequent text", newest("attributes['http.route'] = '/api/v1/resource7/{id}'")),
+        ("newest 20, rare text", newest(&format!("attributes['user.id'] = '{user}'"))),
+        ("newest 20, absent text", newest("attributes['http.route'] = '/nowhere'")),
+        ("newest 20, number", newest("attributes['http.response.status_code'] >= 500")),
+        ("newest 20, number as text", newest("attributes['http.response.status_code'] = '404'")),
+        ("newest 20, contains", newest("attributes['user.id'] ILIKE '%0777%'")),
+        ("newest 20, not promoted", newest("attributes['note'] = 'n7'")),
+        (
+            "newest 20 whole, frequent",
+            "SELECT * FROM spans WHERE attributes['http.route'] = '/api/v1/resource7/{id}' ORDER BY start_time DESC LIMIT 20".to_owned(),
+        ),
+        ("count, rare text", format!("SELECT count(*) FROM spans WHERE attributes['user.id'] = '{user}'")),
+        ("any 1,000 whole", "SELECT * FROM spans LIMIT 1000".to_owned()),
+        ("newest 1,000 whole", "SELECT * FROM spans ORDER BY start_time DESC LIMIT 1000".to_owned()),
+        ("all attributes", "SELECT count(attributes) FROM (SELECT attributes FROM spans LIMIT 100000)".to_owned()),
+        ("groups of text", "SELECT attributes['http.route'], count(*) FROM spans GROUP BY 1".to_owned()),
+        ("groups of a number", "SELECT attributes['http.response.status_code'], count(*) FROM spans GROUP BY 1".to_owned()),
+        ("mean of a number", "SELECT avg(attributes['queue.ratio']) FROM spans".to_owned()),
+        ("groups of another", "SELECT attributes['note'], count(*) FROM spans GROUP BY 1".to_owned()),
+        ("count", "SELECT count(*) FROM spans".to_owned()),
+    ];
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let (maps, maps_bytes) = engine(spans, &[]).await?;
+        let (columns, columns_bytes) = engine(spans, &promoted()).await?;
+        let per_span = |bytes: u64| bytes as f64 / spans as f64;
+        println!(
+            "{spans} spans: {:.1} bytes a span in maps, {:.1} in columns",
+            per_span(maps_bytes),
+            per_span(columns_bytes)
+        );
+        println!("{:28} {:>30} {:>30} {:>14}", "", "maps: p50 ms, CPU ms, kB", "columns", "ratio of CPU");
+        for (name, sql) in queries {
+            let (map, column) = (cost(&maps, &sql, runs.div_ceil(3)).await?, cost(&columns, &sql, runs).await?);
+            assert_eq!(map.rows, column.rows, "{sql}");
+            println!(
+                "{name:28} {:10.2} {:9.1} {:9.0} {:10.2} {:9.1} {:9.0} {:14.1}",
+                map.p50_ms,
+                map.cpu_ms,
+                map.bytes as f64 / 1e3,
+                column.p50_ms,
+                column.cpu_ms,
+                column.bytes as f64 / 1e3,
+                map.cpu_ms / column.cpu_ms.max(0.05),
+            );
+        }
+        Ok(())
+    })
+}
