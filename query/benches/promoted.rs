@@ -1,5 +1,6 @@
 //! What queries on attributes cost where these have columns of their own, and where they are in maps:
-//! `cargo bench --package query --features testing --bench promoted` (SPANS=1000000 RUNS=30).
+//! `cargo bench --package query --features testing --bench promoted` (SPANS=1000000 RUNS=30
+//! ROW_GROUP=1048576 ONLY=newest).
 //!
 //! One segment each way, in memory, with twelve attributes a span of which ten are promoted.
 
@@ -160,11 +161,11 @@ fn values(column: &Promoted, spans: std::ops::Range<u64>) -> ArrayRef {
 
 const CHUNK: u64 = 50_000;
 
-async fn engine(spans: u64, columns: &[Promoted]) -> Result<(Engine, u64), Error> {
+async fn engine(spans: u64, row_group: u64, columns: &[Promoted]) -> Result<(Engine, u64), Error> {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_max_row_group_row_count(Some(1 << 20))
+        .set_max_row_group_row_count(Some(row_group as usize))
         .set_data_page_row_count_limit(8_192)
         .set_statistics_enabled(EnabledStatistics::Page)
         .build();
@@ -234,6 +235,8 @@ const NEWEST: &str = "SELECT trace_id, span_id, start_time, duration_ns, service
 fn main() -> Result<(), Error> {
     let setting = |name: &str, default: u64| std::env::var(name).ok().map_or(Ok(default), |text| text.parse());
     let (spans, runs) = (setting("SPANS", 1_000_000)?, setting("RUNS", 30)? as usize);
+    let row_group = setting("ROW_GROUP", 1 << 20)?;
+    let only = std::env::var("ONLY").unwrap_or_default();
     let user = format!("user-{:08}", random(spans / 3, 4) % 200_000);
     let newest = |condition: &str| format!("{NEWEST} {condition} ORDER BY start_time DESC LIMIT 20");
     let queries = [
@@ -260,8 +263,8 @@ fn main() -> Result<(), Error> {
     ];
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let (maps, maps_bytes) = engine(spans, &[]).await?;
-        let (columns, columns_bytes) = engine(spans, &promoted()).await?;
+        let (maps, maps_bytes) = engine(spans, row_group, &[]).await?;
+        let (columns, columns_bytes) = engine(spans, row_group, &promoted()).await?;
         let per_span = |bytes: u64| bytes as f64 / spans as f64;
         println!(
             "{spans} spans: {:.1} bytes a span in maps, {:.1} in columns",
@@ -269,7 +272,7 @@ fn main() -> Result<(), Error> {
             per_span(columns_bytes)
         );
         println!("{:28} {:>30} {:>30} {:>14}", "", "maps: p50 ms, CPU ms, kB", "columns", "ratio of CPU");
-        for (name, sql) in queries {
+        for (name, sql) in queries.into_iter().filter(|(name, _)| name.starts_with(&only)) {
             let (map, column) = (cost(&maps, &sql, runs.div_ceil(3)).await?, cost(&columns, &sql, runs).await?);
             assert_eq!(map.rows, column.rows, "{sql}");
             println!(
