@@ -177,7 +177,7 @@ impl Default for Rates {
 
 impl Default for Cap {
     fn default() -> Self {
-        Self { seconds: 0.25, large_traces: 4.0, mean_traces: 12.0, settle_seconds: 0.5, wait_seconds: 0.8 }
+        Self { seconds: 0.25, large_traces: 4.0, mean_traces: 8.0, settle_seconds: 0.5, wait_seconds: 0.8 }
     }
 }
 
@@ -258,7 +258,7 @@ impl Policy {
                 1000.0,
                 "write 1 to 1000, or large traces can never be kept",
             ),
-            ("cap.mean_traces", self.cap.mean_traces, 0.0, 1e4, "write 0 to 10000 traces; 12 is the default"),
+            ("cap.mean_traces", self.cap.mean_traces, 0.0, 1e4, "write 0 to 10000 traces; 8 is the default"),
             ("cap.settle_seconds", self.cap.settle_seconds, 0.1, 60.0, "write 0.1 to 60 seconds; 0.5 is the default"),
             ("cap.wait_seconds", self.cap.wait_seconds, 0.0, 10.0, "write 0 to 10 seconds; 0.8 is the default"),
         ] {

@@ -56,7 +56,7 @@ fn a_tick_of_those_who_opted_out_is_empty() {
         sampler.report().credit
     };
     assert_eq!(credit(&[Facts { priority: Priority::Drop, ..facts(1, 0.5) }]), credit(&[]));
-    // Two fifths of twelve traces, and what the last tick left.
+    // Two fifths of eight traces, and what the last tick left.
     assert!((50.0..50.5).contains(&credit(&[])), "{}", credit(&[]));
 }
 
