@@ -193,7 +193,9 @@ impl Deciding {
         came_in: u64,
         may_wait: bool,
     ) -> Records {
+        let had = Arc::clone(&self.policy);
         self.follow_policy();
+        let has_same_policy = Arc::ptr_eq(&had, &self.policy);
         let now_nanos = u64::try_from(now.0).unwrap_or_default();
         let since = self.last_tick.map_or(0, |last| u64::try_from(now.since(last)).unwrap_or_default());
         let tick_nanos = since.max(came_in);
@@ -209,7 +211,7 @@ impl Deciding {
         let ledger = &*heads.ledger;
         let survey = |(index, spans): (usize, Vec<SpanRef>)| {
             let due = &due[index];
-            let known = before.get(&due.trace_id, spans.len()).filter(|_| due.late.is_none());
+            let known = before.get(&due.trace_id, spans.len()).filter(|_| has_same_policy && due.late.is_none());
             let (facts, source) = known.unwrap_or_else(|| {
                 let slow = (&mut *slow, now_nanos);
                 let (mut facts, source) = surveyor.survey(&batches, &due.trace_id, &spans, cost_per_byte, slow, ledger);
@@ -281,14 +283,21 @@ impl Deciding {
     /// Takes out of `ripe` what a later tick decides.
     fn hold(&mut self, before: &Held, ripe: &mut Vec<Surveyed<'_>>, now: UnixNanos, tick_nanos: u64) {
         let since = |ripe: &Surveyed<'_>| before.since(&ripe.due.trace_id).unwrap_or(now);
-        let waited = |ripe: &Surveyed<'_>| u64::try_from(now.since(since(ripe))).unwrap_or_default();
+        // Where the clock was set back, nobody waits for it.
+        let waited = |ripe: &Surveyed<'_>| u64::try_from(now.since(since(ripe))).unwrap_or(u64::MAX);
         // Late spans follow what was decided.
-        let fresh = ripe.iter().filter(|ripe| ripe.due.late.is_none());
-        let fresh: Vec<Ripe<'_>> = fresh.map(|ripe| Ripe { facts: &ripe.facts, waited_nanos: waited(ripe) }).collect();
+        let mut fresh: Vec<(usize, &Surveyed<'_>)> =
+            ripe.iter().enumerate().filter(|(_, ripe)| ripe.due.late.is_none()).collect();
+        fresh.sort_by_key(|(_, ripe)| since(ripe));
+        let asked: Vec<Ripe<'_>> =
+            fresh.iter().map(|(_, ripe)| Ripe { facts: &ripe.facts, waited_nanos: waited(ripe) }).collect();
         let now_nanos = u64::try_from(now.0).unwrap_or_default();
-        let mut postponed = self.sampler.postponed(now_nanos, tick_nanos, &fresh).into_iter();
+        let postponed = self.sampler.postponed(now_nanos, tick_nanos, &asked);
+        let mut waits = vec![false; ripe.len()];
+        fresh.iter().zip(postponed).for_each(|((at, _), postponed)| waits[*at] = postponed);
+        let mut waits = waits.into_iter();
         ripe.retain(|ripe| {
-            let waits = ripe.due.late.is_none() && postponed.next().unwrap_or(false);
+            let waits = waits.next().unwrap_or(false);
             if waits {
                 self.held.add(ripe.due.trace_id, ripe.facts, &ripe.source, ripe.span_count, since(ripe));
             }

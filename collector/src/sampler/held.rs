@@ -1,5 +1,5 @@
 //! Traces whose decision waits for a later tick, and what is known of them: who is surveyed twice has durations that count
-//! twice.
+//! twice, so only those are of which more has come.
 
 use std::collections::HashMap;
 

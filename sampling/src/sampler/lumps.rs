@@ -1,6 +1,6 @@
 //! Lumps: exporters send every five seconds, so what fails or is slow comes many at a time, and a tick has room for its mean.
-//! What goes beyond that may wait for a later tick, for less than a second. Which waits follows from when it was ripe and
-//! from what is known of it, never from its randomness.
+//! What goes beyond that may wait for a later tick, as long as the policy's `cap.wait_seconds`. Which waits follows from
+//! when it was ripe and from what is known of it, never from its randomness.
 
 use super::Sampler;
 use crate::class::{Facts, Priority};

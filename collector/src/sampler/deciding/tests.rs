@@ -107,3 +107,19 @@ async fn a_lump_of_failures_is_decided_over_some_ticks() {
     assert_eq!((decided, all.len()), (vec![28, 28, 28, 28, 188, 0], 300));
     shop.store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn nobody_waits_for_a_clock_that_was_set_back() {
+    let mut shop = Shop::open("200 spans/s").await;
+    shop.send(0..1).await;
+    assert_eq!(shop.tick(20_000).await.len(), 1);
+    shop.send(1..201).await;
+    assert_eq!(shop.tick(200).await.len(), 0);
+    shop.send(201..501).await;
+    let grace_millis = AssemblyConfig::default().root_grace.as_millis() as i64;
+    assert_eq!(shop.tick(grace_millis - 200).await.len(), 200);
+    let decided = shop.tick(200).await.len();
+    assert!((1..300).contains(&decided), "{decided}");
+    assert_eq!(shop.tick(-3_600_000).await.len(), 300 - decided);
+    shop.store.close().await.unwrap();
+}

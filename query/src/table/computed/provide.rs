@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, DFSchema, Result};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::{LogicalPlan, Projection, SubqueryAlias, TableScan, TableScanBuilder};
 use datafusion::prelude::Expr;
@@ -51,12 +51,17 @@ impl Provider {
             | LogicalPlan::Limit(_)
             | LogicalPlan::Window(_)
             | LogicalPlan::Join(_) => {
-                let mut found = None;
+                // A name without a qualifier may fit a column of the other side, too.
+                let Some(index) = plan.schema().maybe_index_of_column(attributes) else { return Ok(None) };
+                let own = Column::from(plan.schema().qualified_field(index));
+                let has = |schema: &DFSchema| schema.columns().contains(&own);
+                let (mut found, mut asked) = (None, false);
                 let extended = plan.clone().map_children(|child| {
-                    if found.is_some() || !child.schema().has_column(attributes) {
+                    if asked || !has(child.schema()) {
                         return Ok(Transformed::no(child));
                     }
-                    match self.provide(&child, attributes, wish)? {
+                    asked = true;
+                    match self.provide(&child, &own, wish)? {
                         Some((child, column)) => {
                             found = Some(column);
                             Ok(Transformed::yes(child))

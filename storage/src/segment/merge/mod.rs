@@ -23,7 +23,7 @@
 //! - Memory holds the order's runs, of one leaf a page and a dictionary of each input, and the pages of one leaf of a row
 //!   group, compressed; never rows of all columns. Beside that, trace ids as hashes, and what late traces are derived from,
 //!   both bounded. Of promoted attributes that older inputs have in their maps: of each column of a row group a dictionary, of
-//!   some 256 KiB, and the pages, compressed.
+//!   some 256 KiB, for each number of columns that inputs knew, and the pages, compressed.
 //! - An input that has a column which the table has not, or lacks one that is never NULL, is an error: nothing is dropped.
 
 mod column;
