@@ -95,8 +95,9 @@ impl Engine {
         let id = quoted(&trace_id.to_string());
         let spans =
             format!("SELECT {COLUMNS} FROM spans WHERE trace_id = {id} ORDER BY start_time, start_nanos, span_id");
+        // The id is known; its column would be read with a dictionary of all others.
         let digest = format!(
-            "SELECT trace_id, start_time, start_nanos, duration_ns, root_service, root_name, span_count, error_count, \
+            "SELECT {id} AS trace_id, start_time, start_nanos, duration_ns, root_service, root_name, span_count, error_count, \
              services, kept, keep_reason, class, adjusted_count, head_count, policy_revision, trace_complete \
              FROM traces WHERE trace_id = {id}"
         );
