@@ -10,7 +10,7 @@ use super::source::Source;
 
 /// A ripe trace as it was surveyed.
 #[derive(Debug)]
-struct Surveyed {
+struct Waiting {
     facts: Facts,
     service: Box<str>,
     operation: Box<str>,
@@ -24,11 +24,11 @@ struct Surveyed {
 
 /// Of one tick to the next. It holds no more than what is pending.
 #[derive(Debug, Default)]
-pub struct Held(HashMap<TraceId, Surveyed>);
+pub struct Held(HashMap<TraceId, Waiting>);
 
 impl Held {
     pub fn add(&mut self, trace_id: TraceId, facts: Facts, source: &Source<'_>, span_count: usize, since: UnixNanos) {
-        let surveyed = Surveyed {
+        let waiting = Waiting {
             facts,
             service: source.service.into(),
             operation: source.operation.into(),
@@ -39,7 +39,7 @@ impl Held {
             span_count,
             since,
         };
-        self.0.insert(trace_id, surveyed);
+        self.0.insert(trace_id, waiting);
     }
 
     pub fn is_empty(&self) -> bool {
@@ -48,21 +48,21 @@ impl Held {
 
     /// Since when the trace has been waiting, if it has.
     pub fn since(&self, trace_id: &TraceId) -> Option<UnixNanos> {
-        self.0.get(trace_id).map(|surveyed| surveyed.since)
+        self.0.get(trace_id).map(|waiting| waiting.since)
     }
 
     /// What was found out about the trace, if nothing of it came since.
     pub fn get(&self, trace_id: &TraceId, span_count: usize) -> Option<(Facts, Source<'_>)> {
-        let surveyed = self.0.get(trace_id).filter(|surveyed| surveyed.span_count == span_count)?;
+        let waiting = self.0.get(trace_id).filter(|waiting| waiting.span_count == span_count)?;
         let source = Source {
-            service: &surveyed.service,
-            operation: &surveyed.operation,
-            has_root: surveyed.has_root,
-            instance: surveyed.instance,
-            own_spans: surveyed.own_spans,
-            likely_head: surveyed.likely_head,
+            service: &waiting.service,
+            operation: &waiting.operation,
+            has_root: waiting.has_root,
+            instance: waiting.instance,
+            own_spans: waiting.own_spans,
+            likely_head: waiting.likely_head,
         };
-        Some((surveyed.facts, source))
+        Some((waiting.facts, source))
     }
 }
 

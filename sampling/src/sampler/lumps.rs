@@ -21,10 +21,11 @@ impl Sampler {
     /// waited longer than the policy's `cap.wait_seconds` then, where ticks are as long as this one. Nothing is counted.
     pub fn postponed(&mut self, now_nanos: u64, tick_nanos: u64, ripe: &[Ripe<'_>]) -> Vec<bool> {
         let longest_nanos = (self.policy.cap.wait_seconds * 1e9) as u64;
-        let Some(budget) = self.policy.budget.as_ref().filter(|_| longest_nanos > 0) else {
+        let tick_nanos = tick_nanos.clamp(super::MIN_TICK_NANOS, super::MAX_TICK_NANOS);
+        // In longer ticks nobody can wait for the next.
+        let Some(budget) = self.policy.budget.as_ref().filter(|_| tick_nanos <= longest_nanos) else {
             return vec![false; ripe.len()];
         };
-        let tick_nanos = tick_nanos.clamp(super::MIN_TICK_NANOS, super::MAX_TICK_NANOS);
         let mut left = OF_A_TICK * budget.per_second() * tick_nanos as f64 / 1e9;
         let postponed = ripe.iter().map(|ripe| {
             let facts = ripe.facts;

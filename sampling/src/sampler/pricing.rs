@@ -17,7 +17,7 @@ use crate::solve::{self, Demand};
 /// others impossible.
 const BESIDE_WISHES: f64 = 0.1;
 /// The part of a tick's budget that what must be kept leaves to the others, however much of it there is.
-pub(super) const LEFT_IN_A_TICK: f64 = 0.1;
+const LEFT_IN_A_TICK: f64 = 0.1;
 
 /// Against an ordinary price a price of what is rare is no higher than this.
 const MOST_CERTAIN: f64 = 1e6;
