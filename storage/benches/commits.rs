@@ -1,14 +1,15 @@
 //! What a flush's commits cost as the tables grow old: `make bench-commits`.
 //!
-//! All tables, one segment a flush each, through the syncing store, with checkpoints and clean-up as they come. Prints wall
-//! and CPU time of a flush's commits at the ages and numbers of live files that `docs/benchmarks.md` quotes. With `COLUMNS`,
-//! so many attributes have columns of their own.
+//! All tables, one segment a flush each, through the syncing store, with checkpoints and clean-up as they come. Sixteen segments of
+//! a level become one of the next, as compaction has it; with `MERGED=no` all of them stay. Prints wall and CPU time of a
+//! flush's commits at the ages and numbers of live files that `docs/benchmarks.md` quotes. With `COLUMNS`, so many attributes
+//! have columns of their own.
 
 use std::time::{Duration, Instant};
 
 use object_store::path::Path;
 use storage::Segment;
-use storage::catalog::{ColumnRanges, DeltaCatalog, NewSegment};
+use storage::catalog::{ColumnRanges, Compacted, DeltaCatalog, NewSegment, Replacing, SegmentName};
 use storage::model::UnixNanos;
 use storage::schema::Table;
 use storage::schema::promoted::{Keys, Promoted};
@@ -16,15 +17,44 @@ use storage::schema::promoted::{Keys, Promoted};
 const COLLECTOR: &str = "0badcafe";
 /// Commits measured at each age.
 const WINDOW: u64 = 50;
+const NOW: UnixNanos = UnixNanos(1_767_225_600_000_000_000);
 
-fn new_segment(table: Table, epoch: u64, promoted: usize) -> NewSegment {
+/// Segments of a level that become one of the next.
+const MERGED: u64 = 16;
+const LEVELS: u32 = 4;
+
+fn location(table: Table, epoch: u64, level: u32) -> Path {
+    let compacted = (level > 0).then_some(Compacted { level, unique: level });
+    let name = SegmentName { collector: COLLECTOR.to_owned(), epoch, compacted };
+    name.location(table, table.time_column().map(|_| "2026-01-01"))
+}
+
+/// The levels of which a flush is the last, and the segments that a merge takes then.
+fn merges(epoch: u64) -> impl Iterator<Item = (u32, Vec<u64>)> {
+    let due = (1..=LEVELS).take_while(move |level| epoch.is_multiple_of(MERGED.pow(*level)));
+    due.map(move |level| {
+        let apart = MERGED.pow(level - 1);
+        (level, (0..MERGED).rev().map(|back| epoch - back * apart).collect())
+    })
+}
+
+async fn merge(table: Table, catalog: &mut DeltaCatalog, epoch: u64, promoted: usize) -> storage::Result<()> {
+    for (level, epochs) in merges(epoch) {
+        let removed: Vec<Path> = epochs.into_iter().map(|epoch| location(table, epoch, level - 1)).collect();
+        let added = new_segment(table, epoch, level, promoted);
+        catalog.replace(&removed, &[added], &[], Replacing::Merged, NOW).await?;
+    }
+    Ok(())
+}
+
+fn new_segment(table: Table, epoch: u64, level: u32, promoted: usize) -> NewSegment {
     NewSegment {
         segment: Segment {
-            location: Path::from(format!("{}/date=2026-01-01/{COLLECTOR}-{epoch:010}.parquet", table.name())),
+            location: location(table, epoch, level),
             size_bytes: 1 << 20,
             row_count: 30_000,
             start_range: None,
-            written_at: UnixNanos(1_767_225_600_000_000_000),
+            written_at: NOW,
             keys: Keys { promoted, mixed: Vec::new() },
         },
         date: table.time_column().map(|_| "2026-01-01".to_owned()),
@@ -44,6 +74,7 @@ fn median(mut times: Vec<Duration>) -> (Duration, Duration) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flushes: u64 = std::env::var("FLUSHES").ok().map_or(Ok(1_000), |text| text.parse())?;
+    let is_merged = std::env::var("MERGED").as_deref() != Ok("no");
     let columns: usize = std::env::var("COLUMNS").ok().map_or(Ok(0), |text| text.parse())?;
     let columns: Vec<Promoted> =
         (0..columns).filter_map(|number| Promoted::parse(&format!("attributes__text__key__{number}"))).collect();
@@ -55,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let catalog = DeltaCatalog::open_or_create(table, directory.path(), COLLECTOR.to_owned()).await?;
             catalogs.push((table, catalog));
         }
-        println!("flushes  live files  wall p50  wall p99  cpu mean  maintenance (all so far)");
+        println!("flushes  live files  wall p50  wall p99  cpu mean  merges' commits and maintenance (all so far)");
         let (mut wall, mut maintained) = (Vec::new(), Duration::ZERO);
         let mut cpu = Duration::ZERO;
         for epoch in 1..=flushes {
@@ -63,12 +94,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             for (table, catalog) in &mut catalogs {
                 let columns = if *table == Table::Spans { columns.as_slice() } else { &[] };
                 let added = if epoch == 1 { columns } else { &[] };
-                catalog.commit(epoch, &[new_segment(*table, epoch, columns.len())], added).await?;
+                catalog.commit(epoch, &[new_segment(*table, epoch, 0, columns.len())], added).await?;
             }
             wall.push(start.elapsed());
             cpu += cpu_time() - cpu_before;
             let start = Instant::now();
-            for (_, catalog) in &mut catalogs {
+            for (table, catalog) in &mut catalogs {
+                if is_merged {
+                    let promoted = if *table == Table::Spans { columns.len() } else { 0 };
+                    merge(*table, catalog, epoch, promoted).await?;
+                }
                 catalog.maintain().await?;
             }
             maintained += start.elapsed();

@@ -1,12 +1,13 @@
 //! The requests, ready to be sent.
 //!
-//! A corpus file is `(u32 little-endian length, ExportTraceServiceRequest)` repeated. Without one, the demo's shop is
+//! A corpus file is `(u32 little-endian length, ExportTraceServiceRequest)` repeated; a folder has a request a file, `*.pb` or
+//! `*.pb.gz`, in the order of their names. Without either, the demo's shop is
 //! generated once, with a fixed seed and start, and kept beside the data: the same bytes on every machine.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use demo::export::Requests;
 use demo::send::Compression;
 use demo::shop;
+use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
@@ -57,17 +59,30 @@ impl Corpus {
                 &generated
             }
         };
-        let file = File::open(path).with_context(|| format!("cannot open corpus {}", path.display()))?;
         let name = path.display().to_string();
-        Self::read(name, BufReader::new(file), options.spans, options.sending.encoding)
-            .with_context(|| format!("corpus {}", path.display()))
+        let (spans, encoding) = (options.spans, options.sending.encoding);
+        let read = || {
+            if path.is_dir() {
+                let files = request_files(path)?;
+                return Self::read(name, files.iter().map(|file| read_whole(file)), spans, encoding);
+            }
+            let mut file = BufReader::new(File::open(path)?);
+            Self::read(name, std::iter::from_fn(|| read_request(&mut file).transpose()), spans, encoding)
+        };
+        read().with_context(|| format!("corpus {}", path.display()))
     }
 
-    fn read(name: String, mut from: impl Read, max_spans: u64, encoding: Compression) -> anyhow::Result<Self> {
+    fn read(
+        name: String,
+        mut bodies: impl Iterator<Item = anyhow::Result<Vec<u8>>>,
+        max_spans: u64,
+        encoding: Compression,
+    ) -> anyhow::Result<Self> {
         let mut corpus = Self { name, requests: Vec::new(), spans: 0, inflated_bytes: 0, wire_bytes: 0 };
         while corpus.spans < max_spans
-            && let Some(body) = read_request(&mut from)?
+            && let Some(body) = bodies.next()
         {
+            let body = body?;
             let spans = count_spans(&body)?;
             corpus.inflated_bytes += body.len() as u64;
             let body = encoding.compress(body)?;
@@ -111,6 +126,39 @@ fn count_spans(body: &[u8]) -> anyhow::Result<u64> {
     let request = ExportTraceServiceRequest::decode(body).context("not a request")?;
     let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
     Ok(scopes.map(|scope| scope.spans.len() as u64).sum())
+}
+
+/// The files with a request each, by name.
+fn request_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.ends_with(".pb") || name.ends_with(".pb.gz") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_whole(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut reader: Box<dyn Read> = if path.extension().is_some_and(|ending| ending == "gz") {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    let mut body = Vec::new();
+    reader
+        .by_ref()
+        .take(MAX_REQUEST_BYTES as u64 + 1)
+        .read_to_end(&mut body)
+        .with_context(|| path.display().to_string())?;
+    if body.len() > MAX_REQUEST_BYTES {
+        bail!("{} has more than {MAX_REQUEST_BYTES} bytes: not a request", path.display());
+    }
+    Ok(body)
 }
 
 /// The next request, or `None` at the end of the file.
@@ -171,7 +219,9 @@ mod tests {
         let path = folder.path().join("corpus.bin");
         generate(&path, 2_000).unwrap();
         let file = File::open(&path).unwrap();
-        let corpus = Corpus::read(String::new(), file, max_spans, Compression::None);
+        let mut file = BufReader::new(file);
+        let bodies = std::iter::from_fn(|| read_request(&mut file).transpose());
+        let corpus = Corpus::read(String::new(), bodies, max_spans, Compression::None);
         (folder, corpus)
     }
 
@@ -181,6 +231,19 @@ mod tests {
         let corpus = corpus.unwrap();
         assert_eq!((corpus.spans, spans_of(&corpus.requests)), (2_000, 2_000));
         assert!(is_current(&folder.path().join("corpus.bin"), 2_000).unwrap());
+    }
+
+    #[test]
+    fn a_folder_has_a_request_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"first").unwrap();
+        std::fs::write(folder.path().join("00000.pb.gz"), gzip.finish().unwrap()).unwrap();
+        std::fs::write(folder.path().join("00001.pb"), "second").unwrap();
+        std::fs::write(folder.path().join("index.json"), "{}").unwrap();
+        let files = request_files(folder.path()).unwrap();
+        let bodies: Vec<Vec<u8>> = files.iter().map(|file| read_whole(file).unwrap()).collect();
+        assert_eq!(bodies, [b"first".to_vec(), b"second".to_vec()]);
     }
 
     #[test]
@@ -206,7 +269,10 @@ mod tests {
 
     #[test]
     fn what_is_no_corpus_is_refused() {
-        let read = |bytes: &[u8]| Corpus::read(String::new(), bytes, 1, Compression::None).unwrap_err().to_string();
+        let read = |mut bytes: &[u8]| {
+            let bodies = std::iter::from_fn(|| read_request(&mut bytes).transpose());
+            Corpus::read(String::new(), bodies, 1, Compression::None).unwrap_err().to_string()
+        };
         assert!(read(&[]).contains("no spans"));
         assert!(read(&[9, 0, 0, 0, 1]).contains("cut short"));
         assert!(read(&[255, 255, 255, 255, 1]).contains("not a corpus"));
