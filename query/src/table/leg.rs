@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
-use datafusion::common::{Column as Named, DFSchema, Result};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column as Named, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::lit;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_expr::PhysicalExpr;
@@ -13,9 +14,13 @@ use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::prelude::Expr;
 
+use storage::model::TraceId;
+
 use super::promoted::{Layout, condition, value};
+use super::traces::is_trace_id;
 
 /// What a query wants of a table, in terms of the table's columns without their promoted attributes.
+#[derive(Clone)]
 pub(super) struct Wanted<'a> {
     pub(super) state: &'a dyn Session,
     /// The table's columns and those of promoted attributes.
@@ -39,6 +44,18 @@ pub(super) struct Leg {
 }
 
 impl Wanted<'_> {
+    /// The same of rows that are all of this trace.
+    pub(super) fn of_trace(&self, trace: &TraceId) -> Result<Self> {
+        let id = Expr::Literal(ScalarValue::BinaryView(Some(trace.as_bytes().to_vec())), None);
+        let known = |(name, output): &(String, Expr)| {
+            let output = output.clone().transform_up(|expr| {
+                Ok(if is_trace_id(&expr) { Transformed::yes(id.clone()) } else { Transformed::no(expr) })
+            });
+            Ok((name.clone(), output?.data))
+        };
+        Ok(Self { outputs: self.outputs.iter().map(known).collect::<Result<_>>()?, ..self.clone() })
+    }
+
     /// `None` if a filter is true for none of the rows.
     pub(super) fn over<'f>(&self, layout: &Layout, filters: impl Iterator<Item = &'f Expr>) -> Result<Option<Leg>> {
         let conditions = filters.map(|filter| condition(filter.clone(), layout)).collect::<Result<Vec<_>>>()?;

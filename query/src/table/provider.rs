@@ -190,6 +190,11 @@ impl TableProvider for SnapshotTable {
         let Sought { searched, rows } = self.sought(live, traces.as_ref());
         let own = self.table.schema().fields().len();
         let wanted = Wanted { state, stored: &self.stored, own, outputs };
+        // Of known rows of one trace its id is known, too, and the column need not be read with a dictionary of all others.
+        let of_known = match traces.as_ref().map(|traces| traces.iter().collect::<Vec<_>>()).as_deref() {
+            Some([trace]) => wanted.of_trace(trace)?,
+            _ => wanted.clone(),
+        };
         let keys = used_keys(wanted.outputs.iter().map(|(_, output)| output).chain(&filters));
         let promoted = &self.rows().promoted;
         let partitions = state.config().target_partitions().max(1);
@@ -219,6 +224,7 @@ impl TableProvider for SnapshotTable {
         for (layout, source) in sources {
             let is_known = matches!(source, Source::Rows(_));
             let asked = filters.iter().filter(|filter| !(is_known && only_names_traces(filter)));
+            let wanted = if is_known { &of_known } else { &wanted };
             if let Some(leg) = wanted.over(&layout, asked)?
                 && let Some(scan) = scan_of(&leg, source)?
             {

@@ -43,7 +43,7 @@ fn named(filter: &Expr) -> Option<HashSet<TraceId>> {
     }
 }
 
-fn is_trace_id(expr: &Expr) -> bool {
+pub(super) fn is_trace_id(expr: &Expr) -> bool {
     matches!(expr, Expr::Column(column) if column.name == spans::TRACE_ID)
 }
 

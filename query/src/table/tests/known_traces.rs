@@ -45,6 +45,33 @@ async fn a_known_trace_is_read_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_known_trace_is_answered_without_its_column() {
+    let engine = known(config()).await;
+    let id = trace_id(1);
+    for (columns, rows) in [
+        ("trace_id", vec![format!("{id}"); 2]),
+        ("span_name, trace_id", vec![format!("op10|{id}"), format!("op12|{id}")]),
+        (
+            "span_name, trace_id IS NULL, upper(trace_id)",
+            vec![
+                format!("op10|false|{}", id.to_string().to_uppercase()),
+                format!("op12|false|{}", id.to_string().to_uppercase()),
+            ],
+        ),
+    ] {
+        let sql = format!("SELECT {columns} FROM spans WHERE trace_id = '{id}' ORDER BY 1");
+        assert_eq!(scanned(&engine, &sql).await.0, rows, "{sql}");
+        let plan = ask(&engine, &format!("EXPLAIN {sql}")).await.unwrap().join("\n");
+        let of_segments: Vec<&str> = plan.lines().filter(|line| line.contains("file_groups")).collect();
+        assert!(of_segments.len() == 1 && !of_segments[0].contains("[trace_id"), "{plan}");
+        assert!(!of_segments[0].contains(", trace_id"), "{plan}");
+    }
+    // Of two traces the column says which is whose.
+    let sql = format!("SELECT trace_id FROM spans WHERE trace_id IN ('{id}', '{}') ORDER BY 1", trace_id(4));
+    assert_eq!(scanned(&engine, &sql).await.0, [format!("{id}"), format!("{id}"), trace_id(4).to_string()]);
+}
+
+#[tokio::test]
 async fn nothing_is_answered_from_what_a_segment_says_of_all_its_rows() {
     let segment = vec![TestSpan::new(1, 1, None).times(0, 1), TestSpan::new(2, 2, None).times(5_000, 1)];
     let engine = Engine::new(config(), TestSource::new(&[], &[segment]).await).unwrap();
