@@ -190,6 +190,9 @@ fn session_config(config: &Config) -> SessionConfig {
     let options = session.options_mut();
     options.sql_parser.collect_spans = true;
     options.execution.parquet.max_in_list_size = MAX_IN_LIST;
+    // Else a trace's few rows are dealt out to all threads, and what is made of their columns is made behind that, of whole
+    // columns, instead of in the reader.
+    options.execution.use_row_number_estimates_to_optimize_partitioning = true;
     // What `max(column)` has seen so far would filter the rows of other aggregates beside it.
     options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     session

@@ -72,6 +72,18 @@ async fn the_id_of_a_known_trace_is_answered_without_its_column() {
 }
 
 #[tokio::test]
+async fn events_of_a_known_trace_are_counted_by_one_of_their_fields() {
+    let source = TestSource::new(&[], &[vec![TestSpan::new(1, 1, None), TestSpan::new(1, 2, Some(1))]]).await;
+    let engine = Engine::new(config(), source).unwrap();
+    engine.index_traces().await.unwrap();
+    let columns = crate::trace::COLUMNS;
+    let sql = format!("EXPLAIN SELECT {columns} FROM spans WHERE trace_id = '{}' ORDER BY start_time", trace_id(1));
+    let plan = ask(&engine, &sql).await.unwrap().join("\n");
+    let scan = plan.lines().find(|line| line.contains("file_groups")).unwrap();
+    assert!(scan.contains("CAST(events@") && !plan.contains("RepartitionExec"), "{plan}");
+}
+
+#[tokio::test]
 async fn nothing_is_answered_from_what_a_segment_says_of_all_its_rows() {
     let segment = vec![TestSpan::new(1, 1, None).times(0, 1), TestSpan::new(2, 2, None).times(5_000, 1)];
     let engine = Engine::new(config(), TestSource::new(&[], &[segment]).await).unwrap();
