@@ -17,6 +17,7 @@ use crate::basis::{Basis, Figures, Note, Weights};
 use crate::error::{Error, Result};
 use crate::table::MemoryScan;
 use crate::threads::Task;
+use crate::topk::LateRowsExec;
 
 /// What a query cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
@@ -152,7 +153,7 @@ fn add_scans(plan: &dyn ExecutionPlan, stats: &mut Stats) {
     let mut open = vec![plan];
     while let Some(node) = open.pop() {
         let children = node.children();
-        if children.is_empty() {
+        if children.is_empty() || node.is::<LateRowsExec>() {
             add_scan(node, stats, &mut files);
         }
         open.extend(children.into_iter().map(|child| child.as_ref()));

@@ -2,7 +2,7 @@
 //!
 //! - `engine`: sessions, limits, and the running of queries; `session`: what one query can see.
 //! - `guard`, `bind`: which SQL may run, and the values of its parameters.
-//! - `table`: DataFusion over a storage snapshot.
+//! - `table`: DataFusion over a storage snapshot; `topk`: the first rows by some order, read late.
 //! - `semantics`: ids as hex, and `attributes['key']` with the types that clients gave.
 //! - `estimate`: what the real stream had, from sampled spans and their weights.
 //! - `calibrate`: spans whose weights add up to the exact counts.
@@ -36,6 +36,7 @@ mod table;
 pub mod testing;
 mod text;
 mod threads;
+mod topk;
 pub mod trace;
 
 pub use answer::{SqlAnswer, Stats};

@@ -32,6 +32,7 @@ use crate::estimate;
 use crate::guard;
 use crate::semantics::{AttributePlanner, Meaning, callable};
 use crate::table::{Computing, KnownTraces, SnapshotTable};
+use crate::topk;
 
 pub(crate) const CATALOG: &str = "spanhouse";
 pub(crate) const SCHEMA: &str = "public";
@@ -66,6 +67,7 @@ impl Sessions {
                 Arc::new(TypeCoercion::new()),
                 Arc::new(Computing),
             ])
+            .with_physical_optimizer_rules(topk::rules())
             .with_scalar_functions(callable(SessionStateDefaults::default_scalar_functions()))
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(aggregate_functions())

@@ -384,6 +384,7 @@ async fn write(
     let id = ColumnPath::from(spans::TRACE_ID);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(Default::default()))
+        .set_max_row_group_row_count(Some(1_000))
         .set_data_page_row_count_limit(64)
         .set_write_batch_size(64)
         .set_bloom_filter_position(BloomFilterPosition::End)

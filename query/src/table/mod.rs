@@ -23,6 +23,7 @@ pub(crate) use computed::Computing;
 pub(crate) use known_traces::KnownTraces;
 pub(crate) use memory::MemoryScan;
 pub(crate) use provider::SnapshotTable;
+pub(crate) use segments::selection;
 
 #[cfg(test)]
 mod tests;

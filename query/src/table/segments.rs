@@ -67,9 +67,11 @@ impl Scan<'_> {
             // asks what the answer rests on looks at the scans.
             let mut statistics = statistics(&segment, self.schema).to_inexact();
             statistics.num_rows = Precision::Inexact(rows.len());
+            let rows = rows.into_iter().map(|row| row as usize);
+            let row_count = usize::try_from(segment.row_count).unwrap_or(usize::MAX);
             PartitionedFile::new(segment.location.as_ref(), segment.size_bytes)
                 .with_statistics(Arc::new(statistics))
-                .with_extension(ParquetRowSelection::new(selection(&rows, segment.row_count)))
+                .with_extension(ParquetRowSelection::new(selection(rows, row_count)))
         };
         let partitions = if count <= FEW_ROWS { 1 } else { self.partitions };
         let files: Vec<PartitionedFile> = segments.into_iter().map(file).collect();
@@ -112,9 +114,9 @@ impl Scan<'_> {
 /// Rows that one thread reads sooner than two.
 const FEW_ROWS: usize = 8_192;
 
-fn selection(rows: &[u32], row_count: u64) -> RowSelection {
-    let rows = rows.iter().map(|row| *row as usize..*row as usize + 1);
-    RowSelection::from_consecutive_ranges(rows, usize::try_from(row_count).unwrap_or(usize::MAX))
+/// These rows of a file with so many; they come ascending.
+pub(crate) fn selection(rows: impl IntoIterator<Item = usize>, row_count: usize) -> RowSelection {
+    RowSelection::from_consecutive_ranges(rows.into_iter().map(|row| row..row + 1), row_count)
 }
 
 /// The columns that segments know the range of; a table has one of them at most.

@@ -1,0 +1,28 @@
+//! The first rows by some order, as in `ORDER BY start_time DESC LIMIT 20`: found by what they are sorted and filtered by, and
+//! read whole only then. Else the reader decodes all columns of every row that matches before it is known which are first.
+//!
+//! ```text
+//! SortExec TopK(fetch=20)                      SortExec TopK(fetch=20)
+//!   UnionExec                                    UnionExec
+//!     DataSourceExec memory             =>         DataSourceExec memory
+//!     DataSourceExec a, b, c, time                 LateRowsExec a, b, c, time
+//!                                                    SortExec TopK(fetch=20), each partition for itself
+//!                                                      DataSourceExec time, segment, row
+//! ```
+//!
+//! - `rule`: finds such sorts and the scans below them.
+//! - `places`: the scan that gives sort keys and the place of each row.
+//! - `late`: reads the rows in these places.
+//!
+//! Invariants: what is first among all rows is among the first of each scan, so a scan may leave out the rest; a scan that is
+//! not understood stays as it is.
+
+mod late;
+mod places;
+mod rule;
+
+pub(crate) use late::LateRowsExec;
+pub(crate) use rule::rules;
+
+#[cfg(test)]
+mod tests;

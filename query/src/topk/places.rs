@@ -1,0 +1,158 @@
+//! The scan that gives sort keys and the place of each row: its segment and its row there.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::stats::Precision;
+use datafusion::common::{Result, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
+};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::{TableSchema, TableSchemaBuilder};
+use datafusion::parquet::arrow::RowNumber;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::late::Rows;
+
+const SEGMENT: &str = "__segment";
+const ROW: &str = "__row";
+/// Columns that the first rows alone are to be read of, for it to be worth a second look into the segments.
+const MIN_LATE_COLUMNS: usize = 2;
+
+pub(super) struct Places {
+    /// Gives the keys, then segment and row.
+    pub(super) scan: Arc<dyn ExecutionPlan>,
+    /// The order in terms of that scan.
+    pub(super) order: LexOrdering,
+    pub(super) rows: Rows,
+}
+
+impl Places {
+    /// `None` unless `plan` is a scan of whole segments that reads more than what it is sorted and filtered by.
+    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, fetch: usize) -> Result<Option<Self>> {
+        let scan = plan.downcast_ref::<DataSourceExec>();
+        let Some(config) = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>()) else {
+            return Ok(None);
+        };
+        let Some(source) = config.file_source().downcast_ref::<ParquetSource>() else { return Ok(None) };
+        let Some(keys) = keys(source, order) else { return Ok(None) };
+        if !is_whole(config) || !is_worth(config, source, &keys, fetch) {
+            return Ok(None);
+        }
+        let files: Vec<PartitionedFile> = config.file_groups.iter().flat_map(|group| group.files()).cloned().collect();
+        let (scan, order) = of_keys(config, source, &keys)?;
+        let Some(order) = LexOrdering::new(order) else { return Ok(None) };
+        let Some(rows) = Rows::new(config, source, files)? else { return Ok(None) };
+        Ok(Some(Self { scan, order, rows }))
+    }
+}
+
+/// The sort keys as columns of the table.
+fn keys(source: &ParquetSource, order: &LexOrdering) -> Option<Vec<PhysicalSortExpr>> {
+    let projection = source.projection()?;
+    let key = |key: &PhysicalSortExpr| {
+        let output = key.expr.downcast_ref::<Column>()?.index();
+        let expr = &projection.iter().nth(output)?.expr;
+        expr.is::<Column>().then(|| PhysicalSortExpr::new(Arc::clone(expr), key.options))
+    };
+    order.iter().map(key).collect()
+}
+
+/// Whether nothing is said of which rows to read but the filter.
+fn is_whole(config: &FileScanConfig) -> bool {
+    let files = config.file_groups.iter().flat_map(|group| group.files());
+    config.limit.is_none()
+        && files.into_iter().all(|file| {
+            file.partition_values.is_empty()
+                && file.extensions.get::<ParquetRowSelection>().is_none()
+                && row_count(file).is_some()
+        })
+}
+
+pub(super) fn row_count(file: &PartitionedFile) -> Option<usize> {
+    match file.statistics.as_ref()?.num_rows {
+        Precision::Exact(rows) => Some(rows),
+        _ => None,
+    }
+}
+
+fn is_worth(config: &FileScanConfig, source: &ParquetSource, keys: &[PhysicalSortExpr], fetch: usize) -> bool {
+    let files = config.file_groups.iter().flat_map(|group| group.files());
+    let rows = files.filter_map(row_count).fold(0, usize::saturating_add);
+    let columns_of = |expr: &Arc<dyn PhysicalExpr>| -> Vec<usize> {
+        collect_columns(expr).into_iter().map(|column| column.index()).collect()
+    };
+    let mut needed: HashSet<usize> = keys.iter().flat_map(|key| columns_of(&key.expr)).collect();
+    if let Some(filter) = source.filter() {
+        needed.extend(columns_of(&filter));
+    }
+    let wanted = source.projection().into_iter().flat_map(|projection| projection.iter());
+    let wanted: HashSet<usize> = wanted.flat_map(|output| columns_of(&output.expr)).collect();
+    rows > fetch && wanted.difference(&needed).count() >= MIN_LATE_COLUMNS
+}
+
+/// A source that reads as `source` does, all rows of all columns.
+pub(super) fn same_reader(source: &ParquetSource, schema: TableSchema) -> ParquetSource {
+    let same = ParquetSource::new(schema).with_table_parquet_options(source.table_parquet_options().clone());
+    match source.parquet_file_reader_factory() {
+        Some(readers) => same.with_parquet_file_reader_factory(Arc::clone(readers)),
+        None => same,
+    }
+}
+
+/// The same scan with the keys' columns and places, and the order of its columns.
+fn of_keys(
+    config: &FileScanConfig,
+    source: &ParquetSource,
+    keys: &[PhysicalSortExpr],
+) -> Result<(Arc<dyn ExecutionPlan>, Vec<PhysicalSortExpr>)> {
+    let file_schema = Arc::clone(source.table_schema().file_schema());
+    let mut columns: Vec<usize> = Vec::new();
+    let mut order = Vec::new();
+    for (key, column) in keys.iter().filter_map(|key| Some((key, key.expr.downcast_ref::<Column>()?))) {
+        let known = columns.iter().position(|index| *index == column.index());
+        let place = known.unwrap_or_else(|| {
+            columns.push(column.index());
+            columns.len() - 1
+        });
+        order.push(PhysicalSortExpr::new(Arc::new(Column::new(column.name(), place)), key.options));
+    }
+    let first_place = file_schema.fields().len();
+    columns.extend([first_place, first_place + 1]);
+    let schema = TableSchemaBuilder::new(file_schema)
+        .with_table_partition_cols(vec![Arc::new(Field::new(SEGMENT, DataType::UInt32, false))])
+        .with_virtual_columns(vec![Arc::new(Field::new(ROW, DataType::Int64, false).with_extension_type(RowNumber))])
+        .build();
+    let mut places = same_reader(source, schema);
+    if let Some(filter) = source.filter() {
+        places = places.with_predicate(filter);
+    }
+    let mut number = 0;
+    let mut numbered = |file: &PartitionedFile| {
+        let mut numbered = file.clone();
+        numbered.partition_values = vec![ScalarValue::UInt32(Some(number))];
+        number += 1;
+        match &file.statistics {
+            Some(statistics) => numbered.with_statistics(Arc::clone(statistics)),
+            None => numbered,
+        }
+    };
+    let groups =
+        config.file_groups.iter().map(|group| FileGroup::new(group.files().iter().map(&mut numbered).collect()));
+    let groups: Vec<FileGroup> = groups.collect();
+    let mut statistics = Statistics::new_unknown(places.table_schema().table_schema());
+    statistics.num_rows = config.statistics().num_rows.to_inexact();
+    let config = FileScanConfigBuilder::new(config.object_store_url.clone(), Arc::new(places))
+        .with_file_groups(groups)
+        .with_statistics(statistics)
+        .with_projection_indices(Some(columns))?
+        .build();
+    Ok((DataSourceExec::from_data_source(config), order))
+}

@@ -1,0 +1,114 @@
+//! The same spans in memory, where nothing is read late, and in segments.
+
+use crate::testing::{TestSource, TestSpan, ask, trace_id};
+use crate::{Config, Engine, SqlRequest};
+
+/// Two row groups and many pages each.
+const SEGMENT_ROWS: u64 = 1_100;
+
+fn spans(segment: u64) -> Vec<TestSpan> {
+    let span = |row: u64| {
+        let number = segment * SEGMENT_ROWS + row;
+        // Scattered, and some at the same time.
+        let scattered = (number * 7_919 % 4_001) as i64;
+        let mut span = TestSpan::new(number / 5 + 1, number, (row % 5 > 0).then(|| number - 1))
+            .service(["a", "b", "c"][row as usize % 3])
+            .name(&format!("op{}", row % 11))
+            .times(1_700_000_000_000_000_000 + scattered / 2 * 1_000_000, (number * 31 % 977) as i64)
+            .attribute("k", (number % 13) as i64);
+        span.status = if number % 4 == 0 { "error" } else { "unset" }.to_owned();
+        span
+    };
+    (0..SEGMENT_ROWS).map(span).collect()
+}
+
+fn config() -> Config {
+    Config { threads: 2, ..Config::default() }
+}
+
+/// One with all spans in memory, and one with some of them in segments.
+async fn both() -> (Engine, Engine) {
+    let parts: Vec<Vec<TestSpan>> = (0..3).map(spans).collect();
+    let memory = Engine::new(config(), TestSource::new(&parts.concat(), &[]).await).unwrap();
+    let segments = Engine::new(config(), TestSource::new(&parts[0], &parts[1..]).await).unwrap();
+    (memory, segments)
+}
+
+async fn plan(engine: &Engine, sql: &str) -> String {
+    ask(engine, &format!("EXPLAIN {sql}")).await.unwrap().join("\n")
+}
+
+#[tokio::test]
+async fn what_is_read_late_is_what_would_be_read_at_once() {
+    let (memory, segments) = both().await;
+    let shown = "trace_id, span_id, parent_span_id, service_name, span_name, start_time, duration_ns, attributes['k'], status_code";
+    for rest in [
+        "ORDER BY start_time DESC, span_id LIMIT 20",
+        "ORDER BY start_time, span_id LIMIT 20 OFFSET 7",
+        "WHERE service_name = 'b' AND span_name = 'op7' ORDER BY start_time DESC, span_id LIMIT 20",
+        "WHERE status_code = 'error' ORDER BY duration_ns DESC, span_id LIMIT 33",
+        "WHERE service_name = 'nobody' ORDER BY start_time DESC LIMIT 20",
+        "WHERE duration_ns > 970 ORDER BY span_id DESC LIMIT 1000",
+        "ORDER BY parent_span_id NULLS FIRST, span_id LIMIT 5",
+        "ORDER BY parent_span_id DESC NULLS LAST, span_id LIMIT 5",
+        "WHERE start_time > TIMESTAMP '2023-11-14T22:13:21Z' ORDER BY service_name, span_name DESC, span_id LIMIT 50",
+    ] {
+        let sql = format!("SELECT {shown} FROM spans {rest}");
+        let plan = plan(&segments, &sql).await;
+        assert!(plan.contains("LateRowsExec"), "{plan}");
+        assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap(), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn rows_below_something_else_are_first_all_the_same() {
+    let (memory, segments) = both().await;
+    for sql in [
+        "SELECT upper(service_name), duration_ns + 1 AS d, span_name, kind FROM spans ORDER BY start_time DESC, span_id LIMIT 9",
+        "SELECT service_name, count(*) FROM (SELECT * FROM spans ORDER BY start_time DESC, span_id LIMIT 100) GROUP BY 1 ORDER BY 1",
+        "SELECT t.root_name, s.span_name, s.span_id, s.start_time FROM spans s JOIN traces t ON s.trace_id = t.trace_id \
+         ORDER BY s.start_time DESC, s.span_id LIMIT 12",
+        "SELECT span_id, kind, attributes['k'] FROM spans WHERE attributes['k'] = 5 ORDER BY start_time DESC, span_id LIMIT 20",
+        "SELECT service_name, max(duration_ns) AS d FROM spans GROUP BY 1 ORDER BY d DESC, 1 LIMIT 2",
+        "SELECT a.span_id, a.kind, a.span_name FROM (SELECT * FROM spans WHERE service_name = 'a' UNION ALL \
+         SELECT * FROM spans WHERE service_name = 'b') a ORDER BY a.start_time DESC, a.span_id LIMIT 15",
+    ] {
+        assert_eq!(ask(&segments, sql).await.unwrap(), ask(&memory, sql).await.unwrap(), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_late_where_that_gains_nothing() {
+    let (_, segments) = both().await;
+    for sql in [
+        // Nothing beside what it is sorted and filtered by.
+        "SELECT start_time, service_name FROM spans WHERE service_name = 'a' ORDER BY start_time DESC LIMIT 20",
+        "SELECT * FROM spans ORDER BY start_time DESC LIMIT 1001",
+        "SELECT * FROM spans ORDER BY start_time DESC",
+        "SELECT * FROM spans LIMIT 20",
+        // Not a column of the table.
+        "SELECT * FROM spans ORDER BY duration_ns % 10 LIMIT 20",
+    ] {
+        assert!(!plan(&segments, sql).await.contains("LateRowsExec"), "{sql}");
+    }
+    let traced = format!("SELECT * FROM spans WHERE trace_id = '{}' ORDER BY start_time LIMIT 3", trace_id(300));
+    segments.index_traces().await.unwrap();
+    assert!(!plan(&segments, &traced).await.contains("LateRowsExec"));
+    assert_eq!(ask(&segments, &traced).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_read_late_is_counted_once() {
+    let (_, segments) = both().await;
+    let sql = "SELECT * FROM spans WHERE service_name = 'a' ORDER BY start_time DESC, span_id LIMIT 5";
+    let mut answer = segments.sql(SqlRequest::new(sql)).await.unwrap();
+    answer.collect().await.unwrap();
+    let whole = answer.stats();
+    let sql = "SELECT start_time FROM spans WHERE service_name = 'a' ORDER BY start_time DESC, span_id LIMIT 5";
+    let mut answer = segments.sql(SqlRequest::new(sql)).await.unwrap();
+    answer.collect().await.unwrap();
+    let keys = answer.stats();
+    assert_eq!((whole.segments_scanned, keys.segments_scanned), (2, 2));
+    assert!(whole.bytes_scanned > keys.bytes_scanned, "{whole:?} {keys:?}");
+    assert!(whole.rows_scanned <= 3 * SEGMENT_ROWS, "{whole:?}");
+}
