@@ -223,7 +223,8 @@ pub fn span_batch(all: &[TestSpan]) -> RecordBatch {
     }
     let rows = SpanRows::underived(builder.finish().expect("few spans")).record_batch().expect("columns");
     let mut columns = rows.columns().to_vec();
-    columns.truncate(columns.len() - 13);
+    columns.truncate(columns.len() - 14);
+    let exception_types = rows.column_by_name(spans::EXCEPTION_TYPE).cloned().expect("a column of spans");
     let root = |of: fn(&TestSpan) -> &str| -> ArrayRef {
         Arc::new(StringViewArray::from_iter(spans.iter().map(|span| {
             let mut same = spans.iter().filter(|other| other.trace == span.trace);
@@ -246,6 +247,7 @@ pub fn span_batch(all: &[TestSpan]) -> RecordBatch {
         Arc::new(Int64Array::from_iter_values(spans.iter().map(|span| span.duration))),
         Arc::new(Int64Array::from_iter(spans.iter().map(|span| span.parent.is_none().then_some(span.duration)))),
         Arc::new(Int64Array::new_null(spans.len())),
+        exception_types,
         Arc::new(Float64Array::from_iter(spans.iter().map(|span| span.weight))),
         Arc::new(StringViewArray::from_iter_values(spans.iter().map(keep_reason))),
         Arc::new(Int64Array::from_iter_values(spans.iter().map(|_| 1))),

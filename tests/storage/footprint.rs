@@ -11,7 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use crate::live::Live;
 
 /// Of `spans`; worked out from the others or by the sampler.
-const DERIVED: [&str; 13] = [
+const DERIVED: [&str; 14] = [
     "is_root",
     "is_entry",
     "depth",
@@ -21,6 +21,7 @@ const DERIVED: [&str; 13] = [
     "self_ns",
     "critical_ns",
     "path_id",
+    "exception_type",
     "adjusted_count",
     "keep_reason",
     "policy_revision",

@@ -42,6 +42,8 @@ pub enum Field {
     TraceId,
     SpanId,
     ScopeName,
+    /// Of the exception that left the span.
+    ExceptionType,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +84,7 @@ enum FieldType {
 }
 
 impl Field {
-    pub const ALL: [(Field, &'static str); 14] = [
+    pub const ALL: [(Field, &'static str); 15] = [
         (Field::ServiceName, "service_name"),
         (Field::SpanName, "span_name"),
         (Field::Kind, "kind"),
@@ -97,6 +99,7 @@ impl Field {
         (Field::TraceId, "trace_id"),
         (Field::SpanId, "span_id"),
         (Field::ScopeName, "scope_name"),
+        (Field::ExceptionType, "exception_type"),
     ];
 
     pub fn name(self) -> &'static str {

@@ -146,6 +146,35 @@ async fn pages_follow_each_other_without_gap_or_repetition() {
 }
 
 #[tokio::test]
+async fn spans_are_found_by_the_exception_that_left_them() {
+    let typed = |name: &'static str| [("exception.type", name.into()), ("exception.message", "no".into())];
+    let failed = |trace, events: &[&'static str]| {
+        let span = TestSpan::new(trace, trace, None).times(START + i64::try_from(trace).unwrap(), 1).error();
+        vec![events.iter().fold(span, |span, name| span.event("exception", &typed(name)))]
+    };
+    let segments = [failed(1, &["Timeout"]), failed(2, &[]), failed(3, &["Timeout", "Refused"])];
+    let memory = [failed(4, &["Refused", "Timeout"]), failed(5, &["Refused"]), failed(6, &[])].concat();
+    let config = || Config { threads: 2, ..Config::default() };
+    // Segments of before know nothing of exceptions.
+    for (lacking, timeouts, any) in
+        [(&[][..], vec![4, 1], vec![5, 4, 3, 1]), (&["exception_type"][..], vec![4], vec![5, 4])]
+    {
+        let source = TestSource::with_segments_lacking(lacking, &memory, &segments).await;
+        let engine = Engine::new(config(), source).unwrap();
+        for (filter, expected) in [
+            (field(Field::ExceptionType, Comparison::Eq, text("Timeout")), timeouts),
+            (field(Field::ExceptionType, Comparison::Exists, FilterValue::None), any.clone()),
+            (field(Field::ExceptionType, Comparison::Contains, text("E")), any),
+        ] {
+            let page = engine.search_spans(&Search { filter: Some(filter), limit: 10, ..Search::default() }).await.unwrap();
+            assert_eq!(page.rows.iter().map(|row| number(&row.trace_id)).collect::<Vec<_>>(), expected);
+        }
+        let spans = engine.trace(crate::testing::trace_id(4)).await.unwrap().spans().unwrap();
+        assert_eq!(spans[0].exception_type.as_deref(), Some("Timeout"));
+    }
+}
+
+#[tokio::test]
 async fn the_first_matching_span_is_named() {
     let engine = engine().await;
     let filter = Some(field(Field::ServiceName, Comparison::Eq, text("db")));

@@ -29,7 +29,9 @@ impl TraceAnswer {
             }
             Arc::new(dictionary.finish())
         };
-        let messages = rows.text("status_message")?;
+        let texts = |texts: StringViewArray| -> ArrayRef {
+            Arc::new(StringArray::from_iter(at().map(|row| texts.is_valid(row).then(|| texts.value(row)))))
+        };
         let (durations, selves) = (rows.int("duration_ns")?, rows.int("self_ns")?);
         let entries = rows.bool("is_entry")?;
         let counts = |counts: Int64Array| -> ArrayRef {
@@ -53,11 +55,8 @@ impl TraceAnswer {
             ("span_name", false, names(rows.text("span_name")?)),
             ("kind", false, names(rows.text("kind")?)),
             ("status_code", false, names(rows.text("status_code")?)),
-            (
-                "status_message",
-                true,
-                Arc::new(StringArray::from_iter(at().map(|row| messages.is_valid(row).then(|| messages.value(row))))),
-            ),
+            ("status_message", true, texts(rows.text("status_message")?)),
+            ("exception_type", true, texts(rows.text("exception_type")?)),
             (
                 "start_offset_ns",
                 false,

@@ -56,6 +56,8 @@ pub struct SpanSummary {
     pub kind: String,
     pub status_code: String,
     pub status_message: Option<String>,
+    /// Of the exception that left the span.
+    pub exception_type: Option<String>,
     pub start: UnixNanos,
     pub duration_ns: i64,
     /// In the tree as it is answered.
@@ -84,7 +86,7 @@ pub struct TraceAnswer {
 /// What `SpanSummary` is made of. To count events and links, one field of theirs is enough: without the cast all attributes
 /// of all events of a page would be decoded.
 pub(crate) const COLUMNS: &str = "span_id, parent_span_id, service_name, span_name, kind, status_code, status_message, \
-start_time, start_nanos, duration_ns, depth, self_ns, is_root, is_entry, \
+exception_type, start_time, start_nanos, duration_ns, depth, self_ns, is_root, is_entry, \
 coalesce(array_length(arrow_cast(events, 'List(Struct(\"time_nanos\": Int32))')), 0) AS event_count, \
 coalesce(array_length(arrow_cast(links, 'List(Struct(\"flags\": Int64))')), 0) AS link_count";
 
@@ -198,6 +200,7 @@ pub(crate) fn summaries(rows: &Rows, starts: &[UnixNanos], order: &[(usize, i64)
     let text = |name| rows.text(name);
     let (services, names, kinds) = (text("service_name")?, text("span_name")?, text("kind")?);
     let (statuses, messages) = (text("status_code")?, text("status_message")?);
+    let exceptions = text("exception_type")?;
     let (durations, selves) = (rows.int("duration_ns")?, rows.int("self_ns")?);
     let (roots, entries) = (rows.bool("is_root")?, rows.bool("is_entry")?);
     let (events, links) = (rows.int("event_count")?, rows.int("link_count")?);
@@ -209,6 +212,7 @@ pub(crate) fn summaries(rows: &Rows, starts: &[UnixNanos], order: &[(usize, i64)
         kind: kinds.value(row).to_owned(),
         status_code: statuses.value(row).to_owned(),
         status_message: text_at(&messages, row),
+        exception_type: text_at(&exceptions, row),
         start: starts[row],
         duration_ns: durations.value(row),
         depth,

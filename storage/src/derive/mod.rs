@@ -3,7 +3,7 @@
 //! - `tree`: parents, depths, entries, paths, self and critical times of one trace, without recursion.
 //! - `children`: who hangs on whom. `operation`: what is read once a template rather than once a span.
 //! - `critical`: how a span's part of the critical path is handed on to its children.
-//! - `path`: the numbers of call paths.
+//! - `path`: the numbers of call paths. `exception`: the exception that left a span.
 //! - `twice`, `content`: spans that came twice are left out.
 //! - `digest`: the row of `traces` for each of many traces.
 //!
@@ -20,6 +20,7 @@ mod children;
 mod content;
 mod critical;
 mod digest;
+mod exception;
 mod operation;
 mod path;
 mod tree;
@@ -34,6 +35,9 @@ use crate::metrics::Tally;
 use crate::model::{SpanBatch, TraceId};
 use crate::rows::{SpanRef, SpanRow, SpanRows, TraceFacts};
 
+pub(crate) use exception::exception_type;
+#[cfg(feature = "catalog")]
+pub(crate) use exception::is_exception;
 pub use path::PathId;
 use tree::Tree;
 pub use tree::{SpanShape, TraceShape};

@@ -83,6 +83,7 @@ fn column(spans: &SpanRows, name: &str, rows: &[u32]) -> Result<ArrayRef, ArrowE
             rows.iter().map(|at| row(at).critical_ns).map(|nanos| (nanos != SpanRow::UNKNOWN).then_some(nanos)),
         )),
         schema::PATH_ID => Arc::new(Int64Array::from_iter(rows.iter().map(|at| row(at).path.map(PathId::signed)))),
+        schema::EXCEPTION_TYPE => words(rows.iter().map(|at| spans.exception_type(*at as usize))),
         schema::ADJUSTED_COUNT => {
             Arc::new(Float64Array::from_iter(rows.iter().map(|at| facts(at).verdict.adjusted_count)))
         }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 
-use crate::derive::{PathId, RootNames, Verdict};
+use crate::derive::{self, PathId, RootNames, Verdict};
 use crate::model::{Entry, Head, SpanBatch, Template, TextId, TraceId, TypedKey, ValueId, ValueType};
 use crate::schema::spans as schema;
 
@@ -131,6 +131,12 @@ impl SpanRows {
     pub(crate) fn service(&self, row: usize) -> (u32, TextId) {
         let (batch, template) = self.template(row);
         (self.rows[row].span.batch, batch.service_name(template))
+    }
+
+    /// The type of the exception that left the span.
+    pub(crate) fn exception_type(&self, row: usize) -> Option<&str> {
+        let span = self.rows[row].span;
+        derive::exception_type(self.batch(span), span.row as usize)
     }
 
     /// The rows of the traces that `wanted` takes, in order.

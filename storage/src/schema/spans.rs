@@ -34,6 +34,7 @@ pub const ROOT_NAME: &str = "root_name";
 pub const SELF_NS: &str = "self_ns";
 pub const CRITICAL_NS: &str = "critical_ns";
 pub const PATH_ID: &str = "path_id";
+pub const EXCEPTION_TYPE: &str = "exception_type";
 pub const ADJUSTED_COUNT: &str = "adjusted_count";
 pub const KEEP_REASON: &str = "keep_reason";
 pub const POLICY_REVISION: &str = "policy_revision";
@@ -106,6 +107,7 @@ static STORED: LazyLock<SchemaRef> = LazyLock::new(|| {
         field(SELF_NS, DataType::Int64, false),
         field(CRITICAL_NS, DataType::Int64, true),
         field(PATH_ID, DataType::Int64, true),
+        field(EXCEPTION_TYPE, text(), true),
         field(ADJUSTED_COUNT, DataType::Float64, true),
         field(KEEP_REASON, text(), false),
         field(POLICY_REVISION, DataType::Int64, false),
@@ -154,6 +156,11 @@ pub const COLUMNS: &[Column] = &[
     Column {
         name: PATH_ID,
         description: "hash of the chain of service, span name and kind from the root to the span; NULL in a cycle",
+    },
+    Column {
+        name: EXCEPTION_TYPE,
+        description: "exception.type of the last event named exception, or unknown; NULL where there is no such event, and of \
+spans that were stored in format 4 or before",
     },
     Column { name: ADJUSTED_COUNT, description: "how many spans of the real stream the row stands for" },
     Column { name: KEEP_REASON, description: "why the trace was kept; pending while it is undecided" },

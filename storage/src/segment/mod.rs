@@ -4,12 +4,14 @@
 //! - `order`: rows of `spans` in that order.
 //! - `ranges`: smallest and largest values for the table's log.
 //! - `hybrid`, `dictionary`, `extremes`, `leaf`: a column's pages from numbered values.
-//! - `maps`, `spans`, `promoted`: the columns of `spans` in that form; attributes apart, and those that have columns.
+//! - `maps`, `spans`, `exceptions`, `promoted`: the columns of `spans` in that form; attributes apart, and those that have
+//!   columns.
 //! - `placing`: which attributes that is.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
 //! - `merge`: segments to a larger one.
 
 mod dictionary;
+mod exceptions;
 mod extremes;
 mod hybrid;
 mod layout;

@@ -16,12 +16,14 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnDescPtr;
 use zstd::bulk::Compressor;
 
+use super::exceptions::ExceptionRows;
 use super::layout;
 use super::leaf::{LeafWriter, PageRows};
 use super::maps::{self, MapLevels, MapsWriter, NumberedKeys};
 use super::order::Templates;
 use super::placing::Placing;
-use crate::model::{Entry, Link, SpanBatch, Template, TextId};
+use crate::derive::is_exception;
+use crate::model::{Entry, Event, Link, SpanBatch, Template, TextId};
 use crate::rows::{SpanRow, SpanRows};
 use crate::schema::{Table, spans as schema};
 
@@ -46,7 +48,16 @@ pub(super) fn write(
         let leaves = columns.into_iter().zip(own_writers);
         let row_group = file.next_row_group()?;
         let compressor = Compressor::new(layout::ZSTD_LEVEL)?;
-        let mut group = RowGroup { spans, templates, placing, rows, leaves: leaves.into_iter(), row_group, compressor };
+        let mut group = RowGroup {
+            spans,
+            templates,
+            placing,
+            rows,
+            exceptions: ExceptionRows::default(),
+            leaves: leaves.into_iter(),
+            row_group,
+            compressor,
+        };
         for field in table.fields() {
             group.write(field)?;
         }
@@ -72,6 +83,8 @@ pub(super) struct RowGroup<'r, W: Write + Send, L> {
     pub templates: &'r Templates,
     pub placing: &'r Placing,
     pub rows: Range<u32>,
+    /// Noted while events are written.
+    pub exceptions: ExceptionRows,
     /// What is left of the leaves, and Parquet's own writers for them.
     leaves: L,
     pub row_group: SerializedRowGroupWriter<'r, W>,
@@ -99,6 +112,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
             schema::ROOT_SERVICE => self.of_traces(|trace| trace.root.as_ref().map(|root| &*root.service)),
             schema::ROOT_NAME => self.of_traces(|trace| trace.root.as_ref().map(|root| &*root.name)),
             schema::KEEP_REASON => self.of_traces(|trace| Some(&*trace.verdict.keep_reason)),
+            schema::EXCEPTION_TYPE => self.exception_types(),
             schema::ATTRIBUTES => self.attributes(),
             schema::RESOURCE => self.resources(),
             schema::EVENTS => self.events(),
@@ -279,15 +293,22 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
     }
 
     fn events(&mut self) -> Result<()> {
-        self.lists(SpanBatch::events, SpanBatch::event_attributes, |[time, time_nanos, name], at, batch, event| {
+        let mut exceptions = ExceptionRows::default();
+        let push = |[time, time_nanos, name]: &mut [Items; 3], row, at, batch: &SpanBatch, event: &Event| {
             time.push(at, Some(&event.time.micros().to_le_bytes()));
             time_nanos.push(at, Some(&event.time.remainder().to_le_bytes()));
             name.push(at, Some(batch.texts().bytes(event.name)));
-        })
+            if is_exception(batch, event) {
+                exceptions.note(row);
+            }
+        };
+        self.lists(SpanBatch::events, SpanBatch::event_attributes, push)?;
+        self.exceptions = exceptions;
+        Ok(())
     }
 
     fn links(&mut self) -> Result<()> {
-        let push = |[trace_id, span_id, trace_state, flags]: &mut [Items; 4], at, batch: &SpanBatch, link: &Link| {
+        let push = |[trace_id, span_id, trace_state, flags]: &mut [Items; 4], _, at, batch: &SpanBatch, link: &Link| {
             trace_id.push(at, Some(link.trace_id.as_bytes()));
             span_id.push(at, Some(link.span_id.as_bytes()));
             trace_state.push(at, (!link.trace_state.is_none()).then(|| batch.texts().bytes(link.trace_state)));
@@ -296,12 +317,13 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         self.lists(SpanBatch::links, SpanBatch::link_attributes, push)
     }
 
-    /// Writes a column of lists: `N` scalars of each item, which `push` gives, and the items' attributes.
+    /// Writes a column of lists: `N` scalars of each item, which `push` gives by row and place in the list, and the items'
+    /// attributes.
     fn lists<T, const N: usize>(
         &mut self,
         list: fn(&SpanBatch, usize) -> &[T],
         attributes: for<'b> fn(&'b SpanBatch, &T) -> &'b [Entry],
-        push: impl Fn(&mut [Items; N], usize, &SpanBatch, &T),
+        mut push: impl FnMut(&mut [Items; N], u32, usize, &SpanBatch, &T),
     ) -> Result<()> {
         let mut scalars = Vec::with_capacity(N);
         for _ in 0..N {
@@ -325,7 +347,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
                 scalars.iter_mut().for_each(|scalar| scalar.page.missing(missing));
                 maps.missing(std::mem::take(&mut missing));
                 for (at, item) in items.iter().enumerate() {
-                    push(&mut scalars, at, batch, item);
+                    push(&mut scalars, row, at, batch, item);
                     maps.push_entries(span.batch, batch, u8::from(at > 0), attributes(batch, item));
                 }
             }

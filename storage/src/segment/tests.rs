@@ -2,6 +2,7 @@
 
 mod adding;
 mod digests;
+mod exceptions;
 mod late;
 mod merging;
 mod moving;
@@ -62,7 +63,14 @@ fn batch(random: &mut StdRng, number: u64, count: u64) -> SpanBatch {
         let unique = number * 1_000_000 + span;
         fill(random, &mut builder.attributes(), unique);
         for _ in 0..random.random_range(0..20_u32).saturating_sub(17) {
-            builder.event(UnixNanos(random.random_range(0..SECOND)), "exception", |to| fill(random, to, unique));
+            let name = ["exception", "exception", "log"][random.random_range(0..3)];
+            builder.event(UnixNanos(random.random_range(0..SECOND)), name, |to| {
+                fill(random, to, unique);
+                if random.random_bool(0.7) {
+                    let types = ["Timeout", "java.util.concurrent.TimeoutException", ""];
+                    to.push_text("exception.type", types[random.random_range(0..3)]);
+                }
+            });
         }
         for _ in 0..random.random_range(0..20_u32).saturating_sub(17) {
             let state = random.random_bool(0.5).then_some("a=b");

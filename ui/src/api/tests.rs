@@ -95,7 +95,12 @@ async fn api() -> Router {
             .attribute("big", i64::MAX)
             .attribute("text", "a \"quote\", and a comma")
             .event("note", &[("n", 1.into())]),
-        TestSpan::new(1, 2, Some(1)).service("db").name("SELECT").times(1_700_000_000_000_001_000, 1_000).error(),
+        TestSpan::new(1, 2, Some(1))
+            .service("db")
+            .name("SELECT")
+            .times(1_700_000_000_000_001_000, 1_000)
+            .error()
+            .event("exception", &[("exception.type", "Timeout".into())]),
     ];
     let segment = vec![TestSpan::new(2, 3, None).name("other").attribute("ratio", f64::NAN)];
     let source = TestSource::new(&memory, &[segment]).await;
@@ -264,6 +269,7 @@ async fn a_trace_comes_as_json_and_as_arrow() {
     assert_eq!(body["spans"][1]["parent_span_id"], json!("cd00000000000001"));
     assert_eq!(body["spans"][1]["depth"], json!(1));
     assert_eq!(body["spans"][0]["has_events"], json!(1));
+    assert_eq!([0, 1].map(|row| body["spans"][row]["exception_type"].clone()), [json!(null), json!("Timeout")]);
     let mut request = get(&format!("/api/spanhouse/traces/{T1}"));
     request.headers_mut().insert(header::ACCEPT, super::ARROW.parse().unwrap());
     let response = send(request).await;
@@ -272,7 +278,9 @@ async fn a_trace_comes_as_json_and_as_arrow() {
     let mut reader = arrow::ipc::reader::StreamReader::try_new(body.as_slice(), None).unwrap();
     let facts: Value = serde_json::from_str(&reader.schema().metadata()["spanhouse.trace"]).unwrap();
     assert_eq!(facts["span_count"], json!(2));
-    assert_eq!(reader.next().unwrap().unwrap().num_rows(), 2);
+    let spans = reader.next().unwrap().unwrap();
+    let exceptions = spans.column_by_name("exception_type").unwrap();
+    assert_eq!((spans.num_rows(), exceptions.null_count()), (2, 1));
     let unknown = get("/api/spanhouse/traces/ffffffffffffffffffffffffffffffff");
     assert_eq!(json_of(unknown).await.0, StatusCode::NOT_FOUND);
     let (status, body) = json_of(get("/api/spanhouse/traces/xyz")).await;

@@ -96,6 +96,7 @@ fn summary(span: &SpanSummary) -> Map<String, Value> {
         "kind": span.kind,
         "status_code": span.status_code,
         "status_message": span.status_message,
+        "exception_type": span.exception_type,
         "start": span.start.0.to_string(),
         "duration_ns": span.duration_ns,
         "depth": span.depth,

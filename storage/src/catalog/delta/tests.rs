@@ -138,7 +138,7 @@ fn has_column(catalog: &DeltaCatalog, name: &str) -> bool {
 #[tokio::test]
 async fn a_table_of_an_earlier_version_gets_its_new_columns_once_and_keeps_its_segments() {
     let directory = tempfile::tempdir().unwrap();
-    create_without(directory.path(), &[spans::CRITICAL_NS, spans::PATH_ID]).await;
+    create_without(directory.path(), &[spans::CRITICAL_NS, spans::PATH_ID, spans::EXCEPTION_TYPE]).await;
 
     let read = DeltaCatalog::open_existing(Table::Spans, directory.path(), "collector-1".to_owned()).await;
     let read = read.unwrap().unwrap();
@@ -150,7 +150,8 @@ async fn a_table_of_an_earlier_version_gets_its_new_columns_once_and_keeps_its_s
         (3, 1, 1),
         "columns and properties"
     );
-    assert!(has_column(&catalog, spans::CRITICAL_NS) && has_column(&catalog, spans::PATH_ID));
+    let added = [spans::CRITICAL_NS, spans::PATH_ID, spans::EXCEPTION_TYPE];
+    assert!(added.iter().all(|name| has_column(&catalog, name)));
     catalog.commit(2, &[segment(2)], &[]).await.unwrap();
 
     let again = open(directory.path()).await;

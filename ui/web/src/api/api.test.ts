@@ -159,6 +159,7 @@ describe("a trace as Arrow", () => {
       kind: ["server", "client", "client", "internal"],
       status_code: ["unset", "error", "ok", "unset"],
       status_message: [null, "<b>boom</b>", null, null],
+      exception_type: [null, "Timeout", null, null],
       start_offset_ns: [0, 100, 900, -50],
       duration_ns: [2000, 500, 600, 1],
       depth: [0, 1, 1, 0],
@@ -178,6 +179,7 @@ describe("a trace as Arrow", () => {
         kind: words(),
         status_code: words(),
         status_message: utf8(),
+        exception_type: utf8(),
         start_offset_ns: int64(),
         duration_ns: int64(),
         depth: int32(),
@@ -212,6 +214,7 @@ describe("a trace as Arrow", () => {
     expect([...columns.isEntry]).toEqual([1, 0, 0, 0]);
     expect([columns.spanId(3), columns.parentId(3), columns.parentId(0)]).toEqual(["04", "ff", ""]);
     expect([columns.statusMessage(1), columns.statusMessage(0)]).toEqual(["<b>boom</b>", ""]);
+    expect([columns.exceptionType(1), columns.exceptionType(0)]).toEqual(["Timeout", ""]);
     expect([trace.facts.start, trace.facts.durationNanos, trace.stats?.rows_scanned]).toEqual([
       1700000000000000001n,
       2000,

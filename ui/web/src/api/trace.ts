@@ -146,6 +146,7 @@ function decodeColumns(table: Table): SpanColumns {
     spanId: textArray(table, "span_id"),
     parentId: textArray(table, "parent_span_id"),
     statusMessage: texts(table, "status_message"),
+    exceptionType: texts(table, "exception_type"),
   };
 }
 

@@ -33,6 +33,8 @@ export interface SpanColumns {
   /** The id of the parent, also of one that is missing; empty for a root. */
   parentId: (row: number) => string;
   statusMessage: (row: number) => string;
+  /** Of the exception that left the span; empty where none did. */
+  exceptionType: (row: number) => string;
 }
 
 export interface TraceFacts {

@@ -31,6 +31,7 @@ export const FIELDS = {
   root_service: { typed: "root.service", kind: "text", about: "the service of the trace's root span" },
   root_name: { typed: "root.operation", kind: "text", about: "the name of the trace's root span" },
   status_message: { typed: "status.message", kind: "text", about: "what the span says about its status" },
+  exception_type: { typed: "exception", kind: "text", about: "the type of the exception that left the span" },
   is_root: { typed: "is_root", kind: "bool", about: "the span has no parent" },
   is_entry: { typed: "is_entry", kind: "bool", about: "the span where its service was entered" },
   scope_name: { typed: "scope", kind: "text", about: "the instrumentation library" },

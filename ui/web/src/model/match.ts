@@ -48,6 +48,8 @@ function fieldTest(test: FieldTest, columns: SpanColumns, facts: TraceFacts): Te
       return texts((row) => word(columns.status, row));
     case "status_message":
       return texts(columns.statusMessage);
+    case "exception_type":
+      return texts(columns.exceptionType);
     case "span_id":
       return texts(columns.spanId);
     case "trace_id":

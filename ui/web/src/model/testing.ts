@@ -54,6 +54,7 @@ export function columnsOf(parents: readonly number[] | Int32Array, given: Given 
     spanId: id,
     parentId: (row) => ((parent[row] ?? -1) < 0 ? "" : id(parent[row] ?? 0)),
     statusMessage: () => "",
+    exceptionType: () => "",
   };
 }
 

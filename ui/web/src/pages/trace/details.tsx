@@ -42,6 +42,7 @@ export function Details({ trace, row, zone, colour, rested, onSelect, onZoom, on
   const status = word(columns.status, row);
   const begin = plusNanos(facts.start, BigInt(Math.round(start)));
   const message = columns.statusMessage(row) || details.data?.span.status_message;
+  const exception = columns.exceptionType(row);
   const path = ancestors(columns, row).reverse();
   const overrun =
     parent >= 0 ? start + duration - (at(columns.start, parent) + at(columns.duration, parent)) : 0;
@@ -70,7 +71,7 @@ export function Details({ trace, row, zone, colour, rested, onSelect, onZoom, on
         {status === "error" && (
           <p className={styles.error}>
             <Icon name="error" size={14} />
-            <span>{message || "error"}</span>
+            <span>{[exception, message].filter(Boolean).join(": ") || "error"}</span>
           </p>
         )}
       </header>
