@@ -44,7 +44,13 @@ impl PolicyFile {
             }
             None => Revised { policy: file.configured.clone(), revision: 0 },
         };
-        file.write(&revised)?;
+        if let Err(error) = file.write(&revised) {
+            // A full disk keeps nobody from queries while what it has already says the same.
+            if file.file.read()?.as_deref() != Some(&*file.text(&revised)?) {
+                return Err(error);
+            }
+            tracing::warn!(error = format!("{error:#}"), "the policy stays as it is on disk");
+        }
         Ok((file, revised))
     }
 
@@ -78,10 +84,14 @@ impl PolicyFile {
 
     /// Durable on return, and whole whatever happens meanwhile.
     pub fn write(&self, revised: &Revised) -> anyhow::Result<()> {
+        let text = self.text(revised)?;
+        self.file.replace(&text).with_context(|| format!("cannot write {}", self.file.path().display()))
+    }
+
+    fn text(&self, revised: &Revised) -> anyhow::Result<Vec<u8>> {
         let kept =
             Kept { revision: revised.revision, policy: revised.policy.clone(), configured: self.configured.clone() };
-        let text = serde_json::to_vec_pretty(&kept)?;
-        self.file.replace(&text).with_context(|| format!("cannot write {}", self.file.path().display()))
+        Ok(serde_json::to_vec_pretty(&kept)?)
     }
 }
 
@@ -153,6 +163,17 @@ mod tests {
         std::fs::write(data.path().join(FILE), text).unwrap();
         let error = format!("{:#}", PolicyFile::open(data.path(), configured).unwrap_err());
         assert!(error.contains("remove it") && error.contains("diversity"), "{error}");
+    }
+
+    #[test]
+    fn a_start_that_changes_nothing_needs_no_room() {
+        let data = tempfile::tempdir().unwrap();
+        let open = |configured: Policy| PolicyFile::open(data.path(), configured);
+        let (_, first) = open(Policy::default()).unwrap();
+        std::fs::create_dir(data.path().join("sampling.json.next")).unwrap();
+        assert_eq!(open(Policy::default()).unwrap().1, first);
+        let error = format!("{:#}", open(budget("7 spans/s")).unwrap_err());
+        assert!(error.contains("cannot write") && error.contains("sampling.json"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
 
+use super::committing::with_causes;
 use super::{Shared, Store, lock};
 use crate::metrics::BatchCounts;
 use crate::model::{SpanBatch, UnixNanos};
@@ -108,7 +109,7 @@ impl Shared {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = %error, "the WAL failed; nothing more is accepted");
+                    tracing::error!(error = with_causes(&error), "the WAL failed; nothing more is accepted");
                     self.failed.send_replace(Some(Arc::new(error)));
                     break;
                 }

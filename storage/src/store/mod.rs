@@ -39,7 +39,7 @@ use crate::wal::{self, Durable, LocalDisk, WalHandle};
 use crate::{Error, Result};
 
 use applying::Effect;
-use committing::{FlushProgress, commit_changes};
+use committing::{FlushProgress, commit_changes, with_causes};
 pub use maintaining::CompactReport;
 use maintaining::{Ask, Upkeep};
 pub use sealing::FlushReport;
@@ -252,16 +252,35 @@ impl Store {
         }
     }
 
-    /// Flushes what is decided and ends all writing. What is pending stays in the WAL.
+    /// From now on a full disk fails requests instead of letting them wait for room: whoever waits for their end wants to leave.
+    pub fn stop_waiting(&self) {
+        self.shared.wal.stop_waiting();
+    }
+
+    /// Flushes what is decided and ends all writing. What is pending stays in the WAL, and what could not be flushed as well.
     pub async fn close(&self) -> Result<()> {
         self.shared.closing.store(true, Ordering::Relaxed);
+        self.stop_waiting();
         let flushed = self.flush().await.map(|_| ());
         let threads = self.running.stop();
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().all(|thread| thread.join().is_ok())).await;
         if !joined.unwrap_or(false) {
             return Err(Error::Closed);
         }
-        flushed
+        match (flushed, &*self.shared.failed.borrow()) {
+            (Err(Error::Closed), Some(why)) => Err(repeated(why)),
+            (flushed, _) => flushed,
+        }
+    }
+}
+
+/// The error that ended the log, for somebody else.
+fn repeated(error: &Error) -> Error {
+    match error {
+        Error::Write { what, source } => {
+            Error::Write { what: what.clone(), source: std::io::Error::new(source.kind(), with_causes(source)) }
+        }
+        _ => Error::Closed,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod compaction;
 mod faulty;
+mod full;
 mod metrics;
 mod promotion;
 

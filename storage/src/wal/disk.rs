@@ -10,6 +10,10 @@ use super::direct::DirectWriter;
 
 /// A directory of log files.
 pub trait Disk: Send + Sync + std::fmt::Debug {
+    /// Where it is, for whoever has to make room on it.
+    fn place(&self) -> String {
+        "the write-ahead log".to_owned()
+    }
     fn list(&self) -> io::Result<Vec<String>>;
     /// Creates the file with room for `size_bytes`. It is not durable until [`Disk::sync`].
     fn create(&self, name: &str, size_bytes: u64) -> io::Result<Box<dyn LogFile>>;
@@ -67,6 +71,10 @@ impl LocalDisk {
 }
 
 impl Disk for LocalDisk {
+    fn place(&self) -> String {
+        self.directory.canonicalize().unwrap_or_else(|_| self.directory.clone()).display().to_string()
+    }
+
     fn list(&self) -> io::Result<Vec<String>> {
         let entries = match std::fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

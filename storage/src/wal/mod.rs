@@ -3,7 +3,7 @@
 //! - `record`: what a record holds, and its bytes.
 //! - `frame`: how records lie in a file, and how damage is told from a torn end; `range_sums`: its checksums.
 //! - `disk`: the files themselves, a seam so that tests can lose what was not synced; `direct`: writes past the page cache.
-//! - `writer`: one thread, one sync a group of appends.
+//! - `writer`: one thread, one sync a group of appends. `room`: what it says of a full disk.
 //! - `status`: sizes, and how long syncs take.
 //! - `replay`: reads the log back in order.
 //! - `salvage`: what is whole in a damaged log; `lost_header`: also behind a header that is not; `cut`: the log without the damage.
@@ -33,6 +33,7 @@ mod lost_header;
 mod range_sums;
 mod record;
 mod replay;
+mod room;
 mod salvage;
 mod status;
 mod writer;

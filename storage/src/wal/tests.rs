@@ -269,6 +269,55 @@ fn a_full_disk_does_not_keep_a_log_from_closing() {
 }
 
 #[test]
+fn who_leaves_does_not_wait_for_a_full_disk_and_is_told_how_much_it_lacks() {
+    let disk = Arc::new(ForgetfulDisk::default());
+    let wal = run(&disk, small_files());
+    wal.append_and_wait(1, 3_000);
+    disk.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    wal.handle.append(request(2, 3_000), 2).unwrap();
+    // What still has room is written.
+    wal.handle.stop_waiting();
+    match wal.acked.recv_timeout(std::time::Duration::from_secs(20)).unwrap() {
+        Err(Error::Write { source, .. }) => {
+            assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+            assert_eq!(source.to_string(), "the disk of the write-ahead log has no room for a log file of 4096 bytes");
+        }
+        other => panic!("{other:?}"),
+    }
+    while wal.handle.append(request(3, 10), 3).is_ok() {}
+    disk.full.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(read(&disk.after_power_cut()).unwrap().0, [1]);
+    let wal = run(&disk, small_files());
+    wal.handle.stop_waiting();
+    wal.append_and_wait(4, 3_000);
+    assert_eq!(read(&disk.after_power_cut()).unwrap().0, [1, 4]);
+}
+
+#[test]
+fn a_log_is_opened_on_a_full_disk_and_goes_on_once_there_is_room() {
+    let disk = Arc::new(ForgetfulDisk::default());
+    run(&disk, small_files()).append_and_wait(1, 3_000);
+    disk.full.store(true, std::sync::atomic::Ordering::SeqCst);
+    for _ in 0..2 {
+        let wal = run(&disk, small_files());
+        assert_eq!((wal.handle.status().files, read(&disk.after_power_cut()).unwrap().0), (1, vec![1]));
+    }
+    let wal = run(&disk, small_files());
+    wal.handle.append(request(2, 100), 2).unwrap();
+    let refused = loop {
+        match wal.handle.append(request(3, 10), 3) {
+            Ok(()) => std::thread::yield_now(),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, Error::Busy(_)), "{refused}");
+    disk.full.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(wal.acked.recv().unwrap().unwrap()[0], 2);
+    let (numbers, report) = read(&disk.after_power_cut()).unwrap();
+    assert_eq!((&numbers[..2], report.torn_bytes), (&[1, 2][..], 0));
+}
+
+#[test]
 fn files_are_recycled_once_released_and_old_frames_in_them_are_not_read() {
     let disk = Arc::new(ForgetfulDisk::default());
     let wal = run(&disk, small_files());

@@ -11,6 +11,7 @@ use super::disk::{Disk, LogFile};
 use super::frame::{FileHeader, Frames, HEADER_BYTES, LARGEST_NUMBER, Position, frame_size_hint};
 use super::record::Record;
 use super::replay::ReplayReport;
+use super::room::{is_full, not_created};
 use super::status::{Histogram, WalStatus};
 use crate::{Error, Result};
 
@@ -89,6 +90,8 @@ struct Queue<T> {
     released: bool,
     /// Why nothing can be written until the disk has room again.
     full: Option<String>,
+    /// A full disk ends the log instead of being waited for.
+    leaving: bool,
 }
 
 struct Shared<T> {
@@ -153,6 +156,12 @@ impl<T> WalHandle<T> {
         self.shared.filled.notify_one();
     }
 
+    /// From now on a full disk is not waited for: what has no room on it is dropped, unwritten, and the log ends.
+    pub fn stop_waiting(&self) {
+        self.shared.lock().leaving = true;
+        self.shared.filled.notify_all();
+    }
+
     /// Takes no more appends; the writer ends after what is queued.
     pub fn close(&self) {
         self.shared.lock().closed = true;
@@ -198,7 +207,14 @@ pub fn start<T: Send + 'static>(
     mut deliver: impl FnMut(Result<Vec<Durable<T>>>) + Send + 'static,
 ) -> Result<(WalHandle<T>, std::thread::JoinHandle<()>)> {
     let shared = Arc::new(Shared {
-        queue: Mutex::new(Queue { entries: VecDeque::new(), bytes: 0, closed: false, released: false, full: None }),
+        queue: Mutex::new(Queue {
+            entries: VecDeque::new(),
+            bytes: 0,
+            closed: false,
+            released: false,
+            full: None,
+            leaving: false,
+        }),
         filled: Condvar::new(),
         queue_bytes: config.queue_bytes,
         released: AtomicU64::new(0),
@@ -241,20 +257,17 @@ pub fn start<T: Send + 'static>(
 const ROOM_PAUSE: Duration = Duration::from_millis(500);
 
 /// Gives the group a file that has room for it. While the disk has none it waits here, unwritten, and other requests are refused; so
-/// nothing is damaged, and all goes on once there is room. Only a close gives up.
+/// nothing is damaged, and all goes on once there is room. Only who leaves gives up.
 fn make_room<T>(writer: &mut Writer, group: &[(Record, T)], shared: &Shared<T>) -> io::Result<()> {
     loop {
         let made = writer.recycle(shared).and_then(|()| writer.room_for(group));
         let mut queue = shared.lock();
         match made {
-            Err(error) if is_full(&error) && !queue.closed => {
+            Err(error) if is_full(&error) && !(queue.closed || queue.leaving) => {
                 if queue.full.is_none() {
-                    tracing::error!(error = %error, "the disk has no room for the write-ahead log; requests are refused until it has");
+                    tracing::error!(error = %error, "requests are refused until the disk has room");
                 }
-                queue.full = Some(format!(
-                    "the disk of the data directory has no room for the write-ahead log ({error}): free some, or set \
-                     retention.max_bytes; what is stored is safe"
-                ));
+                queue.full = Some(format!("{error}: free some, or set retention.max_bytes; what is stored is safe"));
                 // A release may have files to recycle, which is room as well.
                 let waited = shared.filled.wait_timeout(queue, ROOM_PAUSE);
                 drop(waited.unwrap_or_else(PoisonError::into_inner));
@@ -267,25 +280,6 @@ fn make_room<T>(writer: &mut Writer, group: &[(Record, T)], shared: &Shared<T>) 
             }
         }
     }
-}
-
-/// A file could not be made, and nothing was written. A write or sync that fails for the same reason is another matter: after it
-/// nobody knows what the device has.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-struct NoRoom(io::Error);
-
-impl NoRoom {
-    fn from_create(error: io::Error) -> io::Error {
-        match error.kind() {
-            kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => io::Error::new(kind, Self(error)),
-            _ => error,
-        }
-    }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<NoRoom>())
 }
 
 fn write_error(source: io::Error) -> Error {
@@ -340,7 +334,10 @@ struct Writer {
     config: WalConfig,
     full: VecDeque<FullFile>,
     spares: Vec<String>,
-    current: CurrentFile,
+    /// `None` if there was no room for it at the start.
+    current: Option<CurrentFile>,
+    /// Of the newest file.
+    generation: u64,
     next_lsn: u64,
     next_group: u64,
     frames: Frames,
@@ -374,33 +371,33 @@ impl Writer {
             let end_lsn = replayed.files.get(index + 1).map_or(replayed.next_lsn, |(_, first_lsn)| *first_lsn);
             full.push_back(FullFile { name, end_lsn, size_bytes: file.size_bytes()? });
         }
-        let header = FileHeader {
-            generation: generation + 1,
-            salt: rand::random(),
-            first_lsn: replayed.next_lsn,
-            first_group: replayed.next_group,
-            synced: config.durability == Durability::Fsync,
-        };
-        let current = new_file(&*disk, &mut spares, header, config.file_bytes)?;
-        Ok(Self {
+        let mut writer = Self {
             disk,
             config,
             full,
             spares,
-            current,
+            current: None,
+            generation,
             next_lsn: replayed.next_lsn,
             next_group: replayed.next_group,
             frames: Frames::default(),
-        })
+        };
+        match writer.rotate(0) {
+            Err(error) if is_full(&error) => {
+                tracing::error!(error = %error, "what is stored can be queried; requests wait until the disk has room");
+            }
+            opened => opened?,
+        }
+        Ok(writer)
     }
 
     /// Goes on to another file if the group has no room in this one. Fails before anything of it is written.
     fn room_for<T>(&mut self, group: &[(Record, T)]) -> io::Result<()> {
         let needed: usize = group.iter().map(|(record, _)| frame_size_hint(record)).sum();
-        if self.current.offset + needed as u64 > self.current.size_bytes {
-            self.rotate(needed as u64)?;
+        match &self.current {
+            Some(current) if current.offset + needed as u64 <= current.size_bytes => Ok(()),
+            _ => self.rotate(needed as u64),
         }
-        Ok(())
     }
 
     /// Writes a group that has room.
@@ -409,22 +406,23 @@ impl Writer {
         let sync = self.config.durability == Durability::Fsync
             || group.iter().any(|(record, _)| matches!(record, Record::Seal { .. }));
         let count = group.len();
+        let Some(current) = &mut self.current else { return Err(io::Error::other("there is no file to write to")) };
         let mut durable = Vec::with_capacity(count);
         for (index, (record, payload)) in group.into_iter().enumerate() {
             let position = Position { lsn: self.next_lsn, group: self.next_group, last_of_group: index + 1 == count };
-            self.frames.push(&self.current.header, position, &record);
+            self.frames.push(&current.header, position, &record);
             durable.push(Durable { lsn: Lsn(self.next_lsn), payload });
             self.next_lsn += 1;
         }
         self.next_group += 1;
         let bytes = self.frames.len() as u64;
-        self.current.file.write_parts_at(&mut self.frames.slices(), self.current.offset)?;
+        current.file.write_parts_at(&mut self.frames.slices(), current.offset)?;
         // What clients sent must not stay in memory until the next group.
         self.frames.clear();
-        self.current.offset += bytes;
+        current.offset += bytes;
         if sync {
             let start = std::time::Instant::now();
-            self.current.file.sync()?;
+            current.file.sync()?;
             let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
             shared.syncs.add(nanos, &WalStatus::sync_bounds_nanos());
         }
@@ -434,13 +432,14 @@ impl Writer {
         Ok(durable)
     }
 
+    /// Goes on to another file with room for `needed` bytes.
     fn rotate(&mut self, needed: u64) -> io::Result<()> {
-        if self.config.durability == Durability::Os {
-            // The file is full: what follows must not become durable before it.
-            self.current.file.sync()?;
+        if let (Durability::Os, Some(full)) = (self.config.durability, &self.current) {
+            // What follows must not become durable before it.
+            full.file.sync()?;
         }
         let header = FileHeader {
-            generation: self.current.header.generation + 1,
+            generation: self.generation + 1,
             salt: rand::random(),
             first_lsn: self.next_lsn,
             first_group: self.next_group,
@@ -448,12 +447,14 @@ impl Writer {
         };
         let size = self.config.file_bytes.max((needed + HEADER_BYTES as u64).next_multiple_of(BLOCK_BYTES as u64));
         let next = new_file(&*self.disk, &mut self.spares, header, size)?;
-        let full = std::mem::replace(&mut self.current, next);
-        self.full.push_back(FullFile {
-            name: file_name(full.header.generation),
-            end_lsn: self.next_lsn,
-            size_bytes: full.size_bytes,
-        });
+        self.generation += 1;
+        if let Some(full) = self.current.replace(next) {
+            self.full.push_back(FullFile {
+                name: file_name(full.header.generation),
+                end_lsn: self.next_lsn,
+                size_bytes: full.size_bytes,
+            });
+        }
         Ok(())
     }
 
@@ -479,8 +480,9 @@ impl Writer {
 
     fn publish<T>(&self, shared: &Shared<T>) {
         let full: u64 = self.full.iter().map(|file| file.size_bytes).sum();
-        shared.bytes.store(full + self.current.offset, Ordering::Relaxed);
-        shared.files.store(self.full.len() as u64 + 1, Ordering::Relaxed);
+        let current = self.current.as_ref().map_or(0, |current| current.offset);
+        shared.bytes.store(full + current, Ordering::Relaxed);
+        shared.files.store(self.full.len() as u64 + u64::from(self.current.is_some()), Ordering::Relaxed);
     }
 }
 
@@ -502,7 +504,7 @@ fn new_file(disk: &dyn Disk, spares: &mut Vec<String>, header: FileHeader, size_
         // What was made of it must not stand in the way of the next try.
         None => {
             let created = disk.create(&name, size_bytes).inspect_err(|_| drop(disk.remove(&name)));
-            created.map_err(NoRoom::from_create)?
+            created.map_err(|error| not_created(error, disk.place(), size_bytes))?
         }
     };
     file.write_at(&header.write(), 0)?;

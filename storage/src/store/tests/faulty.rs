@@ -1,4 +1,4 @@
-//! An object store that fails where a test says so, and a clock that a test sets.
+//! An object store and a disk that fail where a test says so, and a clock that a test sets.
 
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 
@@ -132,6 +132,43 @@ impl MultipartUpload for FaultyUpload {
 
     async fn abort(&mut self) -> Result<()> {
         self.inner.abort().await
+    }
+}
+
+/// A log's disk that has no room for files while its object store cannot be written.
+#[derive(Debug)]
+pub struct FaultyDisk {
+    pub inner: LocalDisk,
+    pub faults: Faults,
+}
+
+impl wal::Disk for FaultyDisk {
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+    fn list(&self) -> std::io::Result<Vec<String>> {
+        self.inner.list()
+    }
+    fn create(&self, name: &str, size_bytes: u64) -> std::io::Result<Box<dyn wal::LogFile>> {
+        match self.faults.0.load(Ordering::Relaxed) {
+            fault if fault == Fault::Put as u8 => Err(std::io::ErrorKind::StorageFull.into()),
+            _ => self.inner.create(name, size_bytes),
+        }
+    }
+    fn open(&self, name: &str) -> std::io::Result<Box<dyn wal::LogFile>> {
+        self.inner.open(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> std::io::Result<()> {
+        self.inner.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> std::io::Result<()> {
+        self.inner.remove(name)
+    }
+    fn keep_aside(&self, name: &str, folder: &str) -> std::io::Result<()> {
+        self.inner.keep_aside(name, folder)
+    }
+    fn sync(&self) -> std::io::Result<()> {
+        self.inner.sync()
     }
 }
 
