@@ -4,39 +4,24 @@
 //!
 //! One segment each way, in memory, with twelve attributes a span of which ten are promoted.
 
+mod measure;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::Schema;
-use object_store::memory::InMemory;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use query::testing::TestSource;
-use query::{Config, Engine, SqlRequest};
+use query::Engine;
 use storage::model::{AttributesBuilder, SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
 use storage::rows::SpanRows;
-use storage::schema::promoted::{Keys, Promoted, PromotedType, Scope};
-use storage::{Segment, Snapshot, TableSnapshot};
+use storage::schema::promoted::{Promoted, PromotedType, Scope};
 
-type Error = Box<dyn std::error::Error>;
+use self::measure::{Error, cost, random};
 
 enum Value {
     Text(String),
     Int(i64),
     Float(f64),
     Bool(bool),
-}
-
-/// Scattered, and the same every time.
-fn random(span: u64, of: u64) -> u64 {
-    let mut bits = (span + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (of + 1).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    bits ^= bits >> 32;
-    bits = bits.wrapping_mul(0xd6e8_feb8_6659_fd93);
-    bits ^ (bits >> 32)
 }
 
 /// The attributes of a span: key, value, whether it is promoted. A few lack here and there.
@@ -162,72 +147,9 @@ fn values(column: &Promoted, spans: std::ops::Range<u64>) -> ArrayRef {
 const CHUNK: u64 = 50_000;
 
 async fn engine(spans: u64, row_group: u64, columns: &[Promoted]) -> Result<(Engine, u64), Error> {
-    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
-        .set_max_row_group_row_count(Some(row_group as usize))
-        .set_data_page_row_count_limit(8_192)
-        .set_statistics_enabled(EnabledStatistics::Page)
-        .build();
-    let mut bytes = Vec::new();
-    let schema = batch(0, 1, spans, columns)?.schema();
-    let mut writer = ArrowWriter::try_new(&mut bytes, schema, Some(properties))?;
-    for first in (0..spans).step_by(CHUNK as usize) {
-        writer.write(&batch(first, CHUNK.min(spans - first), spans, columns)?)?;
-    }
-    writer.close()?;
-    let location = Path::from("tables/spans/0.parquet");
-    let size_bytes = bytes.len() as u64;
-    store.put(&location, bytes.into()).await?;
-    let segment = Segment {
-        location,
-        size_bytes,
-        row_count: spans,
-        start_range: Some((UnixNanos(1_767_225_600_000_000_000), UnixNanos(1_767_229_200_000_000_000))),
-        written_at: UnixNanos(0),
-        keys: Keys { promoted: columns.len(), mixed: Vec::new() },
-    };
-    let table =
-        TableSnapshot { segments: vec![Arc::new(segment)], promoted: columns.into(), ..TableSnapshot::default() };
-    let snapshot = Snapshot { spans: table, ..Snapshot::default() };
-    Ok((Engine::new(Config { threads: 2, ..Config::default() }, TestSource::set(snapshot, store))?, size_bytes))
-}
-
-/// Of all threads of the process, in steps of 10 ms.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    Duration::from_millis((ticks(11) + ticks(12)) * 10)
-}
-
-struct Cost {
-    p50_ms: f64,
-    cpu_ms: f64,
-    rows: usize,
-    bytes: u64,
-}
-
-async fn cost(engine: &Engine, sql: &str, runs: usize) -> Result<Cost, Error> {
-    let mut times = Vec::new();
-    let (mut rows, mut bytes) = (0, 0);
-    let mut cpu = Duration::ZERO;
-    for run in 0..=runs {
-        let started = Instant::now();
-        let mut answer = engine.sql(SqlRequest::new(sql)).await?;
-        rows = answer.collect().await?.iter().map(RecordBatch::num_rows).sum();
-        bytes = answer.stats().bytes_scanned;
-        if run == 0 {
-            // The first one reads the footer.
-            cpu = cpu_time();
-        } else {
-            times.push(started.elapsed());
-        }
-    }
-    let cpu = cpu_time().saturating_sub(cpu);
-    times.sort_unstable();
-    let p50_ms = times[times.len() / 2].as_secs_f64() * 1e3;
-    Ok(Cost { p50_ms, cpu_ms: cpu.as_secs_f64() * 1e3 / runs as f64, rows, bytes })
+    let first = batch(0, 1, spans, columns)?.schema();
+    let batches = (0..spans).step_by(CHUNK as usize).map(|from| batch(from, CHUNK.min(spans - from), spans, columns));
+    measure::engine(first, batches, spans, row_group, columns).await
 }
 
 const NEWEST: &str = "SELECT trace_id, span_id, start_time, duration_ns, service_name, span_name FROM spans WHERE";
