@@ -24,6 +24,7 @@ const NOT_IN_FORCE: &str = "the policy before it stays in force; make room on th
 #[derive(Debug)]
 pub struct Control {
     pub store: Store,
+    pub engine: Arc<query::Engine>,
     pub pipeline: Arc<Pipeline>,
     pub metrics: Arc<Metrics>,
     pub polls: Arc<collector::remote::Metrics>,
@@ -172,7 +173,15 @@ impl ServerControl for Control {
 
     fn metrics(&self) -> String {
         let revision = self.pipeline.policy().revision;
-        crate::metrics::prometheus(&self.metrics, &self.polls, &self.store.status(), self.pipeline.counts(), revision)
+        let mut page = crate::metrics::prometheus(
+            &self.metrics,
+            &self.polls,
+            &self.store.status(),
+            self.pipeline.counts(),
+            revision,
+        );
+        page.push_str(&crate::metrics::trace_index(self.engine.trace_index(), self.engine.config().trace_index_bytes));
+        page
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use collector::sampler::Counts;
 use collector::{Metrics, remote};
 use storage::StoreStatus;
+use storage::trace_index::TraceIndexStatus;
 use storage::wal::WalStatus;
 
 /// The page as it is written.
@@ -75,6 +76,24 @@ pub fn prometheus(
     wal(&mut page, &store.wal);
     tables(&mut page, store);
     compaction(&mut page, store);
+    page.0
+}
+
+/// What queries know of where traces are, which is theirs and not the store's.
+pub fn trace_index(known: TraceIndexStatus, budget_bytes: usize) -> String {
+    let mut page = Page::default();
+    page.gauge(
+        "spanhouse_trace_index_segments",
+        "Segments of spans and of traces of which is known what traces they have.",
+        known.segments,
+    );
+    page.gauge(
+        "spanhouse_trace_index_segments_with_rows",
+        "Of these, segments of which is known in which rows, too.",
+        known.with_rows,
+    );
+    page.gauge("spanhouse_trace_index_bytes", "Bytes of memory that this takes.", known.bytes);
+    page.gauge("spanhouse_trace_index_budget_bytes", "Bytes that it may take.", budget_bytes);
     page.0
 }
 
@@ -281,5 +300,20 @@ mod tests {
         let expected = "# HELP t Time.\n# TYPE t histogram\nt_bucket{le=\"0.25\"} 3\nt_bucket{le=\"0.5\"} 3\n\
                         t_bucket{le=\"+Inf\"} 5\nt_sum 1.75\nt_count 5\n";
         assert_eq!(page.0, expected);
+    }
+
+    #[test]
+    fn what_is_known_of_traces_stands_beside_what_may_be() {
+        let page = trace_index(TraceIndexStatus { segments: 3, with_rows: 2, bytes: 70 }, 100);
+        let samples: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            samples,
+            [
+                "spanhouse_trace_index_segments 3",
+                "spanhouse_trace_index_segments_with_rows 2",
+                "spanhouse_trace_index_bytes 70",
+                "spanhouse_trace_index_budget_bytes 100"
+            ]
+        );
     }
 }

@@ -103,8 +103,10 @@ pub async fn run(config: Config, source: Option<reload::Source>, shop: Option<Sh
 
     let mut addresses = vec![(OTLP_GRPC, grpc_address), (OTLP_HTTP, otlp_http_address), (HTTP, http_address)];
     addresses.extend(sampling.addresses());
+    let engine = Arc::new(query::Engine::new(config.query(), Arc::new(store.clone()))?);
     let control = Arc::new(Control {
         store: store.clone(),
+        engine: Arc::clone(&engine),
         pipeline: Arc::clone(&pipeline),
         metrics: receiver.metrics(),
         polls: sampling.metrics(),
@@ -116,11 +118,11 @@ pub async fn run(config: Config, source: Option<reload::Source>, shop: Option<Sh
         ready: Arc::clone(&ready),
         policy_file: policy_file.into(),
     });
-    let engine = Arc::new(query::Engine::new(config.query(), Arc::new(store.clone()))?);
     let mut host_names = config.server.host_names.clone();
     host_names.extend(http_address.map(|address| address.ip().to_string()));
     let following = tokio::spawn(reload::follow(source, config.clone(), Arc::clone(&control)));
-    let app = ui::router(engine, control, Arc::new(Encoder), ui::Config { host_names, ..ui::Config::default() });
+    let app =
+        ui::router(Arc::clone(&engine), control, Arc::new(Encoder), ui::Config { host_names, ..ui::Config::default() });
     // The cell is empty until here.
     let _ = page.set(app);
 
@@ -137,6 +139,7 @@ pub async fn run(config: Config, source: Option<reload::Source>, shop: Option<Sh
     let deciding = tokio::spawn(Arc::clone(&pipeline).run());
     ready.store(true, Ordering::Relaxed);
     listeners::announce(&addresses);
+    index_traces(engine, stopped(stopping.clone()));
     let shop = shop.map(|shop| tokio::spawn(run_shop(shop, grpc_address, otlp_http_address, stopped(stopping))));
 
     let failure = tokio::select! {
@@ -145,12 +148,14 @@ pub async fn run(config: Config, source: Option<reload::Source>, shop: Option<Sh
     };
     ready.store(false, Ordering::Relaxed);
     following.abort();
+    // Requests that wait for room on a full disk would never be answered, and so never end.
+    store.stop_waiting();
     stop.send_replace(true);
     match failure {
         None => tracing::info!("shutting down: requests in flight are answered, then memory is flushed"),
         Some(error) => {
             // Nothing can be made durable any more, so there is nothing to drain.
-            bail!("stopped, since nothing can be acknowledged any more: {error}");
+            return Err(anyhow::Error::new(error).context("stopped, since nothing can be acknowledged any more"));
         }
     }
     let drain = async {
@@ -167,12 +172,33 @@ pub async fn run(config: Config, source: Option<reload::Source>, shop: Option<Sh
         if let Some(server) = http_server {
             let _ = tokio::time::timeout(HTTP_DRAIN, server).await;
         }
-        closed.context("what is in memory could not be flushed; it stays in the WAL")
+        closed.with_context(|| {
+            let log = data.join("wal");
+            format!("what is in memory could not be flushed; all that was acknowledged is kept in {}", shown(&log))
+        })
     };
     tokio::select! {
         drained = drain => drained,
         () = signals.second() => bail!("stopped at the second signal; what was acknowledged is in the WAL"),
     }
+}
+
+/// Learns in the background where the traces of segments are, so that the first who asks for one need not wait. It decodes a
+/// column of each segment, which is nothing for the async threads.
+fn index_traces(engine: Arc<query::Engine>, stopped: impl Future<Output = ()> + Send + 'static) {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                indexed = engine.index_traces() => {
+                    if let Err(error) = indexed {
+                        tracing::warn!(error = %error, "traces are not indexed; queries that name some see to it");
+                    }
+                }
+                () = stopped => {}
+            }
+        });
+    });
 }
 
 /// Connections must not use up the files that the WAL and segments need.

@@ -14,3 +14,4 @@ mod remote_sampling;
 mod repair;
 mod replay;
 mod sampling;
+mod starting;

@@ -166,7 +166,8 @@ async fn spans_are_found_by_the_exception_that_left_them() {
             (field(Field::ExceptionType, Comparison::Exists, FilterValue::None), any.clone()),
             (field(Field::ExceptionType, Comparison::Contains, text("E")), any),
         ] {
-            let page = engine.search_spans(&Search { filter: Some(filter), limit: 10, ..Search::default() }).await.unwrap();
+            let page =
+                engine.search_spans(&Search { filter: Some(filter), limit: 10, ..Search::default() }).await.unwrap();
             assert_eq!(page.rows.iter().map(|row| number(&row.trace_id)).collect::<Vec<_>>(), expected);
         }
         let spans = engine.trace(crate::testing::trace_id(4)).await.unwrap().spans().unwrap();

@@ -68,7 +68,8 @@ fn pages(metadata: &ParquetMetaData) -> Vec<(i64, bool)> {
 #[test]
 fn types_of_exceptions_are_found_by_page_and_a_segment_without_any_says_so() {
     let page = layout::PAGE_ROWS;
-    let rows = with_exceptions(5 * page, &[(page, "b.Timeout"), (2 * page - 1, "a.Refused"), (4 * page + 7, "unknown")]);
+    let rows =
+        with_exceptions(5 * page, &[(page, "b.Timeout"), (2 * page - 1, "a.Refused"), (4 * page + 7, "unknown")]);
     let file = check(&rows);
     let flushed = opened(&file);
     let nulls = 5 * page as u64 - 3;
