@@ -35,10 +35,10 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The cost of both, one after the other.
-    pub fn plus(self, other: Self) -> Self {
+    /// The cost of both, asked at the same time.
+    pub fn and(self, other: Self) -> Self {
         Self {
-            ms: self.ms + other.ms,
+            ms: self.ms.max(other.ms),
             rows_scanned: self.rows_scanned.saturating_add(other.rows_scanned),
             bytes_scanned: self.bytes_scanned.saturating_add(other.bytes_scanned),
             segments_scanned: self.segments_scanned.saturating_add(other.segments_scanned),
@@ -66,7 +66,7 @@ pub struct SqlAnswer {
     pub(crate) timeout: Duration,
     pub(crate) finished_ms: Option<f64>,
     pub(crate) _task: Task<()>,
-    pub(crate) _permit: OwnedSemaphorePermit,
+    pub(crate) _permit: Arc<OwnedSemaphorePermit>,
 }
 
 impl SqlAnswer {

@@ -108,6 +108,16 @@ impl Engine {
     }
 
     pub(crate) async fn sql_in(&self, session: &Arc<Session>, request: SqlRequest) -> Result<SqlAnswer> {
+        self.sql_with(session, request, Arc::new(self.permit()?)).await
+    }
+
+    /// Several statements may share a permit.
+    async fn sql_with(
+        &self,
+        session: &Arc<Session>,
+        request: SqlRequest,
+        permit: Arc<OwnedSemaphorePermit>,
+    ) -> Result<SqlAnswer> {
         let started = Instant::now();
         let deadline = started + self.config.time_limit;
         let limit = request.limit.unwrap_or(self.config.default_row_limit);
@@ -117,7 +127,6 @@ impl Engine {
                 self.config.max_row_limit
             )));
         }
-        let permit = self.permit()?;
         let planning = {
             let session = Arc::clone(session);
             self.threads.spawn(async move { session.plan(&request.query, &request.parameters, limit).await })
@@ -165,8 +174,29 @@ impl Engine {
 
     /// All rows of a statement that the engine wrote itself, and what they cost.
     pub(crate) async fn ask(&self, session: &Arc<Session>, query: &str, limit: usize) -> Result<Asked> {
+        self.ask_with(session, query, limit, Arc::new(self.permit()?)).await
+    }
+
+    /// Both at the same time, as one query.
+    pub(crate) async fn ask_both(
+        &self,
+        session: &Arc<Session>,
+        [first, second]: [(&str, usize); 2],
+    ) -> Result<(Asked, Asked)> {
+        let permit = Arc::new(self.permit()?);
+        let ask = |(query, limit)| self.ask_with(session, query, limit, Arc::clone(&permit));
+        futures::try_join!(ask(first), ask(second))
+    }
+
+    async fn ask_with(
+        &self,
+        session: &Arc<Session>,
+        query: &str,
+        limit: usize,
+        permit: Arc<OwnedSemaphorePermit>,
+    ) -> Result<Asked> {
         let request = SqlRequest { query: query.to_owned(), parameters: Vec::new(), limit: Some(limit) };
-        let mut answer = self.sql_in(session, request).await?;
+        let mut answer = self.sql_with(session, request, permit).await?;
         let batches = answer.collect().await?;
         let rows = Rows::new(&answer.schema(), &batches)?;
         Ok(Asked { rows, truncated: answer.truncated(), stats: answer.stats() })

@@ -122,6 +122,14 @@ async fn dropping_an_answer_stops_its_query() {
 }
 
 #[tokio::test]
+async fn a_trace_is_one_query() {
+    let engine = engine(Config { max_concurrent_queries: 1, ..Config::default() }).await;
+    let trace = engine.trace(crate::testing::trace_id(1)).await.unwrap();
+    assert!(trace.facts.span_count > 0 && trace.digest.num_rows() == 1, "{:?}", trace.facts);
+    assert_eq!(engine.permits.available_permits(), 1);
+}
+
+#[tokio::test]
 async fn parameters_mean_what_their_literals_mean() {
     let engine = engine(Config::default()).await;
     let ask = async |query: &str, parameters: Vec<Parameter>| {

@@ -103,8 +103,7 @@ impl Engine {
              services, kept, keep_reason, class, adjusted_count, head_count, policy_revision, trace_complete \
              FROM traces WHERE trace_id = {id}"
         );
-        let spans = self.ask(&session, &spans, MAX_SPANS).await?;
-        let digest = self.ask(&session, &digest, 1).await?;
+        let (spans, digest) = self.ask_both(&session, [(&spans, MAX_SPANS), (&digest, 1)]).await?;
         if spans.rows.count() == 0 && digest.rows.count() == 0 {
             return Err(Error::NotFound(format!(
                 "there is no trace {trace_id}: none of its spans is stored or pending"
@@ -115,7 +114,7 @@ impl Engine {
         let facts = facts(trace_id, &spans.rows, &starts, &tree, &digest.rows, spans.truncated)?;
         Ok(TraceAnswer {
             facts,
-            stats: spans.stats.plus(digest.stats),
+            stats: spans.stats.and(digest.stats),
             digest: digest.rows.presented()?,
             sql: format!("SELECT * FROM spans WHERE trace_id = {id} ORDER BY start_time, start_nanos"),
             rows: spans.rows,
