@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes};
 
 use super::range_sums::RangeSums;
 use super::record::{CUT, Record};
+use crate::{Error, Result};
 
 pub(super) const HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"SPANWAL1";
@@ -19,6 +20,21 @@ pub(super) const GENERATION_AT: usize = PREFIX_BYTES + 8;
 const LAST_OF_GROUP: u8 = 0x80;
 /// No log gets here, and whoever counts on from below does not overflow.
 pub(super) const LARGEST_NUMBER: u64 = u64::MAX >> 1;
+
+/// Refuses a file of a later format: to this version it would look as if nothing had ever been written to it.
+pub(super) fn check_format(name: &str, file: &[u8]) -> Result<()> {
+    match file.first_chunk::<{ MAGIC.len() }>() {
+        Some([magic @ .., version @ b'2'..=b'9']) if MAGIC.starts_with(magic) => {
+            let version = char::from(*version);
+            let source = format!(
+                "it has format {version}, and this version of spanhouse knows format 1; \
+                 use the version that wrote it, or another data directory"
+            );
+            Err(Error::Read { what: format!("WAL file {name}"), source: source.into() })
+        }
+        _ => Ok(()),
+    }
+}
 
 /// What a file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

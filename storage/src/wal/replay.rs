@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::disk::Disk;
-use super::frame::{FileHeader, HEADER_BYTES, look_behind, read_frame};
+use super::frame::{FileHeader, HEADER_BYTES, check_format, look_behind, read_frame};
 use super::lost_header::was_written;
 use super::record::{CUT, Record};
 use super::writer::{Lsn, generation_of};
@@ -33,6 +33,7 @@ pub fn replay(disk: &dyn Disk, mut apply: impl FnMut(Lsn, Record) -> Result<()>)
     for (index, (generation, name)) in names.iter().enumerate() {
         let file = disk.open(name).map_err(read_error(format!("WAL file {name}")))?;
         let file = Bytes::from(file.read().map_err(read_error(format!("WAL file {name}")))?);
+        check_format(name, &file)?;
         let damaged = |detail: String| Error::Damaged { what: format!("WAL file {name}"), detail };
         let Some(header) = FileHeader::read(&file).filter(|header| header.generation == *generation) else {
             // The newest file may have been lost in the making; nothing in it was ever acknowledged.

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::disk::Disk;
-use super::frame::{FileHeader, Frame, HEADER_BYTES, frames_behind, look_behind, read_frame};
+use super::frame::{FileHeader, Frame, HEADER_BYTES, check_format, frames_behind, look_behind, read_frame};
 use super::lost_header::{recover, was_written};
 use super::record::{CUT, Record};
 use super::replay::log_files;
@@ -73,7 +73,7 @@ pub(super) struct ScannedFile {
 
 /// Hands out what the log holds. A record that `check` refuses, as one that no longer decodes, counts as missing.
 ///
-/// A record that is whole but of a later version is an error: it is not damage, and must not be cut.
+/// A record that is whole but of a later version is an error, and so is such a file: it is not damage, and must not be cut.
 pub fn salvage(
     disk: &dyn Disk,
     check: &dyn Fn(&Record) -> Result<(), String>,
@@ -104,6 +104,7 @@ pub(super) fn scan(
     let mut recovered = Vec::new();
     for (generation, name) in &names {
         let bytes = load(name)?;
+        check_format(name, &bytes)?;
         let header = FileHeader::read(&bytes).filter(|header| header.generation == *generation);
         recovered.push(header.is_none());
         headers.push(header.or_else(|| recover(&bytes, *generation)));

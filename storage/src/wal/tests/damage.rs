@@ -293,6 +293,23 @@ fn records_of_a_later_version_are_refused_and_not_cut() {
     assert!(error.contains("of a later version"), "{error}");
 }
 
+#[test]
+fn a_file_of_a_later_format_is_refused_and_not_passed_over_or_cut() {
+    let disk = log(&vec![vec![100]; 2]);
+    let (_, name, _) = frames(&disk).remove(0);
+    disk.edit(&name, |bytes| {
+        bytes.truncate(HEADER_BYTES + 1000);
+        bytes.iter_mut().skip(8).for_each(|byte| *byte ^= 0x5A);
+        bytes[..8].copy_from_slice(b"SPANWAL2");
+    });
+    let refused = |error: Error| {
+        let Error::Read { what, source } = &error else { panic!("{error}") };
+        assert!(what.contains(&name) && source.to_string().contains("format 2"), "{what}: {source}");
+    };
+    refused(read(&disk).unwrap_err());
+    refused(cut(&Shared(Arc::clone(&disk)), &|_| Ok(()), KEPT, |_| Vec::new()).unwrap_err());
+}
+
 proptest! {
     // No files beside the sources: a finding becomes a test of its own.
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
