@@ -6,6 +6,7 @@ mod command_line;
 mod demo;
 mod engines;
 mod exporters;
+mod formats;
 mod leaving;
 mod metrics;
 mod otlp;
