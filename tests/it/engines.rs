@@ -1,43 +1,268 @@
-//! Other engines read the tables of a live data directory and count the same.
+//! Other engines read the tables of a live data directory and count the same, also while it is written and merged.
 
-use anyhow::ensure;
-use serde_json::Value;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
+use prost::Message;
+use serde_json::{Value, json};
 use tests::{Server, payloads, python, workspace};
 
-#[test]
-fn duckdb_and_delta_rs_read_what_a_running_server_wrote() -> anyhow::Result<()> {
-    let Some(python) = python() else { return Ok(()) };
-    let directory = tempfile::tempdir()?;
-    let server = Server::on(directory.path()).start()?;
-    // Two flushes, so that there are several segments and log entries.
-    for seed in [1, 2] {
-        for (body, _) in payloads(3_000, seed)? {
+const ENGINES: [&str; 3] = ["duckdb", "polars", "deltalake"];
+const SERVICE: &str = "frontend";
+const ROUTE: &str = "/checkout";
+
+fn attribute(key: &str, text: &str) -> KeyValue {
+    let value = Some(AnyValue { value: Some(any_value::Value::StringValue(text.to_owned())) });
+    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+}
+
+fn of_service(name: &str, spans: Vec<Span>) -> ResourceSpans {
+    let resource = Some(Resource { attributes: vec![attribute("service.name", name)], ..Resource::default() });
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }
+}
+
+fn now_nanos() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_nanos() as u64)
+}
+
+/// A call to another service that throws there: the shop's never do.
+fn thrown(seed: u64) -> Vec<u8> {
+    let now = now_nanos();
+    let exception = Event {
+        time_unix_nano: now + 1_234,
+        name: "exception".to_owned(),
+        attributes: vec![attribute("exception.type", "java.lang.Überlauf")],
+        ..Event::default()
+    };
+    let caller = Span {
+        trace_id: u128::from(seed).to_be_bytes().to_vec(),
+        span_id: seed.to_be_bytes().to_vec(),
+        name: "pay".to_owned(),
+        kind: SpanKind::Client.into(),
+        // At first there is no column for it.
+        attributes: vec![attribute("http.route", ROUTE)],
+        start_time_unix_nano: now,
+        end_time_unix_nano: now + 5_000_000,
+        ..Span::default()
+    };
+    let called = Span {
+        span_id: (seed + 100).to_be_bytes().to_vec(),
+        parent_span_id: caller.span_id.clone(),
+        attributes: Vec::new(),
+        kind: SpanKind::Server.into(),
+        events: vec![exception],
+        status: Some(Status { code: StatusCode::Error.into(), ..Status::default() }),
+        ..caller.clone()
+    };
+    let resource_spans = vec![of_service("till", vec![caller]), of_service("bank", vec![called])];
+    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
+}
+
+fn flush(server: &Server) -> anyhow::Result<()> {
+    let pending = "SELECT count(*) FROM spans WHERE keep_reason = 'pending'";
+    server.wait_until("all is decided", |server| Ok(server.count(pending)? == 0))?;
+    server.flush()?;
+    Ok(())
+}
+
+/// Two flushes, so that there are several segments and log entries; columns of attributes come with the second.
+fn flush_twice(server: &Server) -> anyhow::Result<()> {
+    for (seed, spans) in [(1, 600), (2, 4_000)] {
+        ensure!(server.export(&thrown(seed), None)?.status == 200);
+        for (body, _) in payloads(spans, seed)? {
             ensure!(server.export(&body, None)?.status == 200);
         }
-        server.flush()?;
+        flush(server)?;
     }
-    let output = std::process::Command::new(&python)
-        .arg(workspace().join("tests/fixtures/read_tables.py"))
-        .arg(directory.path().join("tables"))
-        .output()?;
+    Ok(())
+}
+
+fn compact(server: &Server) -> anyhow::Result<Value> {
+    let answer = server.post_json("/api/spanhouse/compact", &json!({"to_the_end": true}))?;
+    ensure!(answer.status == 200, "{}", answer.text());
+    answer.json()
+}
+
+/// What the server itself counts, under the names that `read_tables.py` gives.
+fn counted(server: &Server) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let route = "attributes['http.route']";
+    let newest = "CAST(date_part('epoch', date_trunc('second', start_time)) AS BIGINT) * 1000000000
+        + CAST(date_part('microsecond', start_time) AS BIGINT) % 1000000 * 1000 + start_nanos";
+    let events = "(SELECT unnest(events) AS event FROM spans)";
+    let questions = [
+        ("spans", "count(*) FROM spans".to_owned()),
+        ("traces", "count(*) FROM traces".to_owned()),
+        ("paths", "count(*) FROM paths".to_owned()),
+        ("span_metrics", "sum(span_count) FROM span_metrics".to_owned()),
+        ("span_metrics_ns", "sum(duration_sum_ns) FROM span_metrics".to_owned()),
+        ("edge_metrics", "sum(span_count) FROM edge_metrics".to_owned()),
+        ("edge_errors", "sum(error_count) FROM edge_metrics".to_owned()),
+        ("errors", "count(*) FROM spans WHERE status_code = 'error'".to_owned()),
+        ("duration_ns", "sum(duration_ns) FROM spans".to_owned()),
+        ("of_service", format!("count(*) FROM spans WHERE service_name = '{SERVICE}'")),
+        ("of_route", format!("count(*) FROM spans WHERE {route} = '{ROUTE}'")),
+        ("with_route", format!("count({route}) FROM spans")),
+        ("events", format!("count(*) FROM {events} WHERE event['name'] = 'exception'")),
+        ("joined_ns", "sum(traces.duration_ns) FROM spans JOIN traces ON spans.trace_id = traces.trace_id".to_owned()),
+        ("newest_nanos", format!("max({newest}) FROM spans")),
+        ("least_id", "min(span_id) FROM spans".to_owned()),
+    ];
+    questions
+        .into_iter()
+        .map(|(name, question)| {
+            let value = server.value(&format!("SELECT {question}"))?;
+            Ok((name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        })
+        .collect()
+}
+
+fn script(python: &Path, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg(workspace().join("tests/fixtures").join(name));
+    command
+}
+
+fn answer_of(command: &mut Command) -> anyhow::Result<Value> {
+    let output = command.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let read: Value = serde_json::from_slice(&output.stdout)?;
-    let spans = server.count("SELECT count(*) FROM spans")?;
-    let traces = server.count("SELECT count(*) FROM traces")?;
-    let errors = server.count("SELECT count(*) FROM spans WHERE status_code = 'error'")?;
-    let nanos = server.value("SELECT CAST(sum(duration_ns) AS VARCHAR) FROM spans")?;
-    let routes = server.count("SELECT count(*) FROM spans WHERE attributes['http.route'] IS NOT NULL")?;
-    let newest = server.value("SELECT CAST(max(start_time) AS VARCHAR) FROM spans")?;
-    for engine in ["duckdb", "deltalake"] {
-        let read = &read[engine];
-        ensure!(read["spans"] == spans && read["traces"] == traces, "{engine}: {read}, {spans} {traces}");
-        ensure!(read["errors"] == errors, "{engine}: {read}, {errors} errors");
-        ensure!(read["duration_ns"] == nanos, "{engine}: {read}, {nanos}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Every engine counts what the server does; how many rows of the route have it in its column.
+fn check(python: &Path, server: &Server, directory: &Path) -> anyhow::Result<i64> {
+    let read = answer_of(script(python, "read_tables.py").arg(directory.join("tables")).args([SERVICE, ROUTE]))?;
+    for (name, counted) in counted(server)? {
+        ensure!(counted != "0" && counted != "null", "{name} is {counted}, which says nothing");
+        for engine in ENGINES {
+            ensure!(read[engine][name] == counted, "{name}: {counted}, but {engine} says {}", read[engine][name]);
+        }
     }
-    ensure!(read["duckdb"]["routes"] == routes, "{read}, {routes} routes");
-    // Found by a filter on the column that so frequent a key has, which DuckDB hands to the reader of the log.
-    ensure!(read["duckdb"]["in_column"] == routes, "{read}, {routes} routes");
-    let newest = newest.as_str().unwrap_or_default().replace('T', " ");
-    ensure!(newest.starts_with(read["duckdb"]["newest"].as_str().unwrap_or("?")), "{read}, {newest}");
+    let in_column = &read[ENGINES[0]]["in_column"];
+    ensure!(ENGINES.iter().all(|engine| read[engine]["in_column"] == *in_column), "in_column: {read}");
+    Ok(in_column.as_str().context("in_column")?.parse()?)
+}
+
+#[test]
+fn duckdb_polars_and_delta_rs_count_the_same_before_and_after_a_merge() -> anyhow::Result<()> {
+    let Some(python) = python() else { return Ok(()) };
+    let directory = tempfile::tempdir()?;
+    let server = Server::on(directory.path()).variable("SPANHOUSE_FLUSH_MAX_AGE", "1h").start()?;
+    flush_twice(&server)?;
+    let of_route = server.count(&format!("SELECT count(*) FROM spans WHERE attributes['http.route'] = '{ROUTE}'"))?;
+    let in_column = check(&python, &server, directory.path())?;
+    ensure!(0 < in_column && in_column < of_route, "{in_column} of {of_route} rows are in the column");
+    let merged = compact(&server)?;
+    ensure!(merged["segments_before"].as_u64() > merged["segments_after"].as_u64(), "{merged}");
+    ensure!(check(&python, &server, directory.path())? == of_route);
+    Ok(())
+}
+
+#[test]
+fn the_queries_that_the_docs_print_answer_as_the_server_does() -> anyhow::Result<()> {
+    let Some(python) = python() else { return Ok(()) };
+    let directory = tempfile::tempdir()?;
+    // Where the printed queries look for it.
+    let data = directory.path().join("spanhouse-data");
+    let server = Server::on(&data).variable("SPANHOUSE_FLUSH_MAX_AGE", "1h").start()?;
+    flush_twice(&server)?;
+    let mut printed = script(&python, "printed_queries.py");
+    let answers = answer_of(printed.arg(workspace().join("docs/operations.md")).current_dir(directory.path()))?;
+    let answers = answers.as_array().context("no answers")?;
+    ensure!(answers.len() == 5, "{} queries are printed", answers.len());
+    let of_route =
+        format!("SELECT service_name, count(*) FROM spans WHERE attributes['http.route'] = '{ROUTE}' GROUP BY 1");
+    let exceptions = "SELECT root_name, 'java.lang.Überlauf' FROM traces WHERE root_name = 'pay' LIMIT 1";
+    let calls = "SELECT server_service, sum(span_count) FROM edge_metrics WHERE client_service = 'frontend' GROUP BY 1";
+    // The same question to three engines, then one to each of two.
+    for (question, asked) in [(of_route.as_str(), &answers[..3]), (exceptions, &answers[3..4]), (calls, &answers[4..])]
+    {
+        let rows = server.sql(question)?;
+        ensure!(!rows.is_empty(), "{question}: nothing");
+        for answer in asked {
+            let said = answer["answer"].to_string();
+            let is_said =
+                |value: &Value| said.contains(&value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            ensure!(rows.iter().flatten().all(is_said), "{}\n{said}\ninstead of {rows:?}", answer["block"]);
+        }
+    }
+    Ok(())
+}
+
+/// Spans of a flush, each a trace of its own.
+const STEP: u64 = 100;
+
+fn write(server: &Server, number: u64) -> anyhow::Result<()> {
+    let now = now_nanos();
+    let spans = (0..STEP).map(|span| {
+        let id = number * STEP + span + 1;
+        Span {
+            trace_id: u128::from(id).to_be_bytes().to_vec(),
+            span_id: id.to_be_bytes().to_vec(),
+            name: format!("operation {}", span % 7),
+            start_time_unix_nano: now + span,
+            end_time_unix_nano: now + span + 1_000,
+            ..Span::default()
+        }
+    });
+    let request = ExportTraceServiceRequest { resource_spans: vec![of_service("writer", spans.collect())] };
+    ensure!(server.export(&request.encode_to_vec(), None)?.status == 200);
+    flush(server)
+}
+
+fn follow(python: &Path, directory: &Path, engine: &str) -> anyhow::Result<Child> {
+    let mut command = script(python, "follow_tables.py");
+    command.arg(directory.join("tables")).args([engine, &STEP.to_string()]);
+    Ok(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
+}
+
+#[test]
+fn every_read_beside_flushes_and_merges_sees_whole_flushes_and_no_span_twice() -> anyhow::Result<()> {
+    let Some(python) = python() else { return Ok(()) };
+    let seconds = std::env::var("SPANHOUSE_TEST_ENGINES_SECONDS").ok().map(|seconds| seconds.parse()).transpose()?;
+    let directory = tempfile::tempdir()?;
+    // Merged as often as can be; nothing is flushed but when this test says so.
+    let settings = [
+        ("FLUSH_MAX_AGE", "1h"),
+        ("ASSEMBLY_ROOT_GRACE", "10ms"),
+        ("COMPACTION_MERGE_SEGMENTS", "2"),
+        ("COMPACTION_KEEP_REPLACED", "30s"),
+    ];
+    let server = settings.iter().fold(Server::on(directory.path()), |server, (name, value)| {
+        server.variable(&format!("SPANHOUSE_{name}"), value)
+    });
+    let server = server.start()?;
+    write(&server, 0)?;
+    let readers = ENGINES.map(|engine| follow(&python, directory.path(), engine).map(|child| (engine, child)));
+    let mut merges = 0;
+    let mut flushes = 1;
+    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(15));
+    while Instant::now() < end {
+        write(&server, flushes)?;
+        flushes += 1;
+        if flushes % 8 == 0 {
+            merges += compact(&server)?["merges"].as_u64().context("no merges")?;
+        }
+    }
+    ensure!(merges > 0, "nothing was merged");
+    for reader in readers {
+        let (engine, mut child) = reader?;
+        drop(child.stdin.take());
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "{engine}: {}", String::from_utf8_lossy(&output.stderr));
+        let seen: Value = serde_json::from_slice(&output.stdout)?;
+        eprintln!("{engine}: {seen} of {flushes} flushes, {merges} merges");
+        ensure!(seen["last"].as_u64() == Some(flushes * STEP), "{engine} ended with {seen} of {flushes} flushes");
+        ensure!(seen["steps"].as_u64() > Some(2), "{engine} saw too little happen: {seen}");
+    }
+    ensure!(server.count("SELECT count(*) FROM spans")? == (flushes * STEP) as i64);
     Ok(())
 }

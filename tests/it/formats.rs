@@ -76,7 +76,8 @@ impl Fixture {
         let known = server.sql(&format!("SELECT count(critical_ns), count(path_id) FROM spans WHERE {old}"))?;
         let without = if version < 2 { flushed } else { 0 };
         ensure!(known == [[all - without, all - without]], "{when}: {known:?} of {all}");
-        let counted = server.count("SELECT sum(span_count) FROM span_metrics WHERE window_start < '2025-11-20T01:00:00Z'")?;
+        let counted =
+            server.count("SELECT sum(span_count) FROM span_metrics WHERE window_start < '2025-11-20T01:00:00Z'")?;
         let without = if version < 3 { flushed } else { 0 };
         ensure!(counted == all - without, "{when}: metrics of {counted} spans of {all}");
         Ok(())
