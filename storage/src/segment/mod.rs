@@ -8,7 +8,7 @@
 //!   columns.
 //! - `placing`: which attributes that is.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
-//! - `merge`: segments to a larger one.
+//! - `merge`: segments to a larger one, or one to a smaller.
 
 mod dictionary;
 mod exceptions;
@@ -25,7 +25,7 @@ mod ranges;
 mod spans;
 mod writer;
 
-pub use merge::{MergeInput, MergeLimits, MergeReport, merge};
+pub use merge::{FlatColumns, MergeInput, MergeLimits, MergeReport, merge, rewrite};
 pub use ranges::ColumnRanges;
 pub use writer::{EncodedSegment, SortedSpans, encode};
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod late;
 mod merging;
 mod moving;
 mod promoting;
+mod rewriting;
 
 use std::sync::Arc;
 

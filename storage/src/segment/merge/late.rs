@@ -35,7 +35,7 @@ pub(super) struct Rederived {
 pub(super) fn derive_again(
     schema: &SchemaDescriptor,
     inputs: &[Input],
-    order: &Order,
+    order: &Order<'_>,
     max_rows: usize,
 ) -> Result<Rederived> {
     let leaf = |name: &str| schema.columns().iter().position(|column| column.path().parts() == [name]);

@@ -1,4 +1,4 @@
-//! Sorted segments of a table and a date to one larger sorted segment.
+//! Sorted segments of a table and a date to one larger sorted segment, or one of them to a smaller one.
 //!
 //! Rows are never made. The sort columns alone are read first and say in which order the inputs' rows come; then leaf by leaf
 //! each input is read page by page, and what its pages have goes to the output's in that order. Values that an input numbers
@@ -7,17 +7,19 @@
 //! - `column`: how a leaf of the output is written, and what is seen of it meanwhile.
 //! - `input`: an input's file, and which of its columns are the table's.
 //! - `unpack`, `values`, `pages`: a page's levels, numbers and values.
-//! - `order`: the merged order, as runs of the inputs' rows.
+//! - `order`: the merged order, as runs of the inputs' rows, those that are to be gone among them.
 //! - `numbered`: texts and nested columns. `typed`: numbers, flags and random ids.
 //! - `shared`, `late`, `overrides`: traces whose spans meet here are derived again.
 //! - `promotion`, `moved`: attributes that leave the maps of older inputs for columns of their own.
 //! - `sources`: which files a leaf's rows come from.
 //! - `small`, `sums`: metrics and paths, of which rows become one, and which are merged as rows.
+//! - `flat`: columns of a segment for who only looks at them.
 //!
 //! # Invariants
 //!
 //! - The output has the inputs' rows, each once, sorted as its table is; equal keys in the order of the inputs. Only derived
-//!   columns of traces whose spans meet change, and rows of metrics and paths become one.
+//!   columns of traces whose spans meet change, and rows of metrics and paths become one. A segment that is rewritten without
+//!   some of its rows has the others as they were: nothing is derived anew because rows are gone.
 //! - Of all promoted attributes of the table the output has every value in a column and none in its maps, whichever of them
 //!   an input knew. It has the columns of which there is a value.
 //! - Memory holds the order's runs, of one leaf a page and a dictionary of each input, and the pages of one leaf of a row
@@ -27,6 +29,7 @@
 //! - An input that has a column which the table has not, or lacks one that is never NULL, is an error: nothing is dropped.
 
 mod column;
+mod flat;
 mod input;
 mod late;
 mod moved;
@@ -48,6 +51,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arrow::array::RecordBatch;
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{Schema, SchemaRef};
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::errors::ParquetError;
@@ -56,6 +60,7 @@ use parquet::schema::types::SchemaDescriptor;
 use zstd::bulk::Compressor;
 
 use self::column::{Column, Seen};
+pub use self::flat::FlatColumns;
 use self::input::Input;
 use self::late::Rederived;
 use self::moved::MapMoves;
@@ -99,6 +104,8 @@ impl Default for MergeLimits {
 #[derive(Debug, Default)]
 pub struct MergeReport {
     pub rows: u64,
+    /// Rows of the input that were left out.
+    pub gone_rows: u64,
     pub bytes: u64,
     /// `None` where rows are of no time, or there are none.
     pub start_range: Option<(UnixNanos, UnixNanos)>,
@@ -127,27 +134,57 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     out: W,
     limits: &MergeLimits,
 ) -> Result<MergeReport> {
-    let stored = ArrowSchemaConverter::new().convert(&table.schema()).map_err(write_failed)?;
-    if matches!(table, Table::SpanMetrics | Table::EdgeMetrics | Table::Paths) {
+    if is_small(table) {
+        let stored = ArrowSchemaConverter::new().convert(&table.schema()).map_err(write_failed)?;
         return small::merge(table, &stored, inputs, out, limits);
     }
+    merge_rows(table, promoted, inputs, None, out, limits)
+}
+
+/// Writes the rows of a segment of spans or digests that are `kept` to `out`, which the caller syncs; else as [`merge`].
+pub fn rewrite<R: ChunkReader + 'static, W: Write + Send>(
+    table: Table,
+    promoted: &[Promoted],
+    input: MergeInput<R>,
+    kept: &BooleanBuffer,
+    out: W,
+    limits: &MergeLimits,
+) -> Result<MergeReport> {
+    if is_small(table) {
+        return Err(Error::Config(format!("segments of {} go whole", table.name())));
+    }
+    merge_rows(table, promoted, vec![input], Some(kept), out, limits)
+}
+
+/// Whether rows of the table become one, in memory.
+fn is_small(table: Table) -> bool {
+    matches!(table, Table::SpanMetrics | Table::EdgeMetrics | Table::Paths)
+}
+
+fn merge_rows<R: ChunkReader + 'static, W: Write + Send>(
+    table: Table,
+    promoted: &[Promoted],
+    inputs: Vec<MergeInput<R>>,
+    kept: Option<&BooleanBuffer>,
+    out: W,
+    limits: &MergeLimits,
+) -> Result<MergeReport> {
+    let stored = ArrowSchemaConverter::new().convert(&table.schema()).map_err(write_failed)?;
     if inputs.len() > Run::MAX_INPUTS {
         return Err(Error::Config(format!("at most {} segments can be merged at once", Run::MAX_INPUTS)));
     }
-    let columns_of =
-        |list: &[Promoted]| ArrowSchemaConverter::new().convert(&schema(table, list)).map_err(write_failed);
-    let whole = columns_of(promoted)?;
+    let whole = columns_of(table, promoted)?;
     let mut keys = Vec::with_capacity(inputs.len());
     let mut opened = Vec::with_capacity(inputs.len());
     for MergeInput { name, file, keys: of_input } in inputs {
         let Some(known) = promoted.get(..of_input.promoted) else {
             return Err(input::damaged(&name, "it has more promoted columns than its table"));
         };
-        opened.push(Input::open(name, file, &columns_of(known)?, Arc::clone(&limits.cancelled))?);
+        opened.push(Input::open(name, file, &columns_of(table, known)?, Arc::clone(&limits.cancelled))?);
         keys.push(of_input);
     }
     let inputs = opened;
-    let order = Order::of(table, &whole, &inputs, group_rows(&whole, &inputs, limits))?;
+    let order = Order::of(table, &whole, &inputs, group_rows(&whole, &inputs, limits), kept)?;
     let promotion = Promotion::of(promoted, &whole, stored.num_columns(), &inputs, &keys)?;
 
     let out = Counted { out, bytes: 0 };
@@ -159,7 +196,8 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     let mut seen: Vec<Seen> = columns.iter().map(Seen::of).collect();
     let mut compressor = Compressor::new(layout::MERGED_ZSTD_LEVEL).map_err(|error| write_failed(error.into()))?;
     let rederived = match table {
-        Table::Spans => late::derive_again(&whole, &inputs, &order, limits.rederived_rows)?,
+        // Spans of one segment have met before.
+        Table::Spans if kept.is_none() => late::derive_again(&whole, &inputs, &order, limits.rederived_rows)?,
         _ => Rederived::default(),
     };
     for (number, group) in order.groups.iter().enumerate() {
@@ -189,6 +227,7 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
     seen.iter().zip(&columns).for_each(|(seen, column)| seen.add_to(&mut ranges, column));
     Ok(MergeReport {
         rows: order.rows,
+        gone_rows: order.gone,
         bytes,
         start_range: order.start_range,
         ranges,
@@ -197,6 +236,10 @@ pub fn merge<R: ChunkReader + 'static, W: Write + Send>(
         paths: rederived.paths,
         keys: Keys { promoted: promoted.len(), mixed: promotion.mixed },
     })
+}
+
+fn columns_of(table: Table, promoted: &[Promoted]) -> Result<SchemaDescriptor> {
+    ArrowSchemaConverter::new().convert(&schema(table, promoted)).map_err(write_failed)
 }
 
 /// A table's columns, and behind them those that are promoted.

@@ -82,6 +82,11 @@ impl<'i> Marks<'i> {
         Ok((!do_all_stay).then_some(&self.marks))
     }
 
+    /// Leaves the next rows out.
+    fn pass(&mut self, rows: usize) {
+        self.at = self.pages.pass(&self.page, self.at, rows);
+    }
+
     /// Looks the keys of a page up, once a dictionary.
     fn learn(&mut self) {
         let Self { pages, page, targets, class, map, .. } = self;
@@ -132,6 +137,11 @@ pub(super) struct Split<'i> {
 impl<'i> Split<'i> {
     pub fn new(marks: Marks<'i>) -> Self {
         Self { marks, staying: PageRows::default(), going: Vec::new(), known: Vec::new(), generation: 0 }
+    }
+
+    /// Leaves the next rows out.
+    pub fn pass(&mut self, rows: usize) {
+        self.marks.pass(rows);
     }
 
     /// What stays of the next rows, which are some of `page`. `None` if all does.

@@ -34,6 +34,10 @@ pub(super) fn write<'g, W: Write + Send>(
     let mut sources: Vec<Source<'g>> = leaf.sources.iter().enumerate().map(open).collect();
     let mut target = Target::new(leaf.column, leaf.overrides);
     for run in &leaf.group.runs {
+        if run.is_gone() {
+            leaf.passed_in(*run).into_iter().for_each(|source| sources[source].pass(run.count()));
+            continue;
+        }
         let source = &mut sources[leaf.source_of(*run)];
         let mut left = run.count();
         while left > 0 {
@@ -245,6 +249,16 @@ impl<'i> Source<'i> {
         let pages = leaf.map(|leaf| LeafPages::open(input, leaf, max_definition, first_row));
         let split = marks.map(Split::new);
         Self { pages, input, page: LeafPage::default(), at: 0, to_target: Vec::new(), generation: 0, split }
+    }
+
+    /// Leaves the next rows out.
+    fn pass(&mut self, count: usize) {
+        if let Some(pages) = &mut self.pages {
+            self.at = pages.pass(&self.page, self.at, count);
+        }
+        if let Some(split) = &mut self.split {
+            split.pass(count);
+        }
     }
 
     /// Moves at most `count` rows to `target`, and returns how many.

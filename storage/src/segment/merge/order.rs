@@ -2,10 +2,13 @@
 //!
 //! Rows of equal keys are in the order of their inputs. Texts are compared where an input comes to another one, not at each
 //! row; times at each row, unless only one input has rows of the texts.
+//!
+//! Rows that are to be gone are runs, too, so that whoever takes an input's rows one by one knows what to pass.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use arrow::buffer::BooleanBuffer;
 use bytes::Bytes;
 use parquet::data_type::{Int32Type, Int64Type};
 use parquet::schema::types::SchemaDescriptor;
@@ -25,10 +28,21 @@ pub(super) struct Run(u32);
 impl Run {
     const COUNT_BITS: u32 = 20;
     const MAX_COUNT: u32 = (1 << Self::COUNT_BITS) - 1;
-    pub const MAX_INPUTS: usize = 1 << (u32::BITS - Self::COUNT_BITS);
+    const GONE: u32 = 1 << Self::COUNT_BITS;
+    const INPUT_SHIFT: u32 = Self::COUNT_BITS + 1;
+    pub const MAX_INPUTS: usize = 1 << (u32::BITS - Self::INPUT_SHIFT);
+
+    fn new(input: usize, is_gone: bool, count: u32) -> Self {
+        Self((input as u32) << Self::INPUT_SHIFT | if is_gone { Self::GONE } else { 0 } | count)
+    }
 
     pub fn input(self) -> usize {
-        (self.0 >> Self::COUNT_BITS) as usize
+        (self.0 >> Self::INPUT_SHIFT) as usize
+    }
+
+    /// Whether the rows are passed, and are none of the output's.
+    pub fn is_gone(self) -> bool {
+        self.0 & Self::GONE != 0
     }
 
     pub fn count(self) -> usize {
@@ -39,6 +53,7 @@ impl Run {
 /// The rows of a row group.
 #[derive(Debug, Default)]
 pub(super) struct Group {
+    /// Without those that are gone.
     pub rows: usize,
     pub runs: Vec<Run>,
     /// By input: the first of its rows.
@@ -47,20 +62,38 @@ pub(super) struct Group {
 
 /// All rows, in order.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct Order<'k> {
     pub groups: Vec<Group>,
     pub rows: u64,
-    /// First and last start.
+    /// Rows that are gone.
+    pub gone: u64,
+    /// First and last start of the others.
     pub start_range: Option<(UnixNanos, UnixNanos)>,
     group_rows: usize,
     /// By input: how many of its rows there are so far.
     taken: Vec<u64>,
+    /// By row of the only input: whether it is one of the output. `None` if all are.
+    kept: Option<&'k BooleanBuffer>,
 }
 
-impl Order {
-    /// Of `inputs`, each of which is sorted as segments of `table` are, in groups of at most `group_rows`.
-    pub fn of(table: Table, schema: &SchemaDescriptor, inputs: &[Input], group_rows: usize) -> Result<Self> {
-        let mut order = Self { group_rows: group_rows.max(1), taken: vec![0; inputs.len()], ..Self::default() };
+impl<'k> Order<'k> {
+    /// Of `inputs`, each of which is sorted as segments of `table` are, in groups of at most `group_rows`. Some rows are kept
+    /// of a single input only.
+    pub fn of(
+        table: Table,
+        schema: &SchemaDescriptor,
+        inputs: &[Input],
+        group_rows: usize,
+        kept: Option<&'k BooleanBuffer>,
+    ) -> Result<Self> {
+        if let Some(kept) = kept
+            && let [input] = inputs
+            && kept.len() as u64 != input.rows
+        {
+            return Err(input.damaged(&format!("it has {} rows, and {} were looked at", input.rows, kept.len())));
+        }
+        let taken = vec![0; inputs.len()];
+        let mut order = Self { group_rows: group_rows.max(1), taken, kept, ..Self::default() };
         let mut waiting = BinaryHeap::with_capacity(inputs.len());
         let mut keys = Vec::with_capacity(inputs.len());
         for (number, input) in inputs.iter().enumerate() {
@@ -101,8 +134,13 @@ impl Order {
             let of_input = &mut keys[input];
             // Until another input's row comes first, or the texts end.
             loop {
-                let count = of_input.rows_before(limit.map(|(time, other)| (time, input < other)))?;
-                self.push(input, count, of_input);
+                let (is_kept, at_most) = self.alike(input);
+                let count = of_input.rows_before(limit.map(|(time, other)| (time, input < other)), at_most)?;
+                if is_kept {
+                    self.push(input, count, of_input);
+                } else {
+                    self.pass(input, count);
+                }
                 if of_input.left == 0 && !(of_input.next_block()? && of_input.texts == texts) {
                     break;
                 }
@@ -116,6 +154,27 @@ impl Order {
         Ok(())
     }
 
+    /// Whether the next row of the input is kept, and how many rows that holds for, as far as it was looked.
+    fn alike(&self, input: usize) -> (bool, usize) {
+        let Some(kept) = self.kept else { return (true, usize::MAX) };
+        let next = self.taken[input] as usize;
+        let end = kept.len().min(next + TIME_ROWS);
+        if next >= end {
+            return (true, usize::MAX);
+        }
+        let is_kept = kept.value(next);
+        (is_kept, (next..end).take_while(|row| kept.value(*row) == is_kept).count())
+    }
+
+    /// Leaves rows out.
+    fn pass(&mut self, input: usize, count: usize) {
+        self.taken[input] += count as u64;
+        self.gone += count as u64;
+        // A group that begins behind them begins with another row.
+        let Some(group) = self.groups.last_mut().filter(|group| group.rows < self.group_rows) else { return };
+        group.add(input, true, count);
+    }
+
     fn push(&mut self, input: usize, mut count: usize, keys: &Keys<'_>) {
         let (first, last) = self.start_range.get_or_insert((UnixNanos(i64::MAX), UnixNanos(i64::MIN)));
         (*first, *last) = ((*first).min(keys.first_start), (*last).max(keys.last_start));
@@ -125,16 +184,32 @@ impl Order {
                 self.groups.push(Group { first_rows: self.taken.clone(), ..Group::default() });
             }
             let Some(group) = self.groups.last_mut() else { return };
-            let mut part = count.min(self.group_rows - group.rows).min(Run::MAX_COUNT as usize);
-            match group.runs.last_mut() {
-                Some(run) if run.input() == input && run.count() < Run::MAX_COUNT as usize => {
-                    part = part.min(Run::MAX_COUNT as usize - run.count());
-                    run.0 += part as u32;
-                }
-                _ => group.runs.push(Run((input as u32) << Run::COUNT_BITS | part as u32)),
-            }
+            let part = count.min(self.group_rows - group.rows);
+            group.add(input, false, part);
             group.rows += part;
             self.taken[input] += part as u64;
+            count -= part;
+        }
+    }
+}
+
+impl Group {
+    fn add(&mut self, input: usize, is_gone: bool, mut count: usize) {
+        while count > 0 {
+            let part = match self.runs.last_mut() {
+                Some(run)
+                    if run.input() == input && run.is_gone() == is_gone && run.count() < Run::MAX_COUNT as usize =>
+                {
+                    let part = count.min(Run::MAX_COUNT as usize - run.count());
+                    run.0 += part as u32;
+                    part
+                }
+                _ => {
+                    let part = count.min(Run::MAX_COUNT as usize);
+                    self.runs.push(Run::new(input, is_gone, part as u32));
+                    part
+                }
+            };
             count -= part;
         }
     }
@@ -237,14 +312,14 @@ impl<'i> Keys<'i> {
     }
 
     /// Takes rows that come before `limit`, or are equal to it if they may, and returns how many: at least one, at most
-    /// those with texts in common that are at hand.
-    fn rows_before(&mut self, limit: Option<(Time, bool)>) -> Result<usize> {
+    /// `at_most` of those with texts in common that are at hand.
+    fn rows_before(&mut self, limit: Option<(Time, bool)>, at_most: usize) -> Result<usize> {
         let first = self.time()?;
         let (micros, nanos) = (self.micros.look_ahead(TIME_ROWS)?, self.nanos.look_ahead(TIME_ROWS)?);
         let mut last = self.last_time;
         let mut count = 0;
         let mut is_sorted = true;
-        for time in micros.iter().copied().zip(nanos.iter().copied()).take(self.left) {
+        for time in micros.iter().copied().zip(nanos.iter().copied()).take(self.left.min(at_most)) {
             let is_before = limit.is_none_or(|(limit, or_equal)| time < limit || or_equal && time == limit);
             if !is_before && count > 0 {
                 break;

@@ -70,7 +70,7 @@ pub(super) struct Overrides(Vec<Vec<(usize, Override)>>);
 
 impl Overrides {
     /// `of_inputs` has, by input, rows of it, ascending, and what they have.
-    pub fn new(order: &Order, of_inputs: Vec<Vec<(u64, Override)>>) -> Self {
+    pub fn new(order: &Order<'_>, of_inputs: Vec<Vec<(u64, Override)>>) -> Self {
         let mut rest: Vec<_> = of_inputs.into_iter().map(|rows| rows.into_iter().peekable()).collect();
         let of_group = |group: &super::order::Group| {
             let mut taken = group.first_rows.clone();
@@ -79,10 +79,12 @@ impl Overrides {
             for run in &group.runs {
                 let (first, end) = (taken[run.input()], taken[run.input()] + run.count() as u64);
                 while let Some((row, of_row)) = rest[run.input()].next_if(|(row, _)| *row < end) {
-                    of_group.push((place + row.saturating_sub(first) as usize, of_row));
+                    if !run.is_gone() {
+                        of_group.push((place + row.saturating_sub(first) as usize, of_row));
+                    }
                 }
                 taken[run.input()] = end;
-                place += run.count();
+                place += if run.is_gone() { 0 } else { run.count() };
             }
             of_group
         };

@@ -154,6 +154,13 @@ impl<'i> LeafPages<'i> {
         self.skip_rows += rows;
     }
 
+    /// Passes `count` rows from row `at` of the page taken last on. The row of that page with which it goes on.
+    pub fn pass(&mut self, page: &LeafPage, at: usize, count: usize) -> usize {
+        let within = count.min(page.rows - at);
+        self.skip((count - within) as u64);
+        at + within
+    }
+
     /// Takes the next page that has a wanted row into `page`, and returns the first such row. `None` at the end.
     pub fn next(&mut self, page: &mut LeafPage) -> Result<Option<usize>> {
         loop {

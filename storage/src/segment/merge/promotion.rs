@@ -134,7 +134,7 @@ impl Promotion {
     /// What classes lose in a row group, to be filled.
     pub fn gather(&self, list: &[Promoted], group: &Group, cancelled: &Arc<AtomicBool>) -> Result<Vec<Gathered>> {
         let mut rows = vec![0; self.classes.len()];
-        for run in &group.runs {
+        for run in group.runs.iter().filter(|run| !run.is_gone()) {
             if let Some(class) = self.class_of(run.input()) {
                 rows[class] += run.count();
             }

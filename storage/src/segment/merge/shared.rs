@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
+use super::flat::for_each_row;
 use super::input::Input;
 use super::pages::{LeafPage, LeafPages, PageValues};
 use crate::Result;
@@ -112,37 +113,6 @@ impl SharedTraces {
         }
         Ok(shared)
     }
-}
-
-/// Shows each row of a flat column without NULL what `learn` says of its value, which it is asked once for each value of a
-/// dictionary.
-fn for_each_row<T: Copy>(
-    input: &Input,
-    leaf: usize,
-    mut learn: impl FnMut(&[u8]) -> T,
-    mut see: impl FnMut(u64, T),
-) -> Result<()> {
-    let Some(leaf) = input.leaf(leaf) else { return Ok(()) };
-    let mut pages = LeafPages::open(input, leaf, 0, 0);
-    let mut page = LeafPage::default();
-    let mut known: Vec<Option<T>> = Vec::new();
-    let (mut generation, mut row) = (0, 0);
-    while pages.next(&mut page)?.is_some() {
-        if generation != pages.generation {
-            known.clear();
-            generation = pages.generation;
-        }
-        known.resize(pages.dictionary.len(), None);
-        for &number in &page.numbers {
-            let of_value = match &page.values {
-                PageValues::Own(values) => learn(values.get(number)),
-                _ => *known[number as usize].get_or_insert_with(|| learn(pages.dictionary.get(number))),
-            };
-            see(row, of_value);
-            row += 1;
-        }
-    }
-    Ok(())
 }
 
 /// Shows the values of some rows of a flat column, named in ascending order.

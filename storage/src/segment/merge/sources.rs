@@ -46,4 +46,10 @@ impl<'g> Leaf<'g> {
     pub fn source_of(&self, run: Run) -> usize {
         self.source_of.get(run.input()).copied().unwrap_or_default()
     }
+
+    /// The source in which rows that are gone are still there, to be passed. A file that stands for inputs never got them.
+    pub fn passed_in(&self, run: Run) -> Option<usize> {
+        let source = self.source_of(run);
+        (source == run.input()).then_some(source)
+    }
 }

@@ -38,11 +38,7 @@ pub(super) struct TypedRows<'i, T: DataType> {
 
 impl<'i, T: DataType> TypedRows<'i, T> {
     pub fn open(input: &'i Input, leaf: Option<usize>, max_definition: i16, first_row: u64) -> Self {
-        let (mut next_group, mut skip_rows) = (0, first_row);
-        while next_group < input.metadata().num_row_groups() && skip_rows >= input.group_rows(next_group) {
-            skip_rows -= input.group_rows(next_group);
-            next_group += 1;
-        }
+        let (next_group, skip_rows) = (0, first_row);
         let (values, definitions) = (Vec::new(), Vec::new());
         let (reader, rows, at_row, at_value) = (None, 0, 0, 0);
         Self { input, leaf, max_definition, next_group, reader, skip_rows, values, definitions, rows, at_row, at_value }
@@ -54,16 +50,28 @@ impl<'i, T: DataType> TypedRows<'i, T> {
             self.input.check_cancelled()?;
             let failed = |error: ParquetError| self.input.failed(error);
             let Some(reader) = &mut self.reader else {
+                while self.next_group < self.input.metadata().num_row_groups()
+                    && self.skip_rows >= self.input.group_rows(self.next_group)
+                {
+                    self.skip_rows -= self.input.group_rows(self.next_group);
+                    self.next_group += 1;
+                }
                 if self.next_group == self.input.metadata().num_row_groups() {
                     return Ok(false);
                 }
                 let group = self.input.file().get_row_group(self.next_group).map_err(failed)?;
-                let mut reader = get_typed_column_reader::<T>(group.get_column_reader(leaf).map_err(failed)?);
-                reader.skip_records(std::mem::take(&mut self.skip_rows) as usize).map_err(failed)?;
-                self.reader = Some(reader);
+                self.reader = Some(get_typed_column_reader::<T>(group.get_column_reader(leaf).map_err(failed)?));
                 self.next_group += 1;
                 continue;
             };
+            if self.skip_rows > 0 {
+                let passed = reader.skip_records(self.skip_rows as usize).map_err(failed)? as u64;
+                self.skip_rows = self.skip_rows.saturating_sub(passed);
+                if passed == 0 {
+                    self.reader = None;
+                }
+                continue;
+            }
             self.values.clear();
             self.definitions.clear();
             (self.at_row, self.at_value) = (0, 0);
@@ -100,6 +108,19 @@ impl<'i, T: DataType> TypedRows<'i, T> {
     pub fn skip(&mut self, count: usize) {
         self.at_row += count;
         self.at_value += count;
+    }
+
+    /// Leaves the next rows out.
+    fn pass(&mut self, count: usize) {
+        let within = count.min(self.rows - self.at_row);
+        let values = if self.definitions.is_empty() {
+            within
+        } else {
+            self.definitions[self.at_row..self.at_row + within].iter().filter(|level| **level > 0).count()
+        };
+        self.at_row += within;
+        self.at_value += values;
+        self.skip_rows += (count - within) as u64;
     }
 
     /// Moves at most `count` rows to `page`, and returns how many.
@@ -189,6 +210,10 @@ fn write_typed<'g, T: DataType, W: Write + Send>(
         Ok::<_, crate::Error>(())
     };
     for run in &leaf.group.runs {
+        if run.is_gone() {
+            leaf.passed_in(*run).into_iter().for_each(|source| sources[source].pass(run.count()));
+            continue;
+        }
         let source = &mut sources[leaf.source_of(*run)];
         let mut left = run.count();
         while left > 0 {

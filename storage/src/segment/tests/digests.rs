@@ -13,7 +13,7 @@ fn trace_id(number: u64) -> TraceId {
 }
 
 /// Traces of one span each, on two days in turn.
-fn digests() -> RecordBatch {
+pub(super) fn digests() -> RecordBatch {
     let mut builder = SpanBatchBuilder::default();
     let resource = builder.resource(|_| {});
     let origin = builder.origin(resource, "service", None, None);

@@ -19,11 +19,11 @@ use crate::schema::promoted::{Keys, Promoted, PromotedType, Scope};
 use crate::schema::{Table, attributes};
 
 /// An attribute of a row: the map of its type, its key and its value as text, `None` for one that is unset.
-type Attribute = (&'static str, String, Option<String>);
+pub(super) type Attribute = (&'static str, String, Option<String>);
 
 const MAPS: [&str; 5] = [attributes::TEXT, attributes::INT, attributes::FLOAT, attributes::BOOL, attributes::JSON];
 
-fn promoted(names: &[&str]) -> Vec<Promoted> {
+pub(super) fn promoted(names: &[&str]) -> Vec<Promoted> {
     names.iter().map(|name| Promoted::parse(name).unwrap()).collect()
 }
 
@@ -133,7 +133,7 @@ fn of_maps(batch: &RecordBatch, scope: Scope) -> Vec<Vec<Attribute>> {
 }
 
 /// By row: what the maps and the columns of `list` have together, sorted.
-fn reassembled(batch: &RecordBatch, scope: Scope, list: &[Promoted]) -> Vec<Vec<Attribute>> {
+pub(super) fn reassembled(batch: &RecordBatch, scope: Scope, list: &[Promoted]) -> Vec<Vec<Attribute>> {
     let mut rows = of_maps(batch, scope);
     for promoted in list.iter().filter(|promoted| promoted.scope == scope) {
         let Some(column) = batch.column_by_name(&promoted.to_string()) else { continue };
@@ -180,14 +180,14 @@ fn mixed(batch: &RecordBatch, list: &[Promoted]) -> BTreeSet<(Scope, Arc<str>)> 
 }
 
 /// A file, how many columns it is complete in, and its keys that are mixed.
-struct File {
-    bytes: Vec<u8>,
-    keys: Keys,
+pub(super) struct File {
+    pub bytes: Vec<u8>,
+    pub keys: Keys,
 }
 
 impl File {
     /// Of sorted rows without promoted columns.
-    fn new(batch: &RecordBatch, list: &[Promoted], properties: Option<WriterProperties>) -> Self {
+    pub fn new(batch: &RecordBatch, list: &[Promoted], properties: Option<WriterProperties>) -> Self {
         let properties =
             properties.unwrap_or_else(|| layout::properties(Table::Spans, batch.num_rows(), layout::ZSTD_LEVEL));
         let batch = with_columns(batch, list);
@@ -209,7 +209,7 @@ fn merged(list: &[Promoted], files: &[File], group_rows: usize) -> crate::Result
     Ok((out, report))
 }
 
-fn read_all(file: &[u8]) -> RecordBatch {
+pub(super) fn read_all(file: &[u8]) -> RecordBatch {
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
     let schema = Arc::clone(reader.schema());
     let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
@@ -353,7 +353,7 @@ fn random_attributes(random: &mut StdRng, unique: usize) -> Vec<Attribute> {
     of_row
 }
 
-fn random_rows(random: &mut StdRng, count: usize) -> RecordBatch {
+pub(super) fn random_rows(random: &mut StdRng, count: usize) -> RecordBatch {
     let of = |random: &mut StdRng| -> Vec<_> { (0..count).map(|row| random_attributes(random, row)).collect() };
     let (attributes, resources) = (of(random), of(random));
     rows_with_both(&attributes, &resources)
