@@ -408,6 +408,7 @@ async fn write(
         start_range: starts().min().zip(starts().max()),
         written_at: UnixNanos(0),
         keys,
+        expired_rows: 0,
     })
 }
 

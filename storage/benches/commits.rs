@@ -56,6 +56,7 @@ fn new_segment(table: Table, epoch: u64, level: u32, promoted: usize) -> NewSegm
             start_range: None,
             written_at: NOW,
             keys: Keys { promoted, mixed: Vec::new() },
+            expired_rows: 0,
         },
         date: table.time_column().map(|_| "2026-01-01".to_owned()),
         ranges: ColumnRanges::default(),

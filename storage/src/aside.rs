@@ -1,5 +1,8 @@
 //! Work that gives way to what clients wait for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::{Error, Result};
 
 /// Runs `work` on a thread that gets less of the processor, by `niceness`, where others want it, too.
@@ -21,4 +24,24 @@ pub async fn aside<T: Send + 'static>(
         .map_err(|source| Error::Write { what: format!("the {name} thread"), source })?;
     // A thread that panicked sends nothing.
     wait.await.map_err(|_| Error::Closed)?
+}
+
+/// How much less of the processor upkeep gets than flushes, which get less than what clients wait for.
+pub const UPKEEP: i32 = 10;
+
+/// Ends work if whoever waits for it leaves.
+#[derive(Debug, Default)]
+pub struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    /// True once nobody waits any more.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -119,6 +119,7 @@ impl Target<'_> {
                 start_range: file.start_range,
                 written_at: self.now,
                 keys: file.keys,
+                expired_rows: 0,
             },
             date: file.date,
             ranges: file.ranges,

@@ -135,6 +135,8 @@ pub struct Segment {
     pub written_at: UnixNanos,
     /// Where its attributes are, if it is one of `spans`.
     pub keys: Keys,
+    /// Rows that retention rules took out of it, or of what it was merged from.
+    pub expired_rows: u64,
 }
 
 /// Where queries get their snapshots.

@@ -58,6 +58,7 @@ pub async fn engine(
         start_range: Some((UnixNanos(1_767_225_600_000_000_000), UnixNanos(1_767_229_200_000_000_000))),
         written_at: UnixNanos(0),
         keys: Keys { promoted: columns.len(), mixed: Vec::new() },
+        expired_rows: 0,
     };
     let table =
         TableSnapshot { segments: vec![Arc::new(segment)], promoted: columns.into(), ..TableSnapshot::default() };

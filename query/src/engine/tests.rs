@@ -206,6 +206,7 @@ async fn unreadable() -> Engine {
         start_range: Some((UnixNanos(1_000_000), UnixNanos(2_000_000))),
         written_at: UnixNanos(2_000_000),
         keys: storage::schema::promoted::Keys::default(),
+        expired_rows: 0,
     };
     snapshot.spans.segments = vec![Arc::new(segment)];
     Engine::new(Config { threads: 1, ..Config::default() }, TestSource::set(snapshot, Arc::new(InMemory::new())))

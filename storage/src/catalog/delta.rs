@@ -255,6 +255,7 @@ fn listed(table: Table, file: &LogicalFileView, promoted: usize) -> Result<Segme
         start_range: bound("minValues").zip(bound("maxValues").map(|latest| latest.plus(999))),
         written_at: UnixNanos::from_micros(add.modification_time.saturating_mul(1_000)),
         keys,
+        expired_rows: tags::expired_rows(add.tags.as_ref()),
     })
 }
 
@@ -283,7 +284,7 @@ pub(super) fn add_action(table: Table, new: &NewSegment) -> Add {
         modification_time: new.segment.written_at.micros() / 1_000,
         data_change: true,
         stats: Some(stats.to_string()),
-        tags: tags::of(&new.segment.keys),
+        tags: tags::of(&new.segment.keys, new.segment.expired_rows),
         ..Add::default()
     }
 }

@@ -3,10 +3,11 @@
 //! ```text
 //! spans/date=2026-11-22/1a2b3c4d-0000000123.parquet                       epoch 123 of a collector, as it was flushed
 //! spans/date=2026-11-22/1a2b3c4d-0000000123-compacted2-9f3b2c1d.parquet   merged from such, the last of epoch 123
+//! spans/date=2026-11-22/1a2b3c4d-0000000123-compacted0-7c0de5b2.parquet   the first one without rows that expired
 //! ```
 //!
 //! Names of one collector sort by epoch. A merged segment has the last epoch of what is in it, how often its rows were merged,
-//! and a number that no other has, so that a merge that is tried again never overwrites what an earlier try made live.
+//! and a number that no other has, as one that was rewritten without some rows, so that a merge that is tried again never overwrites what an earlier try made live.
 
 use object_store::path::Path;
 

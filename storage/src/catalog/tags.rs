@@ -1,10 +1,11 @@
-//! What a segment's entry in the log says of its promoted attributes.
+//! What a segment's entry in the log says of its promoted attributes, and of rows that it had once.
 //!
 //! ```text
-//! "tags": {"spanhouse.promoted": "12", "spanhouse.mixed": "[[\"attributes\",\"http.status_code\"]]"}
+//! "tags": {"spanhouse.promoted": "12", "spanhouse.mixed": "[[\"attributes\",\"http.status_code\"]]", "spanhouse.expired": "1200"}
 //! ```
 //!
-//! A segment without tags was written before there were any: all its attributes are in the maps.
+//! A segment without the first was written before there was any: all its attributes are in the maps. One without the last has
+//! all rows that were ever in it.
 
 use std::collections::HashMap;
 
@@ -12,14 +13,19 @@ use crate::schema::promoted::{Keys, Scope};
 
 const PROMOTED: &str = "spanhouse.promoted";
 const MIXED: &str = "spanhouse.mixed";
+const EXPIRED: &str = "spanhouse.expired";
 
 pub(super) type Tags = HashMap<String, Option<String>>;
 
-pub(super) fn of(keys: &Keys) -> Option<Tags> {
-    if *keys == Keys::default() {
-        return None;
+pub(super) fn of(keys: &Keys, expired_rows: u64) -> Option<Tags> {
+    let mut tags = Tags::new();
+    if expired_rows > 0 {
+        tags.insert(EXPIRED.to_owned(), Some(expired_rows.to_string()));
     }
-    let mut tags = Tags::from([(PROMOTED.to_owned(), Some(keys.promoted.to_string()))]);
+    if *keys == Keys::default() {
+        return (!tags.is_empty()).then_some(tags);
+    }
+    tags.insert(PROMOTED.to_owned(), Some(keys.promoted.to_string()));
     if !keys.mixed.is_empty() {
         let mixed = keys.mixed.iter().map(|(scope, key)| (scope.column(), &**key));
         tags.insert(MIXED.to_owned(), Some(serde_json::Value::from_iter(mixed.map(pair)).to_string()));
@@ -43,6 +49,12 @@ pub(super) fn read(tags: Option<&Tags>) -> Option<Keys> {
     Some(Keys { promoted: promoted.parse().ok()?, mixed: mixed.collect::<Option<_>>()? })
 }
 
+/// How many rows retention rules took out. It is only told, so what makes no sense stops nobody.
+pub(super) fn expired_rows(tags: Option<&Tags>) -> u64 {
+    let tag = tags.and_then(|tags| tags.get(EXPIRED)).and_then(Option::as_deref);
+    tag.and_then(|rows| rows.parse().ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,9 +63,12 @@ mod tests {
     fn what_is_written_is_read() {
         let mixed = vec![(Scope::Attributes, "a\"b".into()), (Scope::Resource, "c.d".into())];
         for keys in [Keys::default(), Keys { promoted: 12, mixed: Vec::new() }, Keys { promoted: 3, mixed }] {
-            assert_eq!(read(of(&keys).as_ref()), Some(keys));
+            for rows in [0, 1_200] {
+                let tags = of(&keys, rows);
+                assert_eq!((read(tags.as_ref()), expired_rows(tags.as_ref())), (Some(keys.clone()), rows));
+            }
         }
-        assert_eq!(of(&Keys::default()), None);
+        assert_eq!(of(&Keys::default(), 0), None);
     }
 
     #[test]
@@ -70,5 +85,7 @@ mod tests {
             assert_eq!(tags(promoted, mixed), None, "{promoted} {mixed:?}");
         }
         assert_eq!(read(Some(&Tags::from([("other".to_owned(), None)]))), Some(Keys::default()));
+        let expired = |rows: Option<&str>| Tags::from([(EXPIRED.to_owned(), rows.map(str::to_owned))]);
+        assert_eq!([Some("-1"), Some("many"), None].map(|rows| expired_rows(Some(&expired(rows)))), [0, 0, 0]);
     }
 }

@@ -10,6 +10,8 @@
 //! but one of them are full. That rewrites its rows once or twice more; and again what is not full of it whenever something
 //! late was flushed to it, but not more than once in that time.
 //!
+//! A segment that retention has rewritten without some rows keeps its level, and is no flush: its date is as quiet as before.
+//!
 //! Where that leaves a table with more than [`CROWDED`] segments that are not full, as a flush of many dates does, the dates with the
 //! most of them are merged although nothing of it is due. Then rows are rewritten more often, as what is flushed is small and
 //! many.
@@ -53,6 +55,8 @@ struct Part<'s> {
     segment: &'s Arc<Segment>,
     level: u32,
     epoch: u64,
+    /// Neither merged nor rewritten.
+    is_flushed: bool,
 }
 
 /// The merges that are due, none of which has a segment of another; what is cheap for what it takes away comes first.
@@ -62,7 +66,8 @@ pub fn plan(segments: &[Arc<Segment>], now: UnixNanos, settings: &CompactSetting
     for segment in segments.iter().filter(|segment| segment.size_bytes < settings.max_segment_bytes.div_ceil(2)) {
         // What others wrote into the table is theirs.
         let Some(name) = SegmentName::parse(&segment.location) else { continue };
-        let part = Part { segment, level: name.level(), epoch: name.epoch };
+        let is_flushed = name.compacted.is_none();
+        let part = Part { segment, level: name.level(), epoch: name.epoch, is_flushed };
         dates.entry(date_of(&segment.location)).or_default().push(part);
     }
     let mut merges = Vec::new();
@@ -88,7 +93,7 @@ fn is_over(date: Option<&str>, parts: &[Part<'_>], now: UnixNanos) -> bool {
         .and_then(|date| date.parse::<NaiveDate>().ok()?.succ_opt())
         .map(|next| DateTime::from_naive_utc_and_offset(next.and_time(chrono::NaiveTime::MIN), chrono::Utc))
         .map(|end: DateTime<chrono::Utc>| UnixNanos::from_micros(end.timestamp_micros()));
-    let flushed = parts.iter().filter(|part| part.level == 0).map(|part| part.segment.written_at);
+    let flushed = parts.iter().filter(|part| part.is_flushed).map(|part| part.segment.written_at);
     end.is_some_and(|end| flushed.chain([end]).all(|time| now.since(time) >= quiet))
 }
 
@@ -158,7 +163,7 @@ fn merge(date: Option<&str>, parts: &[Part<'_>], level: u32) -> Merge {
     Merge {
         segments: parts.iter().map(|part| Arc::clone(part.segment)).collect(),
         date: date.map(str::to_owned),
-        // A merge of what is merged already is told by its level.
+        // What was flushed or rewritten is told from what is merged by its level.
         level: level.max(1),
         epoch: parts.iter().map(|part| part.epoch).max().unwrap_or(0),
     }

@@ -1,35 +1,23 @@
 //! One merge: segments in the object store become a segment there. Nothing of it counts before its commit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
+use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::Handle;
 
 use super::plan::Merge;
 use super::source::StoredFile;
-use super::upload::{parts, upload};
-use crate::aside::aside;
+use super::upload::{PartWriter, parts, upload};
+use crate::aside::{Leaving, UPKEEP, aside};
 use crate::catalog::{Compacted, NewSegment, Replacing, SegmentName};
 use crate::model::UnixNanos;
 use crate::schema::Table;
 use crate::schema::promoted::{Keys, Promoted};
-use crate::segment::{MergeInput, MergeLimits, encode, merge};
+use crate::segment::{MergeInput, MergeLimits, MergeReport, encode, merge};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
-
-/// How much less of the processor a merge gets than flushes, which get less than what clients wait for.
-const NICENESS: i32 = 10;
-
-/// Ends the merge if whoever waits for it leaves.
-struct Leaving(Arc<AtomicBool>);
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
 
 /// What a merge has made.
 #[derive(Debug)]
@@ -49,7 +37,7 @@ pub async fn write_paths(
     now: UnixNanos,
 ) -> Result<Vec<NewSegment>> {
     let mut written = Vec::new();
-    for file in aside("compact", NICENESS, move || encode(Table::Paths, &[rows])).await? {
+    for file in aside("compact", UPKEEP, move || encode(Table::Paths, &[rows])).await? {
         let compacted = Compacted { level: 1, unique: rand::random() };
         let name = SegmentName { collector: collector.to_owned(), epoch, compacted: Some(compacted) };
         let location = name.location(Table::Paths, None);
@@ -59,7 +47,8 @@ pub async fn write_paths(
             source: std::io::Error::other(source),
         })?;
         let (row_count, start_range) = (file.row_count, file.start_range);
-        let segment = Segment { location, size_bytes, row_count, start_range, written_at: now, keys: Keys::default() };
+        let keys = Keys::default();
+        let segment = Segment { location, size_bytes, row_count, start_range, written_at: now, keys, expired_rows: 0 };
         written.push(NewSegment { segment, date: file.date, ranges: file.ranges });
     }
     Ok(written)
@@ -78,22 +67,8 @@ pub async fn write(
     let name = SegmentName { collector: collector.to_owned(), epoch: planned.epoch, compacted: Some(compacted) };
     let location = name.location(table, planned.date.as_deref());
     let runtime = Handle::current();
-    let input = |segment: &Arc<Segment>| MergeInput {
-        name: segment.location.to_string(),
-        file: StoredFile::new(Arc::clone(objects), segment.location.clone(), segment.size_bytes, runtime.clone()),
-        keys: segment.keys.clone(),
-    };
-    let inputs: Vec<_> = planned.segments.iter().map(input).collect();
-    let (mut out, parts) = parts();
-    let limits = MergeLimits::default();
-    let _leaving = Leaving(Arc::clone(&limits.cancelled));
-    let making = aside("compact", NICENESS, move || {
-        let report = merge(table, &promoted, inputs, &mut out, &limits)?;
-        let unfinished = |source| Error::Write { what: "a merged segment".to_owned(), source };
-        out.finish().map_err(unfinished)?;
-        Ok(report)
-    });
-    let report = upload(Arc::clone(objects), &location, parts, making).await?;
+    let inputs: Vec<_> = planned.segments.iter().map(|segment| input(segment, objects, &runtime)).collect();
+    let report = make(objects, &location, move |out, limits| merge(table, &promoted, inputs, out, limits)).await?;
     let rows: u64 = planned.segments.iter().map(|segment| segment.row_count).sum();
     // Rows of spans and traces stay as they are; sums of others may be added up.
     let is_right = match table {
@@ -118,9 +93,37 @@ pub async fn write(
             start_range: report.start_range,
             written_at: now,
             keys: report.keys,
+            expired_rows: planned.segments.iter().map(|segment| segment.expired_rows).sum(),
         },
         date: planned.date.clone(),
         ranges: report.ranges,
     };
     Ok(Written { segment, why, paths: report.paths })
+}
+
+pub(super) fn input(segment: &Segment, objects: &Arc<dyn ObjectStore>, runtime: &Handle) -> MergeInput<StoredFile> {
+    let (location, size_bytes) = (segment.location.clone(), segment.size_bytes);
+    MergeInput {
+        name: location.to_string(),
+        file: StoredFile::new(Arc::clone(objects), location, size_bytes, runtime.clone()),
+        keys: segment.keys.clone(),
+    }
+}
+
+/// Uploads what `work` writes, on a thread that gives way. It ends if nobody waits for it any more.
+pub(super) async fn make(
+    objects: &Arc<dyn ObjectStore>,
+    location: &Path,
+    work: impl FnOnce(&mut PartWriter, &MergeLimits) -> Result<MergeReport> + Send + 'static,
+) -> Result<MergeReport> {
+    let (mut out, parts) = parts();
+    let leaving = Leaving::default();
+    let limits = MergeLimits { cancelled: leaving.flag(), ..MergeLimits::default() };
+    let making = aside("compact", UPKEEP, move || {
+        let report = work(&mut out, &limits)?;
+        let unfinished = |source| Error::Write { what: "a merged segment".to_owned(), source };
+        out.finish().map_err(unfinished)?;
+        Ok(report)
+    });
+    upload(Arc::clone(objects), location, parts, making).await
 }

@@ -21,6 +21,7 @@ fn segment(number: i64) -> Arc<Segment> {
         start_range: Some((at, at)),
         written_at: at,
         keys: crate::schema::promoted::Keys::default(),
+        expired_rows: 0,
     })
 }
 

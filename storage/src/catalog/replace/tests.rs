@@ -12,6 +12,7 @@ fn segment(number: u64) -> NewSegment {
             start_range: None,
             written_at: UnixNanos(1_000_000),
             keys: crate::schema::promoted::Keys::default(),
+            expired_rows: 0,
         },
         date: Some("2026-01-01".to_owned()),
         ranges: ColumnRanges::default(),

@@ -26,6 +26,7 @@ fn segment(date: i64, epoch: u64, level: u32, size_bytes: u64, written_at: i64) 
         start_range: None,
         written_at: UnixNanos(written_at),
         keys: crate::schema::promoted::Keys::default(),
+        expired_rows: 0,
     })
 }
 
@@ -69,6 +70,7 @@ impl Simulated {
                 start_range: None,
                 written_at: UnixNanos(now),
                 keys: crate::schema::promoted::Keys::default(),
+                expired_rows: 0,
             }));
             count += 1;
             assert!(count < 10_000, "it does not end");
@@ -112,6 +114,29 @@ fn a_date_is_merged_to_the_end_once_it_is_over_and_nothing_was_flushed_to_it_for
     let mut table = Simulated { segments: flushed.to_vec(), epoch: 2, ..Simulated::default() };
     assert_eq!(table.compact(START + 2 * DAY, false), 1);
     assert_eq!(table.compact(START + 2 * DAY, false), 0);
+}
+
+#[test]
+fn a_segment_that_lost_rows_is_of_its_level_and_no_flush() {
+    let rewritten = |epoch: u64, written_at: i64| {
+        let compacted = Some(Compacted { level: 0, unique: 7 });
+        let name = SegmentName { collector: "c0ffee".to_owned(), epoch, compacted };
+        let location = name.location(Table::Spans, Some(&partition_of(START / 1_000)));
+        assert_eq!(SegmentName::parse(&location).unwrap().level(), 0);
+        Arc::new(Segment { location, ..(*segment(START, epoch, 0, MIB, written_at)).clone() })
+    };
+    // Of fifteen flushed ones and one that lost rows the next level is made, as of sixteen flushed ones.
+    let mut segments: Vec<_> = (0..15).map(|epoch| segment(START, epoch, 0, MIB, START)).collect();
+    segments.push(rewritten(15, START));
+    let merges = plan(&segments, UnixNanos(START), &settings(), false);
+    assert_eq!((merges.len(), merges[0].segments.len(), merges[0].level), (1, 16, 1));
+    // Rules go through a date long after it is over: that is no reason to wait with its merge.
+    let now = START + 9 * DAY;
+    let late = [rewritten(1, now), segment(START, 2, 0, MIB, START)];
+    let merges = plan(&late, UnixNanos(now), &settings(), false);
+    assert_eq!((merges.len(), merges[0].segments.len(), merges[0].level), (1, 2, 1));
+    let flushed = [segment(START, 1, 0, MIB, now), segment(START, 2, 0, MIB, START)];
+    assert_eq!(plan(&flushed, UnixNanos(now), &settings(), false), []);
 }
 
 #[test]
