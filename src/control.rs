@@ -140,13 +140,17 @@ impl ServerControl for Control {
         })
     }
 
-    fn retention(&self) -> ui::Retention {
-        let (settings, expiring) = self.store.expiring();
-        ui::Retention {
+    async fn retention(&self) -> Result<ui::Retention, ControlError> {
+        let (settings, expiring) = self.store.expiring().await.map_err(|error| match error {
+            storage::Error::Closed => ControlError::Unavailable("the server is shutting down".to_owned()),
+            other => ControlError::Internal(format!("{:#}", anyhow::Error::new(other))),
+        })?;
+        Ok(ui::Retention {
             max_age_seconds: settings.max_age.map(|age| age.as_secs()),
             max_bytes: settings.max_bytes,
+            rules: (0..settings.rules.len()).map(|rule| settings.name_of(rule)).collect(),
             expiring: expiring.iter().map(crate::retention::shown).collect(),
-        }
+        })
     }
 
     fn sampling(&self) -> ui::SamplingPolicy {

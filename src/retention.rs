@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use serde_json::Value;
-use storage::retention::Expiry;
+use storage::retention::Expiring;
 use storage::{Clock, SystemClock};
 
 use crate::cli::RetentionArgs;
@@ -52,14 +52,14 @@ fn table(expiring: &[Value]) -> String {
 }
 
 /// As the API says it.
-pub fn shown(expiry: &Expiry) -> ui::Expiring {
+pub fn shown(expiring: &Expiring) -> ui::Expiring {
     ui::Expiring {
-        table: expiry.table.name().to_owned(),
-        date: expiry.date.clone(),
-        segments: expiry.segments.len() as u64,
-        rows: expiry.rows(),
-        bytes: expiry.bytes(),
-        why: expiry.why.word().to_owned(),
+        table: expiring.table.name().to_owned(),
+        date: expiring.date.clone(),
+        segments: expiring.segments,
+        rows: expiring.rows,
+        bytes: expiring.bytes,
+        why: expiring.why.clone(),
     }
 }
 

@@ -199,6 +199,84 @@ mod tests {
         }
     }
 
+    const RULES: &str = r#"
+        [retention]
+        max_age = "30d"
+
+        [[retention.rules]]
+        service = "checkout"
+        max_age = "90d"
+
+        [[retention.rules]]
+        service = ["a", "b"]
+        keep_reason = "rare"
+        error = false
+        max_age = "36h"
+    "#;
+
+    #[test]
+    fn rules_are_read_printed_and_handed_on_in_their_order() {
+        let config = merged(RULES, &[]).unwrap();
+        config.validate().unwrap();
+        let day = std::time::Duration::from_secs(86_400);
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let first = storage::RetentionRule {
+            max_age: 90 * day,
+            services: words(&["checkout"]),
+            keep_reasons: words(&[]),
+            error: None,
+        };
+        let second = storage::RetentionRule {
+            max_age: day * 3 / 2,
+            services: words(&["a", "b"]),
+            keep_reasons: words(&["rare"]),
+            error: Some(false),
+        };
+        let expected =
+            storage::RetentionSettings { max_age: Some(30 * day), max_bytes: None, rules: vec![first, second] };
+        assert_eq!(config.retention(), expected);
+        let printed = toml::to_string(&config).unwrap();
+        assert!(printed.contains("[[retention.rules]]\nservice = \"checkout\"\nmax_age = "), "{printed}");
+        assert_eq!(merged(&printed, &[]).unwrap(), config);
+        for word in ["all", "priority", "error", "slow", "inner_error", "normal", "rare", "rescued"] {
+            let one = format!("[[retention.rules]]\nkeep_reason = \"{word}\"\nmax_age = \"1d\"");
+            merged(&one, &[]).unwrap().validate().unwrap();
+        }
+    }
+
+    /// Behind a good rule.
+    #[track_caller]
+    fn refused_rule(rule: &str, parts: &[&str]) {
+        let file = format!("[[retention.rules]]\nerror = true\nmax_age = \"1d\"\n[[retention.rules]]\n{rule}");
+        let error = match merged(&file, &[]) {
+            Ok(config) => config.validate().unwrap_err(),
+            Err(error) => error,
+        };
+        let error = format!("{error:#}");
+        assert!(error.contains("rule 2") && parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+
+    #[test]
+    fn a_bad_rule_is_named_with_its_key_and_the_remedy() {
+        refused_rule("service = \"a\"", &["max_age is missing", "2d"]);
+        refused_rule("max_age = \"1d\"", &["no condition", "service, keep_reason or error"]);
+        refused_rule("service = \"a\"\nmax_age = \"0s\"", &["max_age is 0", "2d"]);
+        refused_rule("service = \"a\"\nmax_age = \"soon\"", &["max_age", "soon"]);
+        refused_rule("service = \"a\"\nmax_age = 7", &["max_age", "7"]);
+        refused_rule("service = []\nmax_age = \"1d\"", &["service", "leave the key out"]);
+        refused_rule("service = \"\"\nmax_age = \"1d\"", &["service is empty"]);
+        refused_rule("service = 7\nmax_age = \"1d\"", &["service", "a text or a list of texts"]);
+        refused_rule("error = \"yes\"\nmax_age = \"1d\"", &["error", "boolean"]);
+        refused_rule("keep_reason = [\"rare\", \"rate\"]\nmax_age = \"1d\"", &["keep_reason", "rate", "rare, rescued"]);
+        refused_rule("keep_reason = \"opted_out\"\nmax_age = \"1d\"", &["opted_out", "priority"]);
+        refused_rule("servce = \"a\"\nmax_age = \"1d\"", &["servce", "service", "test.toml"]);
+        let many = "[[retention.rules]]\nerror = true\nmax_age = \"1d\"\n".repeat(33);
+        let error = merged(&many, &[]).unwrap().validate().unwrap_err().to_string();
+        assert!(error.contains("retention.rules") && error.contains("33") && error.contains("32"), "{error}");
+        // A variable holds one value.
+        refused(RULES, &[("SPANHOUSE_RETENTION_RULES", "[]")], &["SPANHOUSE_RETENTION_RULES"]);
+    }
+
     #[test]
     fn the_printed_configuration_reads_back() {
         let printed = toml::to_string(&Config::default()).unwrap();

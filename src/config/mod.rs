@@ -3,6 +3,7 @@
 //! A key `[wal] durability` is the variable `SPANHOUSE_WAL_DURABILITY`.
 
 mod layers;
+mod rules;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -119,6 +120,9 @@ pub struct Retention {
     /// Of the live segments of all tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
+    /// The first one that matches a span says for how long it is stored. No variable sets them.
+    #[serde(deserialize_with = "rules::read", skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<rules::Rule>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -323,7 +327,9 @@ impl Config {
     }
 
     pub fn retention(&self) -> storage::RetentionSettings {
-        storage::RetentionSettings { max_age: self.retention.max_age, max_bytes: self.retention.max_bytes }
+        let Retention { max_age, max_bytes, rules } = &self.retention;
+        let rules = rules.iter().map(rules::Rule::settings).collect();
+        storage::RetentionSettings { max_age: *max_age, max_bytes: *max_bytes, rules }
     }
 
     pub fn assembly(&self) -> collector::sampler::AssemblyConfig {
@@ -364,6 +370,7 @@ impl Config {
 
     fn validate(&self) -> anyhow::Result<()> {
         self.limits.validate()?;
+        rules::validate(&self.retention.rules)?;
         self.storage().validate()?;
         self.assembly().validate()?;
         self.sampling.validate().context("[sampling]")?;

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 pub use compaction::CompactSettings;
 pub use promotion::PromotionSettings;
-pub use retention::RetentionSettings;
+pub use retention::{RetentionRule, RetentionSettings};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -136,7 +136,7 @@ mod tests {
                 ..CompactSettings::default()
             },
             promotion: PromotionSettings { columns: 0, share: f64::MIN_POSITIVE },
-            retention: RetentionSettings { max_age: Some(shortest), max_bytes: Some(1) },
+            retention: RetentionSettings { max_age: Some(shortest), max_bytes: Some(1), rules: Vec::new() },
         }
         .validate()
         .unwrap();
@@ -166,8 +166,10 @@ mod tests {
         for share in [0.0, -0.5, 1.01, f64::NAN] {
             refused(of_promotion(1, share), &["promotion.share is", "above 0 and at most 1"]);
         }
-        let of_retention =
-            |max_age, max_bytes| Config { retention: RetentionSettings { max_age, max_bytes }, ..config() };
+        let of_retention = |max_age, max_bytes| Config {
+            retention: RetentionSettings { max_age, max_bytes, rules: Vec::new() },
+            ..config()
+        };
         refused(of_retention(Some(Duration::ZERO), None), &["retention.max_age is 0"]);
         refused(of_retention(None, Some(0)), &["retention.max_bytes is 0"]);
         refused(Config { flush_bytes: 0, ..config() }, &["flush.max_bytes is 0"]);

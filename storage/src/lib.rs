@@ -9,7 +9,7 @@
 //! - `segment`, `catalog`, `flush`: immutable Parquet files, and the Delta tables that say which are live.
 //! - `promotion`: which attributes get a column of their own.
 //! - `compact`: small segments become large ones, and files that nobody needs go.
-//! - `retention`: what is old, or too much, goes.
+//! - `retention`: what is old, or too much, or named by a rule, goes.
 //! - `aside`: work on threads that give way.
 //! - `snapshot`, `view`: what a query sees.
 //! - `trace_index`: which segments have a trace, and in which rows.
@@ -74,7 +74,7 @@ mod view;
 pub mod wal;
 
 pub use clock::{Clock, SystemClock};
-pub use config::{CompactSettings, Config, PromotionSettings, RetentionSettings};
+pub use config::{CompactSettings, Config, PromotionSettings, RetentionRule, RetentionSettings};
 #[cfg(feature = "catalog")]
 pub use decided::Remembered;
 pub use error::{Error, Result};
@@ -84,7 +84,7 @@ pub use memory::{Gathered, PendingTrace};
 pub use read_only::ReadOnlyStore;
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};
 #[cfg(feature = "catalog")]
-pub use segment::{ColumnRanges, MergeInput, MergeLimits, MergeReport, merge};
+pub use segment::{ColumnRanges, MergeInput, MergeLimits, MergeReport, merge, rewrite};
 pub use snapshot::{MemoryPart, MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 #[cfg(feature = "catalog")]
 pub use store::{CompactReport, CompactionStatus, FlushReport, RetentionStatus, Store, StoreStatus, TableStatus};

@@ -16,8 +16,8 @@ pub trait ServerControl: Send + Sync + 'static {
     /// Merges segments until nothing is due; with `to_the_end` every date counts as over.
     async fn compact(&self, to_the_end: bool) -> Result<Compacted, ControlError>;
 
-    /// What retention would take out of the tables now.
-    fn retention(&self) -> Retention;
+    /// What retention would take out of the tables now. Segments that rules have not looked at yet are read for it.
+    async fn retention(&self) -> Result<Retention, ControlError>;
 
     /// The body of `/metrics`, in the Prometheus text format.
     fn metrics(&self) -> String;
@@ -207,6 +207,8 @@ pub struct Expired {
 pub struct Retention {
     pub max_age_seconds: Option<u64>,
     pub max_bytes: Option<u64>,
+    /// Each with its number and what it says, in their order.
+    pub rules: Vec<String>,
     pub expiring: Vec<Expiring>,
 }
 
@@ -214,9 +216,11 @@ pub struct Retention {
 pub struct Expiring {
     pub table: String,
     pub date: Option<String>,
+    /// Segments that go, or lose rows. One that loses rows for several reasons is in each of them.
     pub segments: u64,
     pub rows: u64,
+    /// Of a segment that loses rows, in proportion to these.
     pub bytes: u64,
-    /// The setting that wants it: `max_age` or `max_bytes`.
+    /// The setting that wants it: `max_age`, `max_bytes`, or a rule as in [`Retention::rules`].
     pub why: String,
 }

@@ -1,14 +1,23 @@
-//! Which segments go, and why. Pure.
+//! Which segments go, which are looked at for rows that go, and why. Pure.
 //!
 //! - By age: a segment goes once all of its rows are older. So rows stay until the youngest of their segment is too old, which is a day
 //!   longer at most.
+//! - By rule: the same, of rows of `spans`. A segment goes whole once its latest row is older than the longest of all limits; before
+//!   that it is looked at, once for each limit that its latest row is older than.
 //! - By bytes: what is left of all tables is cut to the limit, the oldest dates first. Of a date spans go before digests, so
 //!   that no span is without its trace.
+//!
+//! Digests say which traces have an error. While a rule asks for that, they stay until the segments of spans whose time they share
+//! were looked at for `max_age`.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::catalog::date_of;
+use object_store::path::Path;
+
+use super::rules::{Due, Limit, longest};
+use crate::catalog::{SegmentName, date_of};
 use crate::config::RetentionSettings;
 use crate::model::UnixNanos;
 use crate::schema::{ByTable, Table};
@@ -20,13 +29,20 @@ pub enum Why {
     Age,
     /// There is more than `retention.max_bytes`.
     Bytes,
+    /// It is older than the rule in this place of `retention.rules` says.
+    Rule(usize),
 }
 
 impl Why {
-    pub fn word(self) -> &'static str {
+    pub fn of(limit: Limit, settings: &RetentionSettings) -> Self {
+        if limit < settings.rules.len() { Self::Rule(limit) } else { Self::Age }
+    }
+
+    pub fn text(self, settings: &RetentionSettings) -> Cow<'static, str> {
         match self {
-            Why::Age => "max_age",
-            Why::Bytes => "max_bytes",
+            Why::Age => "max_age".into(),
+            Why::Bytes => "max_bytes".into(),
+            Why::Rule(place) => settings.name_of(place).into(),
         }
     }
 }
@@ -50,44 +66,107 @@ impl Expiry {
     }
 }
 
+/// What is due.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// Tables in the order in which they should be changed, the oldest dates first.
+    pub whole: Vec<Expiry>,
+    /// Segments of `spans` of which rows may go by these limits, the oldest first.
+    pub examine: Vec<(Arc<Segment>, Due)>,
+}
+
+/// Segments that were looked at, and the limits by which none of their rows goes.
+#[derive(Debug, Clone, Default)]
+pub struct Settled {
+    /// Under which settings.
+    settings: RetentionSettings,
+    segments: HashMap<Path, Due>,
+}
+
+impl Settled {
+    /// Forgets what was found under others.
+    pub fn under(&mut self, settings: &RetentionSettings) -> &mut Self {
+        if (&self.settings.rules, self.settings.max_age) != (&settings.rules, settings.max_age) {
+            *self = Self { settings: settings.clone(), segments: HashMap::new() };
+        }
+        self
+    }
+
+    pub fn insert(&mut self, location: Path, due: Due) {
+        self.segments.insert(location, due);
+    }
+
+    /// Forgets segments that are gone.
+    pub fn retain(&mut self, live: &[Arc<Segment>]) {
+        if self.segments.len() > live.len() {
+            let live: HashSet<&Path> = live.iter().map(|segment| &segment.location).collect();
+            self.segments.retain(|location, _| live.contains(location));
+        }
+    }
+
+    fn has(&self, segment: &Segment, due: Due) -> bool {
+        self.segments.get(&segment.location).is_some_and(|known| known.covers(due))
+    }
+}
+
 /// In the order in which they should go.
 const ORDER: [Table; 4] = [Table::Spans, Table::SpanMetrics, Table::EdgeMetrics, Table::Traces];
+/// While rules have yet to take rows out there may be more than `max_bytes`, by one in so many.
+const SLACK: u64 = 10;
 
 /// Place of the table, date and reason.
 type Group<'s> = (usize, Option<&'s str>, Why);
 
-/// What goes now: tables in the order in which they should be changed, the oldest dates first.
-pub fn plan(live: &ByTable<Vec<Arc<Segment>>>, now: UnixNanos, settings: &RetentionSettings) -> Vec<Expiry> {
-    let oldest = settings.max_age.map(|age| {
-        let age = i64::try_from(age.as_nanos()).unwrap_or(i64::MAX);
-        UnixNanos(now.0.saturating_sub(age))
-    });
+/// A segment that does not go by its age.
+struct Left<'s> {
+    date: Option<&'s str>,
+    place: usize,
+    latest: UnixNanos,
+    segment: &'s Arc<Segment>,
+}
+
+/// What is due now.
+pub fn plan(
+    live: &ByTable<Vec<Arc<Segment>>>,
+    now: UnixNanos,
+    settings: &RetentionSettings,
+    settled: &Settled,
+) -> Plan {
     let mut going: BTreeMap<Group<'_>, Vec<Arc<Segment>>> = BTreeMap::new();
-    let mut left: Vec<(Option<&str>, usize, UnixNanos, &Arc<Segment>)> = Vec::new();
+    let mut left: Vec<Left<'_>> = Vec::new();
+    let mut examine = Vec::new();
+    let mut waiting = Waiting::default();
     for (place, table) in ORDER.into_iter().enumerate() {
         for segment in live.table(table) {
             // Of a segment that does not say when it was nobody knows that it is old.
             let Some((_, latest)) = segment.start_range else { continue };
             let date = date_of(&segment.location);
-            if oldest.is_some_and(|oldest| latest < oldest) {
-                going.entry((place, date, Why::Age)).or_default().push(Arc::clone(segment));
-            } else {
-                left.push((date, place, latest, segment));
+            let due = Due::of(settings, latest, now);
+            let is_gone = match table {
+                Table::Spans => due.is_all(settings),
+                Table::Traces => due.has(settings.rules.len()) && !waiting.needs(segment),
+                _ => due.has(settings.rules.len()),
+            };
+            if is_gone {
+                let why = if table == Table::Spans { Why::of(longest(settings), settings) } else { Why::Age };
+                going.entry((place, date, why)).or_default().push(Arc::clone(segment));
+                continue;
+            }
+            left.push(Left { date, place, latest, segment });
+            if table == Table::Spans {
+                // What others wrote has no name of ours that would tell what it is once it is rewritten.
+                let is_ours = SegmentName::parse(&segment.location).is_some();
+                let is_settled = due.is_none() || !is_ours || settled.has(segment, due);
+                waiting.add(segment, is_settled && due.has(settings.rules.len()), settings);
+                if !is_settled {
+                    examine.push((Arc::clone(segment), due));
+                }
             }
         }
     }
     if let Some(max_bytes) = settings.max_bytes {
-        let all: u64 = Table::ALL.iter().flat_map(|table| live.table(*table)).map(|segment| segment.size_bytes).sum();
-        let aged: u64 = going.values().flatten().map(|segment| segment.size_bytes).sum();
-        let mut bytes = all - aged;
-        left.sort_by_key(|(date, place, latest, segment)| (*date, *place, *latest, &segment.location));
-        for (date, place, _, segment) in left {
-            if bytes <= max_bytes {
-                break;
-            }
-            bytes -= segment.size_bytes;
-            going.entry((place, date, Why::Bytes)).or_default().push(Arc::clone(segment));
-        }
+        let most = if examine.is_empty() { max_bytes } else { max_bytes.saturating_add(max_bytes / SLACK) };
+        cut(live, left, most, &mut going);
     }
     let expiry = |((place, date, why), segments): (Group<'_>, _)| Expiry {
         table: ORDER[place],
@@ -95,118 +174,49 @@ pub fn plan(live: &ByTable<Vec<Arc<Segment>>>, now: UnixNanos, settings: &Retent
         why,
         segments,
     };
-    going.into_iter().map(expiry).collect()
+    let whole: Vec<Expiry> = going.into_iter().map(expiry).collect();
+    let gone: HashSet<&Path> = whole.iter().flat_map(|of| &of.segments).map(|segment| &segment.location).collect();
+    examine.retain(|(segment, _)| !gone.contains(&segment.location));
+    examine.sort_by(|(one, _), (other, _)| (one.start_range, &one.location).cmp(&(other.start_range, &other.location)));
+    Plan { whole, examine }
+}
+
+/// Lets the oldest of what is `left` go until all tables have at most `max_bytes`.
+fn cut<'s>(
+    live: &'s ByTable<Vec<Arc<Segment>>>,
+    mut left: Vec<Left<'s>>,
+    max_bytes: u64,
+    going: &mut BTreeMap<Group<'s>, Vec<Arc<Segment>>>,
+) {
+    let all: u64 = Table::ALL.iter().flat_map(|table| live.table(*table)).map(|segment| segment.size_bytes).sum();
+    let aged: u64 = going.values().flatten().map(|segment| segment.size_bytes).sum();
+    let mut bytes = all - aged;
+    left.sort_by_key(|left| (left.date, left.place, left.latest, &left.segment.location));
+    for Left { date, place, segment, .. } in left {
+        if bytes <= max_bytes {
+            return;
+        }
+        bytes -= segment.size_bytes;
+        going.entry((place, date, Why::Bytes)).or_default().push(Arc::clone(segment));
+    }
+}
+
+/// Times of spans that were not looked at for `max_age` yet, if digests must wait for that.
+#[derive(Debug, Default)]
+struct Waiting(Vec<(UnixNanos, UnixNanos)>);
+
+impl Waiting {
+    fn add(&mut self, segment: &Segment, is_over: bool, settings: &RetentionSettings) {
+        if !is_over && settings.rules.iter().any(|rule| rule.error.is_some()) {
+            self.0.extend(segment.start_range);
+        }
+    }
+
+    fn needs(&self, digests: &Segment) -> bool {
+        let Some((first, last)) = digests.start_range else { return false };
+        self.0.iter().any(|(earliest, latest)| *earliest <= last && first <= *latest)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use object_store::path::Path;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::catalog::partition_of;
-
-    const DAY: i64 = 86_400_000_000_000;
-
-    fn segment(table: Table, day: i64, hour: i64, size_bytes: u64) -> Arc<Segment> {
-        let start = UnixNanos(day * DAY + hour * DAY / 24);
-        let date = partition_of(start.micros());
-        Arc::new(Segment {
-            location: Path::from(format!("{}/date={date}/aa-{:010}.parquet", table.name(), day * 24 + hour)),
-            size_bytes,
-            row_count: 10,
-            start_range: Some((UnixNanos(day * DAY), start)),
-            written_at: start,
-            keys: crate::schema::promoted::Keys::default(),
-        })
-    }
-
-    fn live() -> ByTable<Vec<Arc<Segment>>> {
-        ByTable::new(|table| {
-            let size = if table == Table::Spans { 1_000 } else { 10 };
-            (100..104).flat_map(|day| [segment(table, day, 6, size), segment(table, day, 18, size)]).collect()
-        })
-    }
-
-    /// Segments that go, as (table, day of the tests, why, number).
-    #[track_caller]
-    fn check(settings: RetentionSettings, expected: &[(&str, &str, Why, usize)]) {
-        let planned = plan(&live(), UnixNanos(104 * DAY), &settings);
-        let planned: Vec<_> = planned
-            .iter()
-            .map(|expiry| (expiry.table.name(), expiry.date.as_deref().unwrap(), expiry.why, expiry.segments.len()))
-            .collect();
-        assert_eq!(planned, expected);
-    }
-
-    fn hours(hours: u64) -> Option<Duration> {
-        Some(Duration::from_secs(hours * 3_600))
-    }
-
-    #[test]
-    fn without_a_limit_nothing_goes() {
-        check(RetentionSettings::default(), &[]);
-    }
-
-    #[test]
-    fn what_is_older_goes_whole_segments_only_and_paths_stay() {
-        let max_age = hours(3 * 24);
-        let first = "1970-04-11";
-        check(
-            RetentionSettings { max_age, max_bytes: None },
-            &[
-                ("spans", first, Why::Age, 2),
-                ("span_metrics", first, Why::Age, 2),
-                ("edge_metrics", first, Why::Age, 2),
-                ("traces", first, Why::Age, 2),
-            ],
-        );
-        // Its latest start is what counts: 18:00 of that day is no older than 78 hours.
-        let planned = plan(&live(), UnixNanos(104 * DAY), &RetentionSettings { max_age: hours(78), max_bytes: None });
-        assert!(planned.iter().all(|expiry| expiry.segments.len() == 1), "{planned:?}");
-    }
-
-    #[test]
-    fn what_is_too_much_goes_oldest_first_spans_before_their_digests() {
-        // There are 8,320 bytes.
-        check(RetentionSettings { max_age: None, max_bytes: Some(8_320) }, &[]);
-        let of = |max_bytes| RetentionSettings { max_age: None, max_bytes: Some(max_bytes) };
-        check(of(8_319), &[("spans", "1970-04-11", Why::Bytes, 1)]);
-        check(of(6_305), &[("spans", "1970-04-11", Why::Bytes, 2), ("span_metrics", "1970-04-11", Why::Bytes, 2)]);
-        check(
-            RetentionSettings { max_age: hours(72), max_bytes: Some(5_300) },
-            &[
-                ("spans", "1970-04-11", Why::Age, 2),
-                ("spans", "1970-04-12", Why::Bytes, 1),
-                ("span_metrics", "1970-04-11", Why::Age, 2),
-                ("edge_metrics", "1970-04-11", Why::Age, 2),
-                ("traces", "1970-04-11", Why::Age, 2),
-            ],
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_left_is_young_and_little_enough_and_no_older_one_was_spared(
-            sizes in proptest::collection::vec(1..1_000_u64, 1..60), hours in 0..200_i64, max_bytes in 1..20_000_u64
-        ) {
-            let spans: Vec<_> =
-                sizes.iter().zip(0..).map(|(size, at)| segment(Table::Spans, 100 + at / 24, at % 24, *size)).collect();
-            let live = ByTable { spans, ..ByTable::default() };
-            let max_age = Duration::from_secs(hours.unsigned_abs() * 3_600 + 1);
-            let now = UnixNanos(103 * DAY);
-            let settings = RetentionSettings { max_age: Some(max_age), max_bytes: Some(max_bytes) };
-            let planned = plan(&live, now, &settings);
-            let gone: Vec<_> = planned.iter().flat_map(|expiry| &expiry.segments).collect();
-            let left: Vec<_> = live.spans.iter().filter(|segment| !gone.contains(segment)).collect();
-            let latest = |segment: &Arc<Segment>| segment.start_range.unwrap().1;
-            prop_assert!(left.iter().map(|segment| segment.size_bytes).sum::<u64>() <= max_bytes);
-            prop_assert!(left.iter().all(|segment| now.since(latest(segment)) <= max_age.as_nanos() as i64));
-            let youngest_gone = gone.iter().map(|segment| latest(segment)).max();
-            let oldest_left = left.iter().map(|segment| latest(segment)).min();
-            prop_assert!(youngest_gone.zip(oldest_left).is_none_or(|(gone, left)| gone < left));
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,5 @@
-//! Merges what is due, one merge at a time, takes out what is to be stored no longer, and deletes files that nobody needs any more.
+//! Merges what is due, one merge at a time, and deletes files that nobody needs any more. What is to be stored no longer goes between
+//! them, as [`super::expiring`] has it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,16 +17,14 @@ use super::committing::{Change, with_causes};
 use super::{Shared, Store, lock};
 use crate::catalog::{LoggedFiles, NewSegment, Replacing, SegmentName};
 use crate::compact::{self, Merge, Vacuumed, Written};
-use crate::config::RetentionSettings;
-use crate::retention::{self, Expiry};
-use crate::schema::{ByTable, Table, paths};
+use crate::schema::{Table, paths};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
 /// How often it is looked what is due.
 const LOOK: Duration = Duration::from_secs(2);
 /// Segments whose merge failed are left alone for so long, so that others get their turn.
-const AVOIDED: Duration = Duration::from_secs(600);
+pub(super) const AVOIDED: Duration = Duration::from_secs(600);
 /// How often files are looked through, at the rarest.
 const VACUUM: Duration = Duration::from_secs(60);
 
@@ -39,6 +38,11 @@ pub(super) enum Ask {
     /// Another retention is in force.
     Expire {
         done: oneshot::Sender<Result<()>>,
+    },
+    /// Rules take out what they have to, to the end. How many segments were looked at.
+    #[cfg(test)]
+    ExpireRows {
+        done: oneshot::Sender<Result<u64>>,
     },
     #[cfg(test)]
     Vacuum {
@@ -64,19 +68,6 @@ impl Store {
         self.ask(|done| Ask::Compact { to_the_end, done }).await
     }
 
-    /// Puts another retention in force, and waits until it is kept.
-    pub async fn set_retention(&self, settings: RetentionSettings) -> Result<()> {
-        settings.validate()?;
-        *lock(&self.shared.retention) = settings;
-        self.ask(|done| Ask::Expire { done }).await
-    }
-
-    /// What the retention in force would take out of tables now.
-    pub fn expiring(&self) -> (RetentionSettings, Vec<Expiry>) {
-        let settings = *lock(&self.shared.retention);
-        (settings, self.shared.expiring(&settings))
-    }
-
     pub(super) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<Result<T>>) -> Ask) -> Result<T> {
         let (done, wait) = oneshot::channel();
         self.shared.asks.send(ask(done)).await.map_err(|_| Error::Closed)?;
@@ -84,22 +75,12 @@ impl Store {
     }
 }
 
-impl Shared {
-    fn expiring(&self, settings: &RetentionSettings) -> Vec<Expiry> {
-        let live = {
-            let memory = lock(&self.memory);
-            ByTable::new(|table| memory.tables.table(table).segments.clone())
-        };
-        retention::plan(&live, self.clock.now(), settings)
-    }
-}
-
 /// The task that does it.
 #[derive(Debug)]
 pub(super) struct Upkeep {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     changes: mpsc::Sender<Change>,
-    avoided: HashMap<Path, Instant>,
+    pub(super) avoided: HashMap<Path, Instant>,
     /// Whose turn it is, by its place in [`Table::ALL`].
     first_table: usize,
 }
@@ -124,19 +105,37 @@ impl Upkeep {
             }
             self.keep_retention().await;
             self.avoided.retain(|_, until| *until > Instant::now());
-            let is_enabled = self.shared.config.compaction.enabled;
-            while is_enabled && asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
-                match self.merge_next(None).await {
-                    Ok(None) => break,
-                    merged => {
-                        self.note(merged.map(drop), "a merge of segments failed; they are left alone for ten minutes")
-                    }
+            while asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
+                let (is_looked_at, is_merged) = (self.look_at_one().await, self.merge_one().await);
+                if !is_looked_at && !is_merged {
+                    break;
                 }
-                // Merges may be due for hours, and each leaves files behind.
+                // Both may be due for hours, and each leaves files behind.
                 self.vacuum_when_due(&mut vacuumed).await;
                 self.keep_retention().await;
             }
         }
+    }
+
+    /// Lets rules take rows out of a segment. Whether there was one to look at.
+    async fn look_at_one(&mut self) -> bool {
+        let looked_at = self.expire_rows_next().await;
+        looked_at.unwrap_or_else(|error| {
+            let what = "rules could not take rows out of a segment; it is left alone for ten minutes";
+            self.shared.note_expiring(&error, what);
+            true
+        })
+    }
+
+    /// Whether there was something to merge.
+    async fn merge_one(&mut self) -> bool {
+        if !self.shared.config.compaction.enabled {
+            return false;
+        }
+        let merged = self.merge_next(None).await;
+        let is_due = !matches!(merged, Ok(None));
+        self.note(merged.map(drop), "a merge of segments failed; they are left alone for ten minutes");
+        is_due
     }
 
     async fn vacuum_when_due(&mut self, vacuumed: &mut Option<Instant>) {
@@ -145,14 +144,6 @@ impl Upkeep {
             let result = self.vacuum(vacuumed.is_none()).await;
             self.note(result.map(drop), "files that nobody needs could not be deleted; it is tried again");
             *vacuumed = Some(Instant::now());
-        }
-    }
-
-    async fn keep_retention(&mut self) {
-        if let Err(error) = self.expire().await {
-            let why = with_causes(&error);
-            tracing::error!(error = why, "retention could not be kept; it is tried again");
-            lock(&self.shared.expired).last_error = Some(why);
         }
     }
 
@@ -166,10 +157,24 @@ impl Upkeep {
                 let _ = done.send(self.expire().await);
             }
             #[cfg(test)]
+            Ask::ExpireRows { done } => {
+                let _ = done.send(self.expire_all_rows().await);
+            }
+            #[cfg(test)]
             Ask::Vacuum { at_start, done } => {
                 let _ = done.send(self.vacuum(at_start).await);
             }
         }
+    }
+
+    #[cfg(test)]
+    async fn expire_all_rows(&mut self) -> Result<u64> {
+        let mut count = 0;
+        while self.expire_rows_next().await.inspect_err(|error| self.shared.note_expiring(error, "failed"))? {
+            count += 1;
+        }
+        self.expire().await?;
+        Ok(count)
     }
 
     fn note(&self, result: Result<()>, what: &'static str) {
@@ -304,37 +309,6 @@ impl Upkeep {
         let change = Change::Replace { table, removed, added, why, done };
         self.changes.send(change).await.map_err(|_| Error::Closed)?;
         wait.await.unwrap_or(Err(Error::Closed))
-    }
-
-    /// Takes out of the tables what is to be stored no longer.
-    async fn expire(&self) -> Result<()> {
-        let settings = *lock(&self.shared.retention);
-        let mut expiring = self.shared.expiring(&settings).into_iter().peekable();
-        while let Some(first) = expiring.next() {
-            let mut of_table = vec![first];
-            while let Some(next) = expiring.next_if(|next| next.table == of_table[0].table) {
-                of_table.push(next);
-            }
-            let segments = of_table.iter().flat_map(|expiry| &expiry.segments);
-            let removed = segments.map(|segment| segment.location.clone()).collect();
-            self.replace(of_table[0].table, removed, Vec::new(), Replacing::Expired).await?;
-            let mut status = lock(&self.shared.expired);
-            for expiry in of_table {
-                tracing::info!(
-                    table = expiry.table.name(),
-                    date = expiry.date,
-                    segments = expiry.segments.len(),
-                    rows = expiry.rows(),
-                    bytes = expiry.bytes(),
-                    limit = expiry.why.word(),
-                    "expired"
-                );
-                status.expired_segments += expiry.segments.len() as u64;
-                status.expired_rows += expiry.rows();
-                status.expired_bytes += expiry.bytes();
-            }
-        }
-        Ok(())
     }
 
     async fn logged(&self, table: Table) -> Result<LoggedFiles> {

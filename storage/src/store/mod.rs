@@ -4,10 +4,12 @@
 //! - `sealing`: when an epoch ends, and a flush on demand.
 //! - `committing`: the one task that changes tables: sealed epochs, oldest first, and replacements of segments between them.
 //! - `maintaining`: merges, and the end of files that nobody needs.
+//! - `expiring`: the end of what is too old, too much, or named by a rule.
 //! - `status`: what the store holds.
 
 mod applying;
 mod committing;
+mod expiring;
 mod maintaining;
 mod sealing;
 mod status;
@@ -33,6 +35,7 @@ use crate::model::TraceId;
 use crate::recovery::{self, DataDirectory};
 use crate::repeats::Repeats;
 use crate::request::{Decoder, Request};
+use crate::retention::Settled;
 use crate::snapshot::{Snapshot, SnapshotSource};
 use crate::view::View;
 use crate::wal::{self, Durable, LocalDisk, WalHandle};
@@ -69,6 +72,9 @@ struct Shared {
     compaction: Mutex<CompactionStatus>,
     retention: Mutex<RetentionSettings>,
     expired: Mutex<RetentionStatus>,
+    settled: Mutex<Settled>,
+    /// Who asks what would go has segments read.
+    previewing: tokio::sync::Mutex<()>,
     asks: tokio::sync::mpsc::Sender<Ask>,
     /// One seal at a time, since a seal names the epoch that it ends.
     sealing: tokio::sync::Mutex<()>,
@@ -184,8 +190,10 @@ impl Store {
         let shared = Arc::new(Shared {
             collector,
             compaction: Mutex::default(),
-            retention: Mutex::new(config.retention),
+            retention: Mutex::new(config.retention.clone()),
             expired: Mutex::default(),
+            settled: Mutex::default(),
+            previewing: tokio::sync::Mutex::default(),
             asks,
             memory: Mutex::new(memory),
             same_ids: Mutex::default(),

@@ -1,6 +1,7 @@
 //! The store on a real directory, with requests whose body is a list of spans in two bytes each.
 
 mod compaction;
+mod expiring;
 mod faulty;
 mod full;
 mod metrics;

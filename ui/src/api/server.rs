@@ -35,8 +35,8 @@ pub(super) async fn compact(
     Ok(Json(server.control.compact(asked.to_the_end).await?))
 }
 
-pub(super) async fn retention(State(server): State<Server>) -> Json<Retention> {
-    Json(server.control.retention())
+pub(super) async fn retention(State(server): State<Server>) -> Result<Json<Retention>, ApiError> {
+    Ok(Json(server.control.retention().await?))
 }
 
 pub(super) async fn sampling(State(server): State<Server>) -> Json<SamplingPolicy> {

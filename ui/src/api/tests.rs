@@ -50,9 +50,10 @@ impl ServerControl for Control {
         Ok(Compacted { merges: if to_the_end { 5 } else { 2 }, ..Compacted::default() })
     }
 
-    fn retention(&self) -> Retention {
+    async fn retention(&self) -> Result<Retention, ControlError> {
         let expiring = Expiring { table: "spans".to_owned(), why: "max_age".to_owned(), ..Expiring::default() };
-        Retention { max_age_seconds: Some(60), max_bytes: None, expiring: vec![expiring] }
+        let rules = vec!["rule 1 (service checkout, 90 d)".to_owned()];
+        Ok(Retention { max_age_seconds: Some(60), max_bytes: None, rules, expiring: vec![expiring] })
     }
 
     fn metrics(&self) -> String {
@@ -462,7 +463,7 @@ async fn compaction_takes_what_it_is_asked_for_and_retention_says_what_would_go(
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let (status, answer) = json_of(get("/api/spanhouse/retention")).await;
     assert_eq!((status, &answer["expiring"][0]["why"]), (StatusCode::OK, &json!("max_age")));
-    assert_eq!(answer["max_bytes"], Value::Null);
+    assert_eq!((&answer["max_bytes"], &answer["rules"][0]), (&Value::Null, &json!("rule 1 (service checkout, 90 d)")));
 }
 
 #[tokio::test]

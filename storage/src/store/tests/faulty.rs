@@ -24,6 +24,10 @@ pub enum Fault {
     Complete,
     /// Reads never end.
     Hang,
+    /// Reads begin once there is another fault, or none ...
+    Wait,
+    /// ... and one of them would.
+    Waiting,
     Delete,
 }
 
@@ -39,6 +43,13 @@ pub struct Faults(Arc<AtomicU8>);
 impl Faults {
     pub fn set(&self, fault: Fault) {
         self.0.store(fault as u8, Ordering::Relaxed);
+    }
+
+    /// Until a read waits for another fault.
+    pub async fn waiting(&self) {
+        while self.0.load(Ordering::Relaxed) != Fault::Waiting as u8 {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub fn on(&self, inner: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
@@ -84,6 +95,11 @@ impl ObjectStore for FaultyStore {
     async fn get_opts(&self, location: &Location, options: GetOptions) -> Result<GetResult> {
         if self.fault.load(Ordering::Relaxed) == Fault::Hang as u8 {
             std::future::pending::<()>().await;
+        }
+        let (wait, waiting) = (Fault::Wait as u8, Fault::Waiting as u8);
+        while [wait, waiting].contains(&self.fault.load(Ordering::Relaxed)) {
+            let _ = self.fault.compare_exchange(wait, waiting, Ordering::Relaxed, Ordering::Relaxed);
+            tokio::task::yield_now().await;
         }
         self.inner.get_opts(location, options).await
     }
