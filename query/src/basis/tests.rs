@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use storage::{Segment, SnapshotSource};
+
 use crate::testing::{TestSource, TestSpan};
 use crate::{Basis, Config, Engine, SqlRequest};
 
@@ -95,4 +97,42 @@ async fn a_note_is_text_in_json_and_absent_without_one() {
     let counted = stats("SELECT count(*) FROM spans").await;
     assert_eq!((&counted["basis"], &counted["note"]), (&"unweighted".into(), &COUNTED.into()));
     assert!(stats("SELECT 1").await.get("note").is_none());
+}
+
+#[tokio::test]
+async fn figures_of_segments_that_lost_rows_say_so() {
+    let spans = |trace: u64| {
+        let start = i64::try_from(trace).unwrap() * 1_000_000_000;
+        vec![TestSpan::new(trace, trace, None).times(start, 5).weight(Some(if trace == 3 { 20.0 } else { 1.0 }))]
+    };
+    let source = TestSource::new(&[], &[spans(1), spans(2), spans(3)]).await;
+    let mut snapshot = source.snapshot().unwrap();
+    for (segment, expired_rows) in snapshot.spans.segments.iter_mut().zip([1, 0, 700]) {
+        *segment = Arc::new(Segment { expired_rows, ..(**segment).clone() });
+    }
+    let config = Config { threads: 2, ..Config::default() };
+    let engine = Engine::new(config, TestSource::set(snapshot, source.object_store())).unwrap();
+    let one = "1 span of the segments read is gone by retention rules: figures are of what is left";
+    let all =
+        format!("{COUNTED}; 701 spans of the segments read are gone by retention rules: figures are of what is left");
+    let third = "700 spans of the segments read are gone by retention rules: figures are of what is left";
+    for (sql, basis, note) in [
+        ("SELECT count(*) FROM spans WHERE start_time < '1970-01-01T00:00:01.5Z'", Basis::Exact, Some(one)),
+        ("SELECT count(*) FROM spans", Basis::Unweighted, Some(all.as_str())),
+        (
+            "SELECT estimate_count() FROM spans WHERE start_time > '1970-01-01T00:00:02.5Z'",
+            Basis::Estimated,
+            Some(third),
+        ),
+        // No figure of spans, and none of what lost any.
+        ("SELECT span_name FROM spans", Basis::Stored, None),
+        ("SELECT count(*) FROM traces", Basis::Exact, None),
+        (
+            "SELECT count(*) FROM spans WHERE start_time > '1970-01-01T00:00:01.5Z' AND start_time < '1970-01-01T00:00:02.5Z'",
+            Basis::Exact,
+            None,
+        ),
+    ] {
+        check(&engine, sql, basis, note).await;
+    }
 }

@@ -1,7 +1,7 @@
 //! The weights of what a query reads: from the footers of its segments, which never change and are read once, and from the
 //! rows in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray};
@@ -31,16 +31,20 @@ pub(crate) struct Weights {
     smallest: f64,
     largest: f64,
     has_unknown: bool,
+    /// Of the segments: rows that are gone, of which no weight is known any more.
+    expired_rows: u64,
 }
 
 impl Weights {
-    const NONE: Self = Self { smallest: f64::INFINITY, largest: f64::NEG_INFINITY, has_unknown: false };
+    const NONE: Self =
+        Self { smallest: f64::INFINITY, largest: f64::NEG_INFINITY, has_unknown: false, expired_rows: 0 };
 
     fn of(smallest: Option<f64>, largest: Option<f64>, has_unknown: bool) -> Self {
         Self {
             smallest: smallest.unwrap_or(Self::NONE.smallest),
             largest: largest.unwrap_or(Self::NONE.largest),
             has_unknown,
+            expired_rows: 0,
         }
     }
 
@@ -49,12 +53,18 @@ impl Weights {
             smallest: self.smallest.min(other.smallest),
             largest: self.largest.max(other.largest),
             has_unknown: self.has_unknown || other.has_unknown,
+            expired_rows: self.expired_rows.saturating_add(other.expired_rows),
         }
     }
 
     /// Whether every row stands for itself alone; also where there is no row.
     pub(super) fn is_one(&self) -> bool {
-        !self.has_unknown && (*self == Self::NONE || (self.smallest == 1.0 && self.largest == 1.0))
+        let is_none = self.smallest == Self::NONE.smallest && self.largest == Self::NONE.largest;
+        !self.has_unknown && (is_none || (self.smallest == 1.0 && self.largest == 1.0))
+    }
+
+    pub(super) fn expired_rows(&self) -> u64 {
+        self.expired_rows
     }
 
     pub(super) fn largest(&self) -> Option<f64> {
@@ -82,6 +92,7 @@ impl WeightsOfSegments {
             found.whole(table, column);
         }
         let mut weights = found.memory;
+        weights.expired_rows = expired_rows(table, &found.segments);
         let mut each =
             stream::iter(found.segments).map(|segment| self.of_segment(segment, store)).buffer_unordered(READS_AT_ONCE);
         while let Some(segment) = each.next().await {
@@ -105,6 +116,17 @@ impl WeightsOfSegments {
         remembered.insert(segment.location, weights);
         Some(weights)
     }
+}
+
+/// Of those segments that are read, each once.
+fn expired_rows(table: &TableSnapshot, read: &[ObjectMeta]) -> u64 {
+    let mut with_gone = table.segments.iter().filter(|segment| segment.expired_rows > 0).peekable();
+    if with_gone.peek().is_none() {
+        return 0;
+    }
+    let read: HashSet<&Path> = read.iter().map(|segment| &segment.location).collect();
+    let of_read = with_gone.filter(|segment| read.contains(&segment.location));
+    of_read.map(|segment| segment.expired_rows).fold(0, u64::saturating_add)
 }
 
 fn of_footer(footer: &ParquetMetaData) -> Option<Weights> {
