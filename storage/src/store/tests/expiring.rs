@@ -218,6 +218,13 @@ async fn a_dry_run_says_what_then_goes_and_why_with_a_server_and_without() {
         bytes,
     });
     assert_eq!(planned, expected);
+    // What is too much is so of what rules leave.
+    let all = store.status().tables.iter().map(|table| table.bytes).sum::<u64>();
+    let within = |max_bytes| RetentionSettings { max_bytes: Some(max_bytes), ..of.clone() };
+    assert_eq!(preview(&store, &within(all - 1)).await, expected);
+    // Far beyond the limit nothing waits for rules.
+    let far_beyond = preview(&store, &within(all / 2)).await;
+    assert_eq!((far_beyond[0].why.as_str(), far_beyond[0].rows), ("max_bytes", 8));
     let (before, all) = (version(&store), seen(&store).await);
     drop(store);
     let without = retention::dry_run(rig.directory.path(), &of, rig.clock.now()).await.unwrap();
@@ -230,12 +237,6 @@ async fn a_dry_run_says_what_then_goes_and_why_with_a_server_and_without() {
     assert_eq!(store.expiring().await.unwrap(), (of.clone(), Vec::new()));
     drop(store);
     assert_eq!(retention::dry_run(rig.directory.path(), &of, rig.clock.now()).await.unwrap(), []);
-    // What is too much is so of what rules leave.
-    let store = rig.open().await;
-    let bytes = store.status().tables.iter().map(|table| table.bytes).sum::<u64>();
-    assert_eq!(preview(&store, &RetentionSettings { max_bytes: Some(bytes), ..of.clone() }).await, []);
-    let less = preview(&store, &RetentionSettings { max_bytes: Some(bytes - 1), ..of }).await;
-    assert_eq!((less.len(), less[0].why.as_str(), less[0].rows), (1, "max_bytes", 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
