@@ -7,18 +7,25 @@
 //! With `--promote` the same is done thrice: without promoted attributes, with those promoted that one in a hundred spans has,
 //! where the inputs have them in columns already, and where they still have them in their maps. The last two should write the
 //! same bytes, to OUT as the first one does.
+//!
+//! With `--expire`, the first FILE is a segment of spans and the others are of digests: what it costs to look which of its rows go
+//! by some rules, and to write it anew without them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arrow::array::AsArray;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use storage::model::UnixNanos;
+use storage::retention::{Due, Examination, examine};
 use storage::schema::Table;
 use storage::schema::promoted::{Keys, Promoted, PromotedType, Scope, is_name};
-use storage::{MergeInput, MergeLimits, MergeReport, merge};
+use storage::{MergeInput, MergeLimits, MergeReport, RetentionRule, RetentionSettings, merge, rewrite};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -56,6 +63,9 @@ fn main() -> Result<(), Failure> {
     let names: Vec<String> = arguments.collect();
     if has("--promote") {
         return promote(&names, &out, &limits);
+    }
+    if has("--expire") {
+        return expire(&names, &out, &limits);
     }
     let mut inputs = Vec::new();
     let mut bytes_before = 0;
@@ -140,6 +150,78 @@ fn promote(names: &[String], out: &str, limits: &MergeLimits) -> Result<(), Fail
             );
             std::fs::write(format!("{out}.{}", name.replace(' ', "-")), &segment.file)?;
         }
+    }
+    Ok(())
+}
+
+/// A segment whose file is in `files`, by name.
+fn segment(name: &str, files: &BTreeMap<String, Bytes>) -> Result<Arc<storage::Segment>, Failure> {
+    let file = ParquetRecordBatchReaderBuilder::try_new(files[name].clone())?;
+    let row_count = u64::try_from(file.metadata().file_metadata().num_rows())?;
+    Ok(Arc::new(storage::Segment {
+        location: name.trim_start_matches('/').into(),
+        size_bytes: files[name].len() as u64,
+        row_count,
+        start_range: None,
+        written_at: UnixNanos(0),
+        keys: Keys::default(),
+        expired_rows: 0,
+    }))
+}
+
+fn expire(names: &[String], out: &str, limits: &MergeLimits) -> Result<(), Failure> {
+    let mut files = BTreeMap::new();
+    for name in names {
+        files.insert(name.clone(), Bytes::from(std::fs::read(name)?));
+    }
+    let [spans, digests @ ..] = names else { return Err("there is no segment of spans".into()) };
+    let day = Duration::from_secs(86_400);
+    let rule = |service: &str, reason: &str, error| RetentionRule {
+        max_age: day,
+        services: Some(service.to_owned()).filter(|service| !service.is_empty()).into_iter().collect(),
+        keep_reasons: Some(reason.to_owned()).filter(|reason| !reason.is_empty()).into_iter().collect(),
+        error,
+    };
+    let service = std::env::var("SERVICE").unwrap_or_default();
+    let ways = [
+        ("a service that it has not", rule("nobody", "", None)),
+        ("a reason that it has not", rule("", "nothing", None)),
+        ("a service", rule(&service, "", None)),
+        ("without an error", rule("", "", Some(false))),
+        ("with an error", rule("", "", Some(true))),
+    ];
+    for (name, rule) in ways.into_iter().filter(|(name, _)| *name != "a service" || !service.is_empty()) {
+        let settings = RetentionSettings { rules: vec![rule], ..RetentionSettings::default() };
+        let wanted = Examination {
+            segment: segment(spans, &files)?,
+            due: Due::of(&settings, UnixNanos(0), UnixNanos(i64::MAX)),
+            promoted: Arc::default(),
+            digests: digests.iter().map(|name| segment(name, &files)).collect::<Result<_, _>>()?,
+        };
+        let open = |segment: &storage::Segment| {
+            let name = files.keys().find(|name| name.trim_start_matches('/') == segment.location.as_ref());
+            name.map(|name| files[name].clone()).unwrap_or_default()
+        };
+        let (mut looking, mut writing) = (Duration::MAX, Duration::MAX);
+        let (mut gone, mut rows, mut bytes) = (0, 0, 0);
+        for _ in 0..ROUNDS {
+            let before = cpu_time();
+            let going = examine(&wanted, &settings, open, &Arc::<AtomicBool>::default())?;
+            looking = looking.min(cpu_time() - before);
+            let Some(going) = going else { continue };
+            gone = going.rows();
+            let input = MergeInput { name: spans.clone(), file: files[spans].clone(), keys: Keys::default() };
+            let before = cpu_time();
+            let report = rewrite(Table::Spans, &[], input, &going.kept, File::create(out)?, limits)?;
+            writing = writing.min(cpu_time() - before);
+            (rows, bytes) = (report.rows, report.bytes);
+        }
+        let writing = if gone == 0 { 0 } else { writing.as_millis() };
+        println!(
+            "{name:<26} looking {:>5} ms; {gone} rows go, writing {rows} in {bytes} bytes {writing} ms of CPU; at most {} of memory",
+            looking.as_millis(),
+            most_memory()
+        );
     }
     Ok(())
 }
