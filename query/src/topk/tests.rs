@@ -11,12 +11,12 @@ fn spans(segment: u64) -> Vec<TestSpan> {
         let number = segment * SEGMENT_ROWS + row;
         // Scattered, and some at the same time.
         let scattered = (number * 7_919 % 4_001) as i64;
-        let mut span = TestSpan::new(number / 5 + 1, number, (row % 5 > 0).then(|| number - 1))
+        let mut span = TestSpan::new(number / 5 + 1, number, (!row.is_multiple_of(5)).then(|| number - 1))
             .service(["a", "b", "c"][row as usize % 3])
             .name(&format!("op{}", row % 11))
             .times(1_700_000_000_000_000_000 + scattered / 2 * 1_000_000, (number * 31 % 977) as i64)
             .attribute("k", (number % 13) as i64);
-        span.status = if number % 4 == 0 { "error" } else { "unset" }.to_owned();
+        span.status = if number.is_multiple_of(4) { "error" } else { "unset" }.to_owned();
         span
     };
     (0..SEGMENT_ROWS).map(span).collect()
