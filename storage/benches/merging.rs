@@ -72,7 +72,7 @@ fn main() -> Result<(), Failure> {
     for name in names {
         let file = File::open(&name)?;
         bytes_before += file.metadata()?.len();
-        inputs.push(MergeInput { name, file, keys: Keys::default() });
+        inputs.push(MergeInput { name, file, keys: Keys::default(), lost_rows: false });
     }
     let count = inputs.len();
     let before = cpu_time();
@@ -103,6 +103,7 @@ fn merged(list: &[Promoted], inputs: &[Segment], limits: &MergeLimits) -> Result
         name: number.to_string(),
         file: segment.file.clone(),
         keys: segment.keys.clone(),
+        lost_rows: false,
     };
     let mut out = Vec::new();
     let report = merge(Table::Spans, list, inputs.iter().enumerate().map(input).collect(), &mut out, limits)?;
@@ -210,7 +211,8 @@ fn expire(names: &[String], out: &str, limits: &MergeLimits) -> Result<(), Failu
             looking = looking.min(cpu_time() - before);
             let Some(going) = going else { continue };
             gone = going.rows();
-            let input = MergeInput { name: spans.clone(), file: files[spans].clone(), keys: Keys::default() };
+            let input =
+                MergeInput { name: spans.clone(), file: files[spans].clone(), keys: Keys::default(), lost_rows: false };
             let before = cpu_time();
             let report = rewrite(Table::Spans, &[], input, &going.kept, File::create(out)?, limits)?;
             writing = writing.min(cpu_time() - before);

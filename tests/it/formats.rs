@@ -80,6 +80,9 @@ impl Fixture {
             server.count("SELECT sum(span_count) FROM span_metrics WHERE window_start < '2025-11-20T01:00:00Z'")?;
         let without = if version < 3 { flushed } else { 0 };
         ensure!(counted == all - without, "{when}: metrics of {counted} spans of {all}");
+        let exceptions = server.count(&format!("SELECT count(exception_type) FROM spans WHERE {old}"))?;
+        let with_events = if version < 5 { 0 } else { 2 };
+        ensure!(exceptions == with_events, "{when}: {exceptions} exceptions");
         Ok(())
     }
 }

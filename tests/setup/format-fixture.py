@@ -71,6 +71,7 @@ QUESTIONS = {
         min(duration_min_ns), max(duration_max_ns) FROM span_metrics WHERE {OLD_WINDOW} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""),
     "edge metrics": (3, f"""SELECT client_service, server_service, span_name, sum(span_count), sum(error_count)
         FROM edge_metrics WHERE {OLD_WINDOW} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""),
+    "exceptions": (5, f"SELECT exception_type, count(*) FROM spans WHERE {OLD} GROUP BY 1 ORDER BY 1 NULLS FIRST"),
     "paths": (3, "SELECT DISTINCT path, depth FROM paths WHERE path LIKE 'gateway:%' OR path LIKE 'waren%' ORDER BY 1, 2"),
 }
 

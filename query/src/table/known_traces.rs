@@ -68,6 +68,10 @@ impl KnownTraces {
     /// The same at once: for whoever waits for it.
     pub(crate) async fn read_all(&self, snapshot: &Snapshot) {
         self.is_wanted.store(true, Ordering::Relaxed);
+        if self.is_off || self.is_reading.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let _done = Reading(&self.is_reading);
         self.read(self.unknown(snapshot)).await;
     }
 
@@ -76,10 +80,20 @@ impl KnownTraces {
         self.index.unknown(tables.flat_map(|table| &snapshot.table(table).segments))
     }
 
+    /// The newest segments come first. Once one finds no room the older ones are not read: a store may be far larger than what
+    /// is kept of it.
     async fn read(&self, segments: Vec<Arc<Segment>>) {
+        let mut has_room = true;
         for segment in segments {
+            if !has_room {
+                self.index.insert(&segment, None);
+                continue;
+            }
             match trace_index::read(&segment, Arc::clone(&self.store)).await {
-                Ok(rows) => self.index.insert(&segment, rows),
+                Ok(None) => {
+                    self.index.insert(&segment, None);
+                }
+                Ok(rows) => has_room = self.index.insert(&segment, rows),
                 // Queries that need the segment say what is wrong with it; one that has just been removed is nobody's.
                 Err(error) => {
                     tracing::debug!(%error, segment = %segment.location, "a segment's traces could not be read");

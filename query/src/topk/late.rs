@@ -39,6 +39,9 @@ pub(super) struct Rows {
     /// By the number that places have for them.
     files: Arc<[PartitionedFile]>,
     schema: SchemaRef,
+    /// What holds for all rows of the whole scan, as that its filter lets one value of a column through: the plan above may
+    /// rest on it.
+    known: EquivalenceProperties,
 }
 
 impl Rows {
@@ -47,13 +50,15 @@ impl Rows {
         config: &FileScanConfig,
         source: &ParquetSource,
         files: Vec<PartitionedFile>,
+        mut known: EquivalenceProperties,
     ) -> Result<Option<Self>> {
+        known.clear_orderings();
         let Some(projection) = source.projection() else { return Ok(None) };
         let plain = same_reader(source, source.table_schema().clone()).with_pushdown_filters(false);
         let Some(plain) = plain.try_pushdown_projection(projection)? else { return Ok(None) };
         let schema = config.projected_schema()?;
         let scan = FileScanConfigBuilder::new(config.object_store_url.clone(), plain).build();
-        Ok(Some(Self { scan, files: files.into(), schema }))
+        Ok(Some(Self { scan, files: files.into(), schema, known }))
     }
 
     /// A scan of these rows; `places` are the rows of files.
@@ -92,7 +97,7 @@ impl LateRowsExec {
     pub(super) fn new(rows: Rows, places: Arc<dyn ExecutionPlan>) -> Self {
         let partitions = places.output_partitioning().partition_count();
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&rows.schema)),
+            rows.known.clone(),
             Partitioning::UnknownPartitioning(partitions),
             EmissionType::Final,
             Boundedness::Bounded,

@@ -17,7 +17,7 @@ use datafusion::parquet::arrow::RowNumber;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use super::late::Rows;
 
@@ -49,7 +49,9 @@ impl Places {
         let files: Vec<PartitionedFile> = config.file_groups.iter().flat_map(|group| group.files()).cloned().collect();
         let (scan, order) = of_keys(config, source, &keys)?;
         let Some(order) = LexOrdering::new(order) else { return Ok(None) };
-        let Some(rows) = Rows::new(config, source, files)? else { return Ok(None) };
+        let Some(rows) = Rows::new(config, source, files, plan.equivalence_properties().clone())? else {
+            return Ok(None);
+        };
         Ok(Some(Self { scan, order, rows }))
     }
 }

@@ -18,8 +18,8 @@ use datafusion::physical_plan::union::UnionExec;
 use super::late::LateRowsExec;
 use super::places::Places;
 
-/// More rows than these lie in too many places.
-const MAX_FETCH: usize = 1_000;
+/// More rows than these lie in too many places: the most that a search shows, and one to know that there are more.
+const MAX_FETCH: usize = crate::search::MAX_LIMIT + 1;
 /// Sees to it that scans read what is first by statistics first, which is to hold for the scans of places, too.
 const BEFORE: &str = "PushdownSort";
 

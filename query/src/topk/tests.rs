@@ -48,7 +48,11 @@ async fn what_is_read_late_is_what_would_be_read_at_once() {
         "WHERE service_name = 'b' AND span_name = 'op7' ORDER BY start_time DESC, span_id LIMIT 20",
         "WHERE status_code = 'error' ORDER BY duration_ns DESC, span_id LIMIT 33",
         "WHERE service_name = 'nobody' ORDER BY start_time DESC LIMIT 20",
-        "WHERE duration_ns > 970 ORDER BY span_id DESC LIMIT 1000",
+        "WHERE duration_ns > 970 ORDER BY span_id DESC LIMIT 1001",
+        // Sorted by what the filter leaves one value of.
+        "WHERE service_name = 'b' ORDER BY service_name, start_time DESC, span_id LIMIT 20",
+        "WHERE span_name = 'op7' AND status_code = 'error' ORDER BY status_code DESC, start_time, span_name, span_id LIMIT 20",
+        "WHERE span_id = 'cd000000000005dc' ORDER BY start_time DESC, start_nanos DESC, trace_id, span_id LIMIT 21",
         "ORDER BY parent_span_id NULLS FIRST, span_id LIMIT 5",
         "ORDER BY parent_span_id DESC NULLS LAST, span_id LIMIT 5",
         "WHERE start_time > TIMESTAMP '2023-11-14T22:13:21Z' ORDER BY service_name, span_name DESC, span_id LIMIT 50",
@@ -63,16 +67,39 @@ async fn what_is_read_late_is_what_would_be_read_at_once() {
 #[tokio::test]
 async fn rows_below_something_else_are_first_all_the_same() {
     let (memory, segments) = both().await;
-    for sql in [
-        "SELECT upper(service_name), duration_ns + 1 AS d, span_name, kind FROM spans ORDER BY start_time DESC, span_id LIMIT 9",
-        "SELECT service_name, count(*) FROM (SELECT * FROM spans ORDER BY start_time DESC, span_id LIMIT 100) GROUP BY 1 ORDER BY 1",
-        "SELECT t.root_name, s.span_name, s.span_id, s.start_time FROM spans s JOIN traces t ON s.trace_id = t.trace_id \
-         ORDER BY s.start_time DESC, s.span_id LIMIT 12",
-        "SELECT span_id, kind, attributes['k'] FROM spans WHERE attributes['k'] = 5 ORDER BY start_time DESC, span_id LIMIT 20",
-        "SELECT service_name, max(duration_ns) AS d FROM spans GROUP BY 1 ORDER BY d DESC, 1 LIMIT 2",
-        "SELECT a.span_id, a.kind, a.span_name FROM (SELECT * FROM spans WHERE service_name = 'a' UNION ALL \
+    for (is_late, sql) in [
+        (
+            true,
+            "SELECT upper(service_name), duration_ns + 1, span_name, kind FROM spans ORDER BY start_time DESC, span_id LIMIT 9",
+        ),
+        (
+            true,
+            "SELECT service_name, kind, count(*) FROM (SELECT * FROM spans ORDER BY start_time DESC, span_id LIMIT 100) \
+         GROUP BY 1, 2 ORDER BY 1, 2",
+        ),
+        (
+            true,
+            "SELECT span_id, kind, span_name, row_number() OVER (PARTITION BY service_name ORDER BY start_time DESC, span_id) AS n FROM \
+         (SELECT * FROM spans WHERE service_name = 'b' ORDER BY start_time DESC, span_id LIMIT 20) ORDER BY n",
+        ),
+        (
+            true,
+            "SELECT a.span_id, a.kind, a.span_name FROM (SELECT * FROM spans WHERE service_name = 'a' UNION ALL \
          SELECT * FROM spans WHERE service_name = 'b') a ORDER BY a.start_time DESC, a.span_id LIMIT 15",
+        ),
+        (
+            false,
+            "SELECT t.root_name, s.span_name, s.span_id, s.start_time FROM spans s JOIN traces t ON s.trace_id = t.trace_id \
+         ORDER BY s.start_time DESC, s.span_id LIMIT 12",
+        ),
+        (
+            false,
+            "SELECT span_id, kind, attributes['k'] FROM spans WHERE attributes['k'] = 5 ORDER BY start_time DESC, span_id LIMIT 9",
+        ),
+        (false, "SELECT service_name, max(duration_ns) AS d FROM spans GROUP BY 1 ORDER BY d DESC, 1 LIMIT 2"),
     ] {
+        let plan = plan(&segments, sql).await;
+        assert_eq!(plan.contains("LateRowsExec"), is_late, "{plan}");
         assert_eq!(ask(&segments, sql).await.unwrap(), ask(&memory, sql).await.unwrap(), "{sql}");
     }
 }
@@ -83,7 +110,7 @@ async fn nothing_is_read_late_where_that_gains_nothing() {
     for sql in [
         // Nothing beside what it is sorted and filtered by.
         "SELECT start_time, service_name FROM spans WHERE service_name = 'a' ORDER BY start_time DESC LIMIT 20",
-        "SELECT * FROM spans ORDER BY start_time DESC LIMIT 1001",
+        "SELECT * FROM spans ORDER BY start_time DESC LIMIT 1002",
         "SELECT * FROM spans ORDER BY start_time DESC",
         "SELECT * FROM spans LIMIT 20",
         // Not a column of the table.

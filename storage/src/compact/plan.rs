@@ -55,8 +55,6 @@ struct Part<'s> {
     segment: &'s Arc<Segment>,
     level: u32,
     epoch: u64,
-    /// Neither merged nor rewritten.
-    is_flushed: bool,
 }
 
 /// The merges that are due, none of which has a segment of another; what is cheap for what it takes away comes first.
@@ -66,8 +64,7 @@ pub fn plan(segments: &[Arc<Segment>], now: UnixNanos, settings: &CompactSetting
     for segment in segments.iter().filter(|segment| segment.size_bytes < settings.max_segment_bytes.div_ceil(2)) {
         // What others wrote into the table is theirs.
         let Some(name) = SegmentName::parse(&segment.location) else { continue };
-        let is_flushed = name.compacted.is_none();
-        let part = Part { segment, level: name.level(), epoch: name.epoch, is_flushed };
+        let part = Part { segment, level: name.level(), epoch: name.epoch };
         dates.entry(date_of(&segment.location)).or_default().push(part);
     }
     let mut merges = Vec::new();
@@ -93,7 +90,8 @@ fn is_over(date: Option<&str>, parts: &[Part<'_>], now: UnixNanos) -> bool {
         .and_then(|date| date.parse::<NaiveDate>().ok()?.succ_opt())
         .map(|next| DateTime::from_naive_utc_and_offset(next.and_time(chrono::NaiveTime::MIN), chrono::Utc))
         .map(|end: DateTime<chrono::Utc>| UnixNanos::from_micros(end.timestamp_micros()));
-    let flushed = parts.iter().filter(|part| part.is_flushed).map(|part| part.segment.written_at);
+    // One that lost rows since is still of the time of its flush.
+    let flushed = parts.iter().filter(|part| part.level == 0).map(|part| part.segment.written_at);
     end.is_some_and(|end| flushed.chain([end]).all(|time| now.since(time) >= quiet))
 }
 

@@ -8,7 +8,6 @@ use tokio::runtime::Handle;
 
 use super::run::{input, make};
 use crate::catalog::{Compacted, NewSegment, SegmentName, date_of};
-use crate::model::UnixNanos;
 use crate::schema::Table;
 use crate::schema::promoted::Promoted;
 use crate::segment;
@@ -23,7 +22,6 @@ pub async fn rewrite(
     segment: &Segment,
     kept: BooleanBuffer,
     objects: &Arc<dyn ObjectStore>,
-    now: UnixNanos,
 ) -> Result<NewSegment> {
     let name = SegmentName::parse(&segment.location).ok_or_else(|| {
         Error::Busy(format!("{} was written by someone else, and goes only as a whole", segment.location))
@@ -54,7 +52,8 @@ pub async fn rewrite(
             size_bytes: report.bytes,
             row_count: report.rows,
             start_range: report.start_range,
-            written_at: now,
+            // Nothing is new in it: a date that is over does not wait for it, nor is it merged again for it.
+            written_at: segment.written_at,
             keys: report.keys,
             expired_rows: segment.expired_rows + report.gone_rows,
         },

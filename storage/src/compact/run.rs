@@ -107,6 +107,7 @@ pub(super) fn input(segment: &Segment, objects: &Arc<dyn ObjectStore>, runtime: 
         name: location.to_string(),
         file: StoredFile::new(Arc::clone(objects), location, size_bytes, runtime.clone()),
         keys: segment.keys.clone(),
+        lost_rows: segment.expired_rows > 0,
     }
 }
 

@@ -13,12 +13,12 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use parquet::file::reader::ChunkReader;
 
 use super::rules::{Due, Fate, Limit};
-use crate::Result;
 use crate::config::{RetentionRule, RetentionSettings};
 use crate::schema::promoted::Promoted;
 use crate::schema::{Table, spans, traces};
 use crate::segment::{FlatColumns, MergeInput};
 use crate::snapshot::Segment;
+use crate::{Error, Result};
 
 /// A segment to look at.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub fn examine<R: ChunkReader + 'static>(
 ) -> Result<Option<Going>> {
     let columns = |table, promoted: &[Promoted], segment: &Segment| {
         let (name, keys) = (segment.location.to_string(), segment.keys.clone());
-        FlatColumns::open(table, promoted, MergeInput { name, file: open(segment), keys }, cancelled)
+        FlatColumns::open(table, promoted, MergeInput { name, file: open(segment), keys, lost_rows: false }, cancelled)
     };
     let segment = columns(Table::Spans, &wanted.promoted, &wanted.segment)?;
     if segment.row_count() != wanted.segment.row_count {
@@ -70,7 +70,13 @@ pub fn examine<R: ChunkReader + 'static>(
     if fates.has(|fate| fate.asks(wanted.due)) {
         errors.read_spans(&segment, &fates, wanted.due)?;
         for digests in &wanted.digests {
-            errors.read_digests(&columns(Table::Traces, &[], digests)?)?;
+            match columns(Table::Traces, &[], digests).and_then(|digests| errors.read_digests(&digests)) {
+                Err(error @ (Error::Damaged { .. } | Error::Read { .. })) => {
+                    // Of its traces nobody knows whether they have an error, and their spans stay the longer.
+                    tracing::warn!(%error, "digests cannot be read, so that rules keep what they may be of");
+                }
+                read => read?,
+            }
         }
     }
     going(&segment, &fates, &errors, wanted.due, settings.rules.len() + 1)

@@ -11,7 +11,11 @@ use parquet::schema::types::ColumnPath;
 use crate::schema::{FORMAT_VERSION, Table, edge_metrics, paths, span_metrics, spans, traces};
 
 pub(super) const ROW_GROUP_ROWS: usize = 1 << 20;
-pub(super) const PAGE_ROWS: usize = 8_192;
+/// Rows of a page of a column that each row has one value of. A trace's spans lie in as many pages as it has operations, and of
+/// each a page is decoded for one row.
+pub(super) const PAGE_ROWS: usize = 2_048;
+/// The same of attributes, events and links: they are many columns, so that short pages would be a byte of page index a row.
+pub(super) const ATTRIBUTE_PAGE_ROWS: usize = 8_192;
 pub(super) const DICTIONARY_BYTES: usize = 1 << 20;
 /// The usual 1 MB makes trace ids fall back to plain pages, at three times the bytes.
 pub(super) const TRACE_ID_DICTIONARY_BYTES: usize = 64 << 20;

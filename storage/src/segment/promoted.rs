@@ -164,7 +164,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let mut runs = gathered.runs.into_iter().peekable();
         let mut values = gathered.texts.into_iter();
         let mut page = PageRows::default();
-        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
+        for rows in parts(self.rows.clone(), layout::ATTRIBUTE_PAGE_ROWS) {
             page.clear();
             while let Some(run) = runs.peek_mut().filter(|run| run.start < rows.end) {
                 page.definitions.resize((run.start - rows.start) as usize, 0);

@@ -248,7 +248,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let (spans, templates, placing) = (self.spans, self.templates, self.placing);
         let mut keys: Vec<Option<NumberedKeys>> = Vec::new();
         keys.resize_with(templates.count(), || None);
-        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
+        for rows in parts(self.rows.clone(), layout::ATTRIBUTE_PAGE_ROWS) {
             for row in rows.clone() {
                 let span = spans.rows[row as usize].span;
                 let (batch, template) = spans.template(row as usize);
@@ -274,7 +274,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
             of_batch.resize_with(batch.resource_count(), || None);
             keys.push(of_batch);
         }
-        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
+        for rows in parts(self.rows.clone(), layout::ATTRIBUTE_PAGE_ROWS) {
             for row in rows.clone() {
                 let number = spans.rows[row as usize].span.batch;
                 let (batch, template) = spans.template(row as usize);
@@ -333,7 +333,7 @@ impl<W: Write + Send, L: Iterator<Item = (ColumnDescPtr, ArrowColumnWriter)>> Ro
         let mut scalars: [Items; N] = scalars.try_into().map_err(too_few)?;
         let mut maps = self.next_maps(MapLevels { definition: 1, repetition: 2 });
         let spans = self.spans;
-        for rows in parts(self.rows.clone(), layout::PAGE_ROWS) {
+        for rows in parts(self.rows.clone(), layout::ATTRIBUTE_PAGE_ROWS) {
             // Rows without any come in long runs.
             let mut missing = 0;
             for row in rows.clone() {

@@ -136,8 +136,8 @@ impl Upkeep {
         };
         let mut left = Vec::new();
         if going.rows() < segment.row_count {
-            let (kept, now) = (going.kept.clone(), shared.clock.now());
-            left.push(compact::rewrite(Table::Spans, promoted, segment, kept, &shared.objects, now).await?);
+            let kept = going.kept.clone();
+            left.push(compact::rewrite(Table::Spans, promoted, segment, kept, &shared.objects).await?);
         }
         if *lock(&shared.retention) != *settings {
             // What goes is gone for good, so the new settings look again. The file goes with the vacuum.

@@ -114,8 +114,9 @@ impl TraceIndex {
         unknown
     }
 
-    /// Keeps what was read of a segment; `None` says that it has to be searched always.
-    pub fn insert(&self, segment: &Segment, rows: Option<TraceRows>) {
+    /// Keeps what was read of a segment, if there is room, and says whether its ids are kept; `None` says that it has to be
+    /// searched.
+    pub fn insert(&self, segment: &Segment, rows: Option<TraceRows>) -> bool {
         let (ids, positions) = rows.map(|rows| (Arc::new(rows.ids), Arc::new(rows.positions))).unzip();
         let latest = segment.start_range.map(|(_, latest)| latest);
         let mut state = self.state();
@@ -126,6 +127,7 @@ impl TraceIndex {
             state.bytes -= known.size_bytes();
         }
         state.shrink(self.max_bytes);
+        state.segments.get(&segment.location).is_some_and(|known| known.ids.is_some())
     }
 
     pub fn status(&self) -> TraceIndexStatus {

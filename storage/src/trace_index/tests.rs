@@ -75,7 +75,7 @@ fn positions_go_before_ids_and_the_old_before_the_new() {
     let of_both = whole.status().bytes;
     let index = TraceIndex::new(2 * of_ids + of_both);
     let all = [segment(1), segment(2), segment(3)];
-    all.iter().take(2).for_each(|segment| index.insert(segment, rows(&[1, 2, 1])));
+    all.iter().take(2).for_each(|segment| assert!(index.insert(segment, rows(&[1, 2, 1]))));
     // Asked for last, the first keeps its rows.
     assert_eq!(index.find(&all[0], &named(&[1])), Found::Rows(vec![0, 2]));
     index.insert(&all[2], rows(&[1, 2, 1]));
@@ -84,7 +84,9 @@ fn positions_go_before_ids_and_the_old_before_the_new() {
     assert_eq!(index.find(&all[1], &named(&[1])), Found::Some);
     assert_eq!(index.find(&all[1], &named(&[3])), Found::Nothing);
     let small = TraceIndex::new(of_ids);
-    all.iter().for_each(|segment| small.insert(segment, rows(&[1, 2, 1])));
+    all.iter().for_each(|segment| {
+        small.insert(segment, rows(&[1, 2, 1]));
+    });
     assert_eq!(small.find(&all[0], &named(&[1])), Found::Unknown);
     assert_eq!(small.find(&all[2], &named(&[1])), Found::Some);
     assert_eq!(small.status(), TraceIndexStatus { segments: 1, with_rows: 0, bytes: of_ids });

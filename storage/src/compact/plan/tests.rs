@@ -130,13 +130,15 @@ fn a_segment_that_lost_rows_is_of_its_level_and_no_flush() {
     segments.push(rewritten(15, START));
     let merges = plan(&segments, UnixNanos(START), &settings(), false);
     assert_eq!((merges.len(), merges[0].segments.len(), merges[0].level), (1, 16, 1));
-    // Rules go through a date long after it is over: that is no reason to wait with its merge.
+    // Rules go through a date long after it is over: that is no reason to wait with its merge, nor to merge what was flushed
+    // just now sooner.
     let now = START + 9 * DAY;
-    let late = [rewritten(1, now), segment(START, 2, 0, MIB, START)];
+    let late = [rewritten(1, START), segment(START, 2, 0, MIB, START)];
     let merges = plan(&late, UnixNanos(now), &settings(), false);
     assert_eq!((merges.len(), merges[0].segments.len(), merges[0].level), (1, 2, 1));
-    let flushed = [segment(START, 1, 0, MIB, now), segment(START, 2, 0, MIB, START)];
-    assert_eq!(plan(&flushed, UnixNanos(now), &settings(), false), []);
+    for flushed in [segment(START, 1, 0, MIB, now), rewritten(1, now)] {
+        assert_eq!(plan(&[flushed, segment(START, 2, 0, MIB, START)], UnixNanos(now), &settings(), false), []);
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) struct Column {
     /// An attribute's: numbers in a dictionary take whole bytes.
     pub is_aligned: bool,
     pub is_pruned_by: bool,
+    pub page_rows: usize,
 }
 
 /// There may be one for each promoted attribute at once.
@@ -48,6 +49,7 @@ impl Column {
             let is_promoted_integer = !is_stored && descriptor.physical_type() == Type::INT64;
             let is_numbered = is_text && properties.dictionary_enabled(path) || is_promoted_integer;
             let has_ranges = is_flat && is_numbered && !has_bloom;
+            let is_attributes = table == Table::Spans && (!is_flat || !is_stored && is_numbered);
             Some(Self {
                 leaf,
                 is_typed: is_flat && !is_numbered,
@@ -56,6 +58,7 @@ impl Column {
                 has_bloom,
                 may_have_own: !(is_boolean(descriptor) || has_bloom || has_ranges && is_stored),
                 is_aligned: !is_stored || path.parts().ends_with(&["key_value".to_owned(), "value".to_owned()]),
+                page_rows: if is_attributes { layout::ATTRIBUTE_PAGE_ROWS } else { layout::PAGE_ROWS },
                 is_pruned_by: ColumnRanges::columns(table).iter().any(|name| path.parts() == [*name]),
                 ..Self::passing(ColumnDescPtr::clone(descriptor))
             })
@@ -74,6 +77,7 @@ impl Column {
             may_have_own: !is_boolean(&descriptor),
             is_aligned: false,
             is_pruned_by: false,
+            page_rows: layout::ATTRIBUTE_PAGE_ROWS,
             descriptor,
         }
     }

@@ -28,7 +28,7 @@ impl FlatColumns {
         segment: MergeInput<R>,
         cancelled: &Arc<AtomicBool>,
     ) -> Result<Self> {
-        let MergeInput { name, file, keys } = segment;
+        let MergeInput { name, file, keys, .. } = segment;
         let Some(known) = promoted.get(..keys.promoted) else {
             return Err(input::damaged(&name, "it has more promoted columns than its table"));
         };

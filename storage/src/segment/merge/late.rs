@@ -35,6 +35,7 @@ pub(super) struct Rederived {
 pub(super) fn derive_again(
     schema: &SchemaDescriptor,
     inputs: &[Input],
+    lost_rows: &[bool],
     order: &Order<'_>,
     max_rows: usize,
 ) -> Result<Rederived> {
@@ -46,7 +47,11 @@ pub(super) fn derive_again(
     }
     let facts = Facts::read(leaf, inputs, &shared.places)?;
     let (rows, paths) = derive(&shared, &facts)?;
-    let lie_apart = lie_apart(&shared, &facts, &rows);
+    let mut lie_apart = lie_apart(&shared, &facts, &rows);
+    for place in &shared.places {
+        // A span whose children are gone would have their time as its own.
+        lie_apart[place.trace] |= lost_rows.get(place.input).copied().unwrap_or(false);
+    }
     let mut of_inputs: Vec<Vec<(u64, Override)>> = inputs.iter().map(|_| Vec::new()).collect();
     let mut of_spans = overrides(&rows, facts.spans.len());
     for (number, place) in shared.places.iter().enumerate() {

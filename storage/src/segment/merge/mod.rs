@@ -81,6 +81,8 @@ pub struct MergeInput<R: ChunkReader> {
     pub file: R,
     /// Of a segment of `spans`: where its attributes are.
     pub keys: Keys,
+    /// Whether rows that were in it are gone: what of its spans was derived from them cannot be derived again.
+    pub lost_rows: bool,
 }
 
 /// What a merge may take.
@@ -176,7 +178,8 @@ fn merge_rows<R: ChunkReader + 'static, W: Write + Send>(
     let whole = columns_of(table, promoted)?;
     let mut keys = Vec::with_capacity(inputs.len());
     let mut opened = Vec::with_capacity(inputs.len());
-    for MergeInput { name, file, keys: of_input } in inputs {
+    let lost_rows: Vec<bool> = inputs.iter().map(|input| input.lost_rows).collect();
+    for MergeInput { name, file, keys: of_input, .. } in inputs {
         let Some(known) = promoted.get(..of_input.promoted) else {
             return Err(input::damaged(&name, "it has more promoted columns than its table"));
         };
@@ -197,7 +200,9 @@ fn merge_rows<R: ChunkReader + 'static, W: Write + Send>(
     let mut compressor = Compressor::new(layout::MERGED_ZSTD_LEVEL).map_err(|error| write_failed(error.into()))?;
     let rederived = match table {
         // Spans of one segment have met before.
-        Table::Spans if kept.is_none() => late::derive_again(&whole, &inputs, &order, limits.rederived_rows)?,
+        Table::Spans if kept.is_none() => {
+            late::derive_again(&whole, &inputs, &lost_rows, &order, limits.rederived_rows)?
+        }
         _ => Rederived::default(),
     };
     for (number, group) in order.groups.iter().enumerate() {
@@ -258,7 +263,7 @@ fn group_rows(schema: &SchemaDescriptor, inputs: &[Input], limits: &MergeLimits)
         return limits.group_rows;
     }
     let of_chunk = u128::from(rows) * u128::from(CHUNK_BYTES) / u128::from(largest);
-    limits.group_rows.min(usize::try_from(of_chunk).unwrap_or(usize::MAX).max(layout::PAGE_ROWS))
+    limits.group_rows.min(usize::try_from(of_chunk).unwrap_or(usize::MAX).max(layout::ATTRIBUTE_PAGE_ROWS))
 }
 
 /// What of the output could not be written.

@@ -41,7 +41,7 @@ pub(super) fn write<'g, W: Write + Send>(
         let source = &mut sources[leaf.source_of(*run)];
         let mut left = run.count();
         while left > 0 {
-            let room = layout::PAGE_ROWS - target.rows;
+            let room = target.page_rows - target.rows;
             let count = source.take(left.min(room), &mut target)?;
             if let Some(map) = &mut map {
                 map.gather(run.input(), count, source)?;
@@ -81,6 +81,7 @@ pub(super) struct Target<'c> {
     /// Which dictionary numbers are of.
     stamp: u32,
     limit_bytes: usize,
+    page_rows: usize,
     may_have_own: bool,
     /// Where the page begins in its group.
     first_row: usize,
@@ -101,6 +102,7 @@ impl<'c> Target<'c> {
             is_own: false,
             stamp: 1,
             limit_bytes: column.dictionary_bytes,
+            page_rows: column.page_rows,
             may_have_own: column.may_have_own,
             first_row: 0,
             overrides,
@@ -115,7 +117,7 @@ impl<'c> Target<'c> {
             // So that no page after the one that passes the limit adds to the dictionary.
             self.may_have_own && self.leaf.dictionary.size_bytes() > self.limit_bytes
         };
-        self.rows == layout::PAGE_ROWS || is_large
+        self.rows == self.page_rows || is_large
     }
 
     fn end_missing(&mut self) {
@@ -156,7 +158,7 @@ impl<'c> Target<'c> {
     /// NULL, as far as row `end` of a flat column.
     pub fn fill(&mut self, end: usize, compressor: &mut Compressor<'_>) -> Result<()> {
         while self.row_count() < end {
-            let count = (end - self.row_count()).min(layout::PAGE_ROWS - self.rows);
+            let count = (end - self.row_count()).min(self.page_rows - self.rows);
             (self.missing, self.rows) = (self.missing + count, self.rows + count);
             if self.is_full() {
                 self.end_page(compressor)?;

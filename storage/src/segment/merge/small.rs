@@ -135,7 +135,7 @@ impl Source {
         parquet_schema: &SchemaDescriptor,
         input: MergeInput<R>,
     ) -> Result<Self> {
-        let MergeInput { name, file, keys: _ } = input;
+        let MergeInput { name, file, .. } = input;
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&name, error))?;
         check_version(&name, builder.metadata())?;
         find_leaves(&name, builder.metadata(), parquet_schema)?;

@@ -8,7 +8,6 @@ use parquet::data_type::{BoolType, ByteArrayType, DataType, DoubleType, Int32Typ
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedRowGroupWriter;
 
-use super::super::layout;
 use super::column::Seen;
 use super::input::Input;
 use super::overrides::{self, Change};
@@ -217,8 +216,8 @@ fn write_typed<'g, T: DataType, W: Write + Send>(
         let source = &mut sources[leaf.source_of(*run)];
         let mut left = run.count();
         while left > 0 {
-            left -= source.take(left.min(layout::PAGE_ROWS - page.definitions.len()), &mut page)?;
-            if page.definitions.len() == layout::PAGE_ROWS {
+            left -= source.take(left.min(leaf.column.page_rows - page.definitions.len()), &mut page)?;
+            if page.definitions.len() == leaf.column.page_rows {
                 write_page(&mut page)?;
             }
         }

@@ -73,10 +73,21 @@ impl Traces {
 }
 
 fn merged(files: &[Vec<u8>], group_rows: usize, rederived_rows: usize) -> (RecordBatch, MergeReport) {
+    merged_with_lost(files, None, group_rows, rederived_rows)
+}
+
+/// The file with the number `lost` had more rows once.
+fn merged_with_lost(
+    files: &[Vec<u8>],
+    lost: Option<usize>,
+    group_rows: usize,
+    rederived_rows: usize,
+) -> (RecordBatch, MergeReport) {
     let input = |(number, file): (usize, &Vec<u8>)| MergeInput {
         name: format!("{number}.parquet"),
         file: Bytes::copy_from_slice(file),
         keys: Keys::default(),
+        lost_rows: lost == Some(number),
     };
     let mut out = Vec::new();
     let limits = MergeLimits { group_rows, rederived_rows, ..MergeLimits::default() };
@@ -124,6 +135,29 @@ fn traces_with_too_many_spans_are_left_and_counted() {
     let (_, report) = merged(&files, 1 << 20, shared.iter().sum::<usize>() / 2);
     assert_eq!(report.rederived_traces + report.left_traces, shared.len() as u64);
     assert!(report.rederived_traces > 5 && report.left_traces > 5, "{report:?}");
+}
+
+#[test]
+fn traces_that_lost_spans_keep_what_was_derived_of_them() {
+    let traces = Traces::new(&mut StdRng::seed_from_u64(5), 3);
+    let files = traces.files(3);
+    let (all, shared) = (traces.shared_rows().len() as u64, |traces: &Traces, file: usize| {
+        let of_file = traces.spans.values().filter(|spans| spans.iter().any(|(_, of)| *of == file));
+        of_file.filter(|spans| spans.iter().any(|(_, of)| *of != file)).count() as u64
+    });
+    let left = shared(&traces, 1);
+    let (found, report) = merged_with_lost(&files, Some(1), 1 << 20, 10_000);
+    assert_eq!((report.rederived_traces, report.left_traces), (all - left, left));
+    assert!(left > 5 && all - left > 5, "{left} of {all}");
+    let inputs: Vec<RecordBatch> = files.iter().map(|file| read_table(Table::Spans, file)).collect();
+    let (before, anew) = (sorted(Table::Spans, &inputs), merged(&files, 1 << 20, 10_000).0);
+    let ids = |of: usize| traces.spans.iter().filter(move |(_, spans)| spans.iter().any(|(_, file)| *file == of));
+    let kept: BTreeSet<&[u8]> = ids(1).map(|(id, _)| id.as_bytes().as_slice()).collect();
+    let trace_ids = found.column(0).as_binary_view().clone();
+    for row in 0..found.num_rows() {
+        let expected = if kept.contains(trace_ids.value(row)) { &before } else { &anew };
+        assert_eq!(found.slice(row, 1), expected.slice(row, 1), "row {row}");
+    }
 }
 
 #[test]

@@ -201,6 +201,7 @@ fn merged(list: &[Promoted], files: &[File], group_rows: usize) -> crate::Result
         name: format!("{number}.parquet"),
         file: Bytes::copy_from_slice(&file.bytes),
         keys: file.keys.clone(),
+        lost_rows: false,
     };
     let mut out = Vec::new();
     let limits = MergeLimits { group_rows, rederived_rows: 0, ..MergeLimits::default() };

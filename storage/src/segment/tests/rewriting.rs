@@ -21,7 +21,7 @@ fn rewritten(
     group_rows: usize,
 ) -> crate::Result<(Vec<u8>, MergeReport)> {
     let (name, bytes) = ("a.parquet".to_owned(), Bytes::copy_from_slice(&file.bytes));
-    let input = MergeInput { name, file: bytes, keys: file.keys.clone() };
+    let input = MergeInput { name, file: bytes, keys: file.keys.clone(), lost_rows: false };
     let mut out = Vec::new();
     let limits = MergeLimits { group_rows, ..MergeLimits::default() };
     let report = rewrite(table, list, input, kept, &mut out, &limits)?;

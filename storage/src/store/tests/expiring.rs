@@ -277,7 +277,7 @@ async fn a_kill_between_file_and_commit_leaves_the_old_segment_and_a_leftover() 
     let segment = Arc::clone(&store.snapshot().unwrap().spans.segments[0]);
     let kept = arrow::buffer::BooleanBuffer::from(vec![true, false]);
     let objects = &store.shared.objects;
-    let new = compact::rewrite(Table::Spans, Arc::default(), &segment, kept, objects, rig.clock.now()).await.unwrap();
+    let new = compact::rewrite(Table::Spans, Arc::default(), &segment, kept, objects).await.unwrap();
     assert_eq!((new.segment.row_count, new.segment.expired_rows, rig.files()), (1, 1, 2));
     drop(store);
     let store = rig.open().await;
