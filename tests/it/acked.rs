@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use tests::{Server, payloads};
@@ -61,6 +61,11 @@ fn load_and_kill(server: &mut Server, books: &Arc<Mutex<Books>>, seed: u64, afte
                     }
                 }
             });
+        }
+        // A busy machine may take long for the first of them.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline && books.lock().is_ok_and(|books| books.acked.len() <= 1_000) {
+            std::thread::sleep(Duration::from_millis(20));
         }
         std::thread::sleep(after);
         let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
