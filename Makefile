@@ -56,7 +56,7 @@ $(WEB)/dist/index.html: $(WEB)/node_modules/.package-lock.json $(shell find $(WE
 web-check: web
 	cd $(WEB) && npm run --silent check && npm run --silent test
 
-bench-commits: ## What commits cost as the tables grow old (FLUSHES=1000)
+bench-commits: ## What commits cost as the tables grow old (FLUSHES=1000 MERGED=no)
 	$(CARGO) bench --package storage --bench commits
 
 bench-steps: ## What each step of ingest costs a span (CORPUS=FILE)

@@ -88,7 +88,7 @@ impl Engine {
     }
 
     /// Reads where the traces of all segments are, as far as the budget goes. Queries that name traces see to it, too, but
-    /// do not wait for it. Call it off the async threads.
+    /// do not wait for it; where they came first, this returns at once. Call it off the async threads.
     pub async fn index_traces(&self) -> Result<()> {
         self.sessions.read_traces().await
     }

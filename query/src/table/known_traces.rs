@@ -65,7 +65,7 @@ impl KnownTraces {
         });
     }
 
-    /// The same at once: for whoever waits for it.
+    /// The same, and waits for it, unless it is being done already.
     pub(crate) async fn read_all(&self, snapshot: &Snapshot) {
         self.is_wanted.store(true, Ordering::Relaxed);
         if self.is_off || self.is_reading.swap(true, Ordering::AcqRel) {
