@@ -59,7 +59,7 @@ impl Sessions {
         let runtime = runtime(&config, source.object_store())?;
         let base = SessionStateBuilder::new()
             .with_config(session_config(&config))
-            .with_runtime_env(runtime)
+            .with_runtime_env(Arc::clone(&runtime))
             .with_expr_planners(expr_planners())
             .with_analyzer_rules(vec![
                 Arc::new(ResolveGroupingFunction::new()),
@@ -67,7 +67,7 @@ impl Sessions {
                 Arc::new(TypeCoercion::new()),
                 Arc::new(Computing),
             ])
-            .with_physical_optimizer_rules(topk::rules())
+            .with_physical_optimizer_rules(topk::rules(runtime.cache_manager.get_file_metadata_cache()))
             .with_scalar_functions(callable(SessionStateDefaults::default_scalar_functions()))
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(aggregate_functions())

@@ -27,7 +27,8 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt};
 
-use super::places::{row_count, same_reader};
+use super::places::same_reader;
+use super::scan::row_count;
 use crate::table::selection;
 
 const BYTES_SCANNED: &str = "bytes_scanned";

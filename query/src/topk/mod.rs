@@ -10,16 +10,27 @@
 //!                                                      DataSourceExec time, segment, row
 //! ```
 //!
-//! - `rule`: finds such sorts and the scans below them.
+//! Where the segments' pages say how far the first rows reach, the scan leaves out what lies beyond. Often so little remains that
+//! it is read at once.
+//!
+//! - `rule`: finds such sorts, and decides how the scans below them read.
+//! - `scan`: such a scan.
+//! - `reach`: how far the first rows reach; `pages`: what it is told by; `certain`: which filters it understands.
+//! - `bounded`: the scan without what lies beyond.
 //! - `places`: the scan that gives sort keys and the place of each row.
 //! - `late`: reads the rows in these places.
 //!
 //! Invariants: what is first among all rows is among the first of each scan, so a scan may leave out the rest; a scan that is
 //! not understood stays as it is.
 
+mod bounded;
+mod certain;
 mod late;
+mod pages;
 mod places;
+mod reach;
 mod rule;
+mod scan;
 
 pub(crate) use late::LateRowsExec;
 pub(crate) use rule::rules;

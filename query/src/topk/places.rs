@@ -4,10 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
-use datafusion::common::stats::Precision;
 use datafusion::common::{Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
 };
@@ -20,6 +18,7 @@ use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
 use super::late::Rows;
+use super::scan::{WholeScan, row_count};
 
 const SEGMENT: &str = "__segment";
 const ROW: &str = "__row";
@@ -35,53 +34,19 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// `None` unless `plan` is a scan of whole segments that reads more than what it is sorted and filtered by.
-    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, order: &LexOrdering, fetch: usize) -> Result<Option<Self>> {
-        let scan = plan.downcast_ref::<DataSourceExec>();
-        let Some(config) = scan.and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>()) else {
-            return Ok(None);
-        };
-        let Some(source) = config.file_source().downcast_ref::<ParquetSource>() else { return Ok(None) };
-        let Some(keys) = keys(source, order) else { return Ok(None) };
-        if !is_whole(config) || !is_worth(config, source, &keys, fetch) {
+    /// `None` unless `scan`, which is that of `plan`, reads more than what it is sorted and filtered by.
+    pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, scan: &WholeScan<'_>, fetch: usize) -> Result<Option<Self>> {
+        let WholeScan { config, source, keys, .. } = scan;
+        if !is_worth(config, source, keys, fetch) {
             return Ok(None);
         }
         let files: Vec<PartitionedFile> = config.file_groups.iter().flat_map(|group| group.files()).cloned().collect();
-        let (scan, order) = of_keys(config, source, &keys)?;
+        let (scan, order) = of_keys(config, source, keys)?;
         let Some(order) = LexOrdering::new(order) else { return Ok(None) };
         let Some(rows) = Rows::new(config, source, files, plan.equivalence_properties().clone())? else {
             return Ok(None);
         };
         Ok(Some(Self { scan, order, rows }))
-    }
-}
-
-/// The sort keys as columns of the table.
-fn keys(source: &ParquetSource, order: &LexOrdering) -> Option<Vec<PhysicalSortExpr>> {
-    let projection = source.projection()?;
-    let key = |key: &PhysicalSortExpr| {
-        let output = key.expr.downcast_ref::<Column>()?.index();
-        let expr = &projection.iter().nth(output)?.expr;
-        expr.is::<Column>().then(|| PhysicalSortExpr::new(Arc::clone(expr), key.options))
-    };
-    order.iter().map(key).collect()
-}
-
-/// Whether nothing is said of which rows to read but the filter.
-fn is_whole(config: &FileScanConfig) -> bool {
-    let files = config.file_groups.iter().flat_map(|group| group.files());
-    config.limit.is_none()
-        && files.into_iter().all(|file| {
-            file.partition_values.is_empty()
-                && file.extensions.get::<ParquetRowSelection>().is_none()
-                && row_count(file).is_some()
-        })
-}
-
-pub(super) fn row_count(file: &PartitionedFile) -> Option<usize> {
-    match file.statistics.as_ref()?.num_rows {
-        Precision::Exact(rows) => Some(rows),
-        _ => None,
     }
 }
 

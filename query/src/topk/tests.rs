@@ -1,4 +1,4 @@
-//! The same spans in memory, where nothing is read late, and in segments.
+//! The same spans in memory, where every row is looked at, and in segments.
 
 use crate::testing::{TestSource, TestSpan, ask, trace_id};
 use crate::{Config, Engine, SqlRequest};
@@ -26,11 +26,26 @@ fn config() -> Config {
     Config { threads: 2, ..Config::default() }
 }
 
-/// One with all spans in memory, and one with some of them in segments.
+/// One with all spans in memory, and one with some of them in segments of which no footer stays known.
 async fn both() -> (Engine, Engine) {
     let parts: Vec<Vec<TestSpan>> = (0..3).map(spans).collect();
     let memory = Engine::new(config(), TestSource::new(&parts.concat(), &[]).await).unwrap();
+    let forgetful = Config { metadata_cache_bytes: 0, ..config() };
+    let segments = Engine::new(forgetful, TestSource::new(&parts[0], &parts[1..]).await).unwrap();
+    (memory, segments)
+}
+
+/// The same, with segments sorted as they are, whose footers are known.
+async fn both_known() -> (Engine, Engine) {
+    let mut parts: Vec<Vec<TestSpan>> = (0..3).map(spans).collect();
+    let memory = Engine::new(config(), TestSource::new(&parts.concat(), &[]).await).unwrap();
+    for part in &mut parts {
+        part.sort_by(|one, other| {
+            (&one.service, &one.name, one.start).cmp(&(&other.service, &other.name, other.start))
+        });
+    }
     let segments = Engine::new(config(), TestSource::new(&parts[0], &parts[1..]).await).unwrap();
+    ask(&segments, "SELECT max(duration_ns), count(*) FROM spans WHERE kind <> 'x'").await.unwrap();
     (memory, segments)
 }
 
@@ -138,4 +153,68 @@ async fn what_is_read_late_is_counted_once() {
     assert_eq!((whole.segments_scanned, keys.segments_scanned), (2, 2));
     assert!(whole.bytes_scanned > keys.bytes_scanned, "{whole:?} {keys:?}");
     assert!(whole.rows_scanned <= 3 * SEGMENT_ROWS, "{whole:?}");
+}
+
+#[tokio::test]
+async fn a_scan_leaves_out_what_the_first_rows_do_not_reach() {
+    let (memory, segments) = both_known().await;
+    let shown = "span_id, service_name, span_name, kind, start_time, duration_ns";
+    for (rest, bound) in [
+        ("ORDER BY start_time DESC, span_id LIMIT 20", "start_time@8 >="),
+        ("ORDER BY start_time, span_id LIMIT 20 OFFSET 7", "start_time@8 <="),
+        ("ORDER BY duration_ns DESC, span_id LIMIT 9", "duration_ns@10 >="),
+        ("WHERE service_name = 'b' ORDER BY start_time DESC, span_id LIMIT 20", "start_time@8 >="),
+        ("WHERE service_name IN ('a', 'c') ORDER BY duration_ns, span_id LIMIT 5", "duration_ns@10 <="),
+        ("WHERE service_name = 'b' OR service_name = 'c' ORDER BY start_time, span_id LIMIT 5", "start_time@8 <="),
+        ("WHERE 'b' < service_name ORDER BY start_time DESC, span_id LIMIT 20", "start_time@8 >="),
+        ("WHERE 900 > duration_ns AND NOT is_root ORDER BY start_time DESC, span_id LIMIT 20", ""),
+        ("WHERE service_name = 'b' AND lower(span_name) = 'op7' ORDER BY start_time DESC, span_id LIMIT 20", ""),
+        ("WHERE service_name = 'nobody' ORDER BY start_time DESC, span_id LIMIT 20", ""),
+        ("ORDER BY parent_span_id DESC NULLS LAST, span_id LIMIT 5", ""),
+    ] {
+        let sql = format!("SELECT {shown} FROM spans {rest}");
+        let plan = plan(&segments, &sql).await;
+        let scan = plan.lines().find(|line| line.contains("file_groups")).unwrap();
+        let predicate = scan.split("predicate=").nth(1).unwrap().split("DynamicFilter").next().unwrap();
+        match bound {
+            "" => assert!(!predicate.contains(">=") && !predicate.contains("<="), "{sql}\n{plan}"),
+            bound => assert!(predicate.contains(bound), "{sql}\n{plan}"),
+        }
+        assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap(), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_left_out_was_not_among_the_first() {
+    const CONDITIONS: [&str; 14] = [
+        "service_name = 'b'",
+        "service_name <> 'a'",
+        "service_name IN ('a', 'c')",
+        "span_name = 'op7'",
+        "(span_name < 'op3' OR span_name = 'op9')",
+        "(span_name = 'op1' OR status_code = 'error')",
+        "status_code = 'unset'",
+        "duration_ns > 400",
+        "940 >= duration_ns",
+        "start_time >= TIMESTAMP '2023-11-14T22:13:20.5Z'",
+        "(start_time < TIMESTAMP '2023-11-14T22:13:21Z' OR (start_time = TIMESTAMP '2023-11-14T22:13:21Z' AND span_id > 'cd000000000003e8'))",
+        "is_root",
+        "NOT is_root",
+        "parent_span_id IS NOT NULL",
+    ];
+    const KEYS: [&str; 6] =
+        ["start_time", "start_time DESC", "duration_ns", "duration_ns DESC", "self_ns DESC", "span_name DESC"];
+    let (memory, segments) = both_known().await;
+    for seed in 0..150_u64 {
+        let drawn = |salt: u64, below: usize| {
+            (seed.wrapping_mul(31).wrapping_add(salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize % below
+        };
+        let conditions: Vec<&str> =
+            (0..drawn(1, 4)).map(|salt| CONDITIONS[drawn(salt as u64 + 2, CONDITIONS.len())]).collect();
+        let filter = if conditions.is_empty() { String::new() } else { format!("WHERE {} ", conditions.join(" AND ")) };
+        let columns = if drawn(9, 3) == 0 { "*" } else { "span_id, service_name, span_name, start_time, duration_ns" };
+        let (key, limit) = (KEYS[drawn(10, KEYS.len())], drawn(11, 90) + 1);
+        let sql = format!("SELECT {columns} FROM spans {filter}ORDER BY {key}, span_id LIMIT {limit}");
+        assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap(), "seed {seed}: {sql}");
+    }
 }
