@@ -201,3 +201,6 @@ fn overlaps(ones: &[Range<usize>], others: &[Range<usize>]) -> Vec<Range<usize>>
     }
     both
 }
+
+#[cfg(test)]
+mod tests;

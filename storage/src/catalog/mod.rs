@@ -1,6 +1,7 @@
 //! Which segments are live: a Delta Lake table each.
 //!
 //! - `synced_store`: an object store on a local disk whose writes survive a power cut.
+//! - `listing`: what such a disk lists from a name on.
 //! - `columns`: tables of other versions get what they lack, or are refused.
 //! - `names`: what a segment is called.
 //! - `open`: opens a table, or creates it.
@@ -13,6 +14,7 @@
 
 mod columns;
 mod delta;
+mod listing;
 mod names;
 mod open;
 mod replace;

@@ -18,6 +18,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
+use super::listing;
+
 /// Reads through `LocalFileSystem`; writes a temporary file, syncs it, gives it its name, and syncs the directory.
 #[derive(Debug, Clone)]
 pub struct SyncedStore {
@@ -134,6 +136,10 @@ impl ObjectStore for SyncedStore {
         self.files.list(prefix)
     }
 
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        listing::files_behind(Arc::clone(&self.files), prefix, offset)
+    }
+
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         self.files.list_with_delimiter(prefix).await
     }
@@ -212,6 +218,11 @@ fn temporary_beside(path: &FilePath) -> PathBuf {
     PathBuf::from(format!("{}#{}", path.display(), rand::random::<u64>()))
 }
 
+pub(super) fn is_temporary(name: &str) -> bool {
+    let digits = name.rsplit_once('#').map(|(_, digits)| digits);
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Removes the temporary files that a kill has left below `directory`, and returns how many. Nothing may be written meanwhile.
 pub fn remove_temporary(directory: &FilePath) -> io::Result<usize> {
     let mut removed = 0;
@@ -221,9 +232,7 @@ pub fn remove_temporary(directory: &FilePath) -> io::Result<usize> {
             removed += remove_temporary(&entry.path())?;
             continue;
         }
-        let name = entry.file_name();
-        let digits = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, digits)| digits);
-        if digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())) {
+        if entry.file_name().to_str().is_some_and(is_temporary) {
             std::fs::remove_file(entry.path())?;
             removed += 1;
         }
