@@ -15,7 +15,7 @@ use datafusion::parquet::arrow::RowNumber;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::late::Rows;
 use super::scan::{WholeScan, row_count};
@@ -24,6 +24,8 @@ const SEGMENT: &str = "__segment";
 const ROW: &str = "__row";
 /// Columns that the first rows alone are to be read of, for it to be worth a second look into the segments.
 const MIN_LATE_COLUMNS: usize = 2;
+/// Of a segment's row groups; `storage` fills one before it begins the next.
+const MAX_GROUP_ROWS: usize = 1 << 20;
 
 pub(super) struct Places {
     /// Gives the keys, then segment and row.
@@ -40,8 +42,9 @@ impl Places {
         if !is_worth(config, source, keys, fetch) {
             return Ok(None);
         }
-        let files: Vec<PartitionedFile> = config.file_groups.iter().flat_map(|group| group.files()).cloned().collect();
-        let (scan, order) = of_keys(config, source, keys)?;
+        let groups = groups(scan);
+        let files = groups.iter().flatten().cloned().collect();
+        let (scan, order) = of_keys(config, source, keys, groups)?;
         let Some(order) = LexOrdering::new(order) else { return Ok(None) };
         let Some(rows) = Rows::new(config, source, files, plan.equivalence_properties().clone())? else {
             return Ok(None);
@@ -74,11 +77,29 @@ pub(super) fn same_reader(source: &ParquetSource, schema: TableSchema) -> Parque
     }
 }
 
-/// The same scan with the keys' columns and places, and the order of its columns.
+/// The scan's files, by who reads them. A part of a segment that has one row group would be opened for nothing.
+fn groups(scan: &WholeScan<'_>) -> Vec<Vec<PartitionedFile>> {
+    let files = scan.files();
+    let is_one_group = |file: &&PartitionedFile| row_count(file).is_some_and(|rows| rows <= MAX_GROUP_ROWS);
+    if !files.iter().all(is_one_group) {
+        return scan.config.file_groups.iter().map(|group| group.files().to_vec()).collect();
+    }
+    let mut groups = vec![Vec::new(); files.len().min(scan.config.file_groups.len())];
+    let count = groups.len().max(1);
+    for (at, file) in files.into_iter().enumerate() {
+        let mut whole = file.clone();
+        whole.range = None;
+        groups[at % count].push(whole);
+    }
+    groups
+}
+
+/// The same scan of these files with the keys' columns and places, and the order of its columns.
 fn of_keys(
     config: &FileScanConfig,
     source: &ParquetSource,
     keys: &[PhysicalSortExpr],
+    groups: Vec<Vec<PartitionedFile>>,
 ) -> Result<(Arc<dyn ExecutionPlan>, Vec<PhysicalSortExpr>)> {
     let file_schema = Arc::clone(source.table_schema().file_schema());
     let mut columns: Vec<usize> = Vec::new();
@@ -102,23 +123,23 @@ fn of_keys(
         places = places.with_predicate(filter);
     }
     let mut number = 0;
-    let mut numbered = |file: &PartitionedFile| {
-        let mut numbered = file.clone();
-        numbered.partition_values = vec![ScalarValue::UInt32(Some(number))];
+    let mut numbered = |mut file: PartitionedFile| {
+        file.partition_values = vec![ScalarValue::UInt32(Some(number))];
         number += 1;
-        match &file.statistics {
-            Some(statistics) => numbered.with_statistics(Arc::clone(statistics)),
-            None => numbered,
+        match file.statistics.take() {
+            Some(statistics) => file.with_statistics(statistics),
+            None => file,
         }
     };
-    let groups =
-        config.file_groups.iter().map(|group| FileGroup::new(group.files().iter().map(&mut numbered).collect()));
+    let groups = groups.into_iter().map(|group| FileGroup::new(group.into_iter().map(&mut numbered).collect()));
     let groups: Vec<FileGroup> = groups.collect();
+    let partitioning = Partitioning::UnknownPartitioning(groups.len());
     let mut statistics = Statistics::new_unknown(places.table_schema().table_schema());
     statistics.num_rows = config.statistics().num_rows.to_inexact();
     let config = FileScanConfigBuilder::new(config.object_store_url.clone(), Arc::new(places))
         .with_file_groups(groups)
         .with_statistics(statistics)
+        .with_output_partitioning(Some(partitioning))
         .with_projection_indices(Some(columns))?
         .build();
     Ok((DataSourceExec::from_data_source(config), order))
