@@ -19,7 +19,7 @@ use crate::bind::Parameter;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::rows::Rows;
-use crate::session::{Session, Sessions};
+use crate::session::{Session, Sessions, Tables};
 use crate::threads::Threads;
 
 /// Batches that wait for a slow reader.
@@ -107,19 +107,14 @@ impl Engine {
         opened.map_err(|error| Error::Internal(format!("cannot take a snapshot: {error}")))?.map(Arc::new)
     }
 
-    pub(crate) async fn sql_in(&self, session: &Arc<Session>, request: SqlRequest) -> Result<SqlAnswer> {
-        self.sql_with(session, request, Arc::new(self.permit()?)).await
+    /// The tables of the newest snapshot, to be asked without SQL.
+    pub(crate) async fn tables(&self) -> Result<Arc<Tables>> {
+        let sessions = Arc::clone(&self.sessions);
+        let opened = tokio::task::spawn_blocking(move || sessions.tables()).await;
+        opened.map_err(|error| Error::Internal(format!("cannot take a snapshot: {error}")))?.map(Arc::new)
     }
 
-    /// Several statements may share a permit.
-    async fn sql_with(
-        &self,
-        session: &Arc<Session>,
-        request: SqlRequest,
-        permit: Arc<OwnedSemaphorePermit>,
-    ) -> Result<SqlAnswer> {
-        let started = Instant::now();
-        let deadline = started + self.config.time_limit;
+    pub(crate) async fn sql_in(&self, session: &Arc<Session>, request: SqlRequest) -> Result<SqlAnswer> {
         let limit = request.limit.unwrap_or(self.config.default_row_limit);
         if limit > self.config.max_row_limit {
             return Err(Error::bad_query(format!(
@@ -127,10 +122,23 @@ impl Engine {
                 self.config.max_row_limit
             )));
         }
-        let planning = {
-            let session = Arc::clone(session);
-            self.threads.spawn(async move { session.plan(&request.query, &request.parameters, limit).await })
-        };
+        let (planning, query) = (Arc::clone(session), request.query);
+        let planning = async move { planning.plan(&query, &request.parameters, limit).await };
+        let permit = Arc::new(self.permit()?);
+        self.start(planning, limit, permit, Some(Arc::clone(session))).await
+    }
+
+    /// Runs what `planning` plans. Whoever plans what counts gives the session that knows what it counts.
+    async fn start(
+        &self,
+        planning: impl Future<Output = Result<Planned>> + Send + 'static,
+        limit: usize,
+        permit: Arc<OwnedSemaphorePermit>,
+        session: Option<Arc<Session>>,
+    ) -> Result<SqlAnswer> {
+        let started = Instant::now();
+        let deadline = started + self.config.time_limit;
+        let planning = self.threads.spawn(planning);
         let planned = match timeout_at(deadline.into(), planning.join()).await {
             Ok(planned) => planned??,
             Err(_) => return Err(self.timeout()),
@@ -139,10 +147,11 @@ impl Engine {
         let Planned { plan, task, segments_total, figures } = planned;
         let timed_out = self.timeout();
         let weights = Arc::new(OnceLock::new());
-        let (running, session, found) = (Arc::clone(&plan), Arc::clone(session), Arc::clone(&weights));
+        let (running, found) = (Arc::clone(&plan), Arc::clone(&weights));
         let task = self.threads.spawn(async move {
             let run = async {
                 if figures.is_figure()
+                    && let Some(session) = session
                     && let Some(weights) = session.weights(&running).await
                 {
                     let _ = found.set(weights);
@@ -174,32 +183,21 @@ impl Engine {
 
     /// All rows of a statement that the engine wrote itself, and what they cost.
     pub(crate) async fn ask(&self, session: &Arc<Session>, query: &str, limit: usize) -> Result<Asked> {
-        self.ask_with(session, query, limit, Arc::new(self.permit()?)).await
-    }
-
-    /// Both at the same time, as one query.
-    pub(crate) async fn ask_both(
-        &self,
-        session: &Arc<Session>,
-        [first, second]: [(&str, usize); 2],
-    ) -> Result<(Asked, Asked)> {
-        let permit = Arc::new(self.permit()?);
-        let ask = |(query, limit)| self.ask_with(session, query, limit, Arc::clone(&permit));
-        futures::try_join!(ask(first), ask(second))
-    }
-
-    async fn ask_with(
-        &self,
-        session: &Arc<Session>,
-        query: &str,
-        limit: usize,
-        permit: Arc<OwnedSemaphorePermit>,
-    ) -> Result<Asked> {
         let request = SqlRequest { query: query.to_owned(), parameters: Vec::new(), limit: Some(limit) };
-        let mut answer = self.sql_with(session, request, permit).await?;
-        let batches = answer.collect().await?;
-        let rows = Rows::new(&answer.schema(), &batches)?;
-        Ok(Asked { rows, truncated: answer.truncated(), stats: answer.stats() })
+        collected(self.sql_in(session, request).await?).await
+    }
+
+    /// All rows of two plans and what they cost, run at the same time as one query. The plans give one row more than their
+    /// limits where there are more.
+    pub(crate) async fn run_both<F>(&self, [first, second]: [(F, usize); 2]) -> Result<(Asked, Asked)>
+    where
+        F: FnOnce() -> Result<Planned> + Send + 'static,
+    {
+        let permit = Arc::new(self.permit()?);
+        let run = async |(plan, limit): (F, usize)| {
+            collected(self.start(async move { plan() }, limit, Arc::clone(&permit), None).await?).await
+        };
+        futures::try_join!(run(first), run(second))
     }
 
     fn permit(&self) -> Result<OwnedSemaphorePermit> {
@@ -214,6 +212,12 @@ impl Engine {
     fn timeout(&self) -> Error {
         Error::Timeout { limit_ms: self.config.time_limit.as_millis() }
     }
+}
+
+async fn collected(mut answer: SqlAnswer) -> Result<Asked> {
+    let batches = answer.collect().await?;
+    let rows = Rows::new(&answer.schema(), &batches)?;
+    Ok(Asked { rows, truncated: answer.truncated(), stats: answer.stats() })
 }
 
 async fn run(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>, sender: &mpsc::Sender<Result<RecordBatch>>) {

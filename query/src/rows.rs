@@ -27,6 +27,11 @@ impl Rows {
         crate::present::batch(&self.0)
     }
 
+    #[cfg(test)]
+    pub(crate) fn batch(&self) -> &RecordBatch {
+        &self.0
+    }
+
     pub(crate) fn column(&self, name: &str) -> Result<&ArrayRef> {
         self.0.column_by_name(name).ok_or_else(|| Error::Internal(format!("the answer has no column {name}")))
     }
@@ -41,6 +46,11 @@ impl Rows {
 
     pub(crate) fn int(&self, name: &str) -> Result<Int64Array> {
         Ok(cast(self.column(name)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+    }
+
+    /// Lengths of lists, of which an empty one has none.
+    pub(crate) fn lengths(&self, name: &str) -> Result<Vec<i64>> {
+        Ok(self.int(name)?.iter().map(Option::unwrap_or_default).collect())
     }
 
     pub(crate) fn float(&self, name: &str) -> Result<Float64Array> {

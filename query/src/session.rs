@@ -1,17 +1,18 @@
 //! What one query can see: the tables of one snapshot, the functions, and nothing else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
 };
 use datafusion::common::{DataFusionError, exec_datafusion_err};
-use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionStateDefaults, TaskContext};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
@@ -49,7 +50,9 @@ const MAX_IN_LIST: usize = 256;
 pub(crate) struct Sessions {
     config: Arc<Config>,
     source: Arc<dyn SnapshotSource>,
-    base: SessionState,
+    base: Arc<SessionState>,
+    /// For plans without functions that are looked up by their names.
+    task: Arc<TaskContext>,
     weights: Arc<WeightsOfSegments>,
     traces: Arc<KnownTraces>,
 }
@@ -81,7 +84,17 @@ impl Sessions {
             )
             .build();
         let traces = Arc::new(KnownTraces::new(config.trace_index_bytes, source.object_store()));
-        Ok(Self { config, source, base, weights: Arc::default(), traces })
+        let task = Arc::new(TaskContext::new(
+            None,
+            base.session_id().to_owned(),
+            base.config().clone(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            Arc::clone(base.runtime_env()),
+        ));
+        Ok(Self { config, source, base: Arc::new(base), task, weights: Arc::default(), traces })
     }
 
     pub(crate) fn traces(&self) -> &KnownTraces {
@@ -95,25 +108,29 @@ impl Sessions {
         Ok(())
     }
 
-    /// A session over the newest snapshot. Blocks while storage builds it.
-    pub(crate) fn open(&self) -> Result<Session> {
+    /// The tables of the newest snapshot. Blocks while storage builds it.
+    pub(crate) fn tables(&self) -> Result<Tables> {
         let snapshot = Arc::new(self.source.snapshot()?);
         self.traces.follow(&snapshot);
-        let store = self.source.object_store();
+        let (base, task, traces) = (Arc::clone(&self.base), Arc::clone(&self.task), Arc::clone(&self.traces));
+        Ok(Tables { base, task, snapshot, traces, store: self.source.object_store() })
+    }
+
+    /// A session over the newest snapshot. Blocks while storage builds it.
+    pub(crate) fn open(&self) -> Result<Session> {
+        let tables = self.tables()?;
         let schema = MemorySchemaProvider::new();
         let mut segments_total = Vec::new();
         for table in Table::ALL {
-            let provider =
-                SnapshotTable::new(table, Arc::clone(&snapshot), Arc::clone(&self.traces), Arc::clone(&store));
-            schema.register_table(table.name().to_owned(), Arc::new(provider))?;
-            segments_total.push((table, snapshot.table(table).segments.len() as u64));
+            schema.register_table(table.name().to_owned(), Arc::new(tables.table(table)))?;
+            segments_total.push((table, tables.segment_count(table)));
         }
         let catalog = MemoryCatalogProvider::new();
         catalog.register_schema(SCHEMA, Arc::new(schema))?;
         let catalogs = MemoryCatalogProviderList::new();
         datafusion::catalog::CatalogProviderList::register_catalog(&catalogs, CATALOG.to_owned(), Arc::new(catalog));
         // A builder would register every function anew, for a quarter of what the smallest query costs.
-        let mut state = self.base.clone();
+        let mut state = self.base.as_ref().clone();
         state.register_catalog_list(Arc::new(catalogs));
         // A `SessionContext` would do this: it is the time that `now()` has throughout the query.
         state.mark_start_execution();
@@ -121,10 +138,46 @@ impl Sessions {
             config: Arc::clone(&self.config),
             state,
             segments_total,
-            snapshot,
-            store,
+            snapshot: tables.snapshot,
+            store: tables.store,
             weights: Arc::clone(&self.weights),
         })
+    }
+}
+
+/// One snapshot's tables, for questions that need neither names nor functions. A session costs more than a trace's rows.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    base: Arc<SessionState>,
+    task: Arc<TaskContext>,
+    snapshot: Arc<Snapshot>,
+    traces: Arc<KnownTraces>,
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Tables {
+    pub(crate) fn table(&self, table: Table) -> SnapshotTable {
+        let (snapshot, traces) = (Arc::clone(&self.snapshot), Arc::clone(&self.traces));
+        SnapshotTable::new(table, snapshot, traces, Arc::clone(&self.store))
+    }
+
+    fn segment_count(&self, table: Table) -> u64 {
+        self.snapshot.table(table).segments.len() as u64
+    }
+
+    /// How expressions are made for plans.
+    pub(crate) fn state(&self) -> &SessionState {
+        &self.base
+    }
+
+    /// A plan over rows of this table as they are.
+    pub(crate) fn planned(&self, table: Table, plan: Arc<dyn ExecutionPlan>) -> Planned {
+        Planned {
+            plan,
+            task: Arc::clone(&self.task),
+            segments_total: self.segment_count(table),
+            figures: Figures::of_rows(table),
+        }
     }
 }
 

@@ -58,6 +58,11 @@ impl Figures {
         figures
     }
 
+    /// Of rows of this table as they are.
+    pub(crate) fn of_rows(table: Table) -> Self {
+        Self { reads_spans: table == Table::Spans, ..Self::default() }
+    }
+
     fn add(&mut self, expr: &Expr, of_spans: bool) {
         let name = match expr {
             Expr::Alias(alias) => return self.add(&alias.expr, of_spans),

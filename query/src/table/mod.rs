@@ -2,6 +2,7 @@
 //!
 //! - `provider`: a table as the union of its rows in memory and its segments.
 //! - `leg`: what one leg of that union reads and makes of it; `promoted`: where its attributes are.
+//! - `of_trace`: the scan of one trace, for who asks without SQL.
 //! - `computed`: attributes that a query uses one by one, as columns of the scan.
 //! - `memory`: the scan of the rows in memory.
 //! - `segments`: the scan of the segments, and which of them a filter leaves.
@@ -13,6 +14,7 @@ mod computed;
 mod known_traces;
 mod leg;
 mod memory;
+mod of_trace;
 mod promoted;
 mod provider;
 mod readers;
@@ -22,6 +24,7 @@ mod traces;
 pub(crate) use computed::Computing;
 pub(crate) use known_traces::KnownTraces;
 pub(crate) use memory::MemoryScan;
+pub(crate) use of_trace::Output;
 pub(crate) use provider::SnapshotTable;
 pub(crate) use segments::selection;
 

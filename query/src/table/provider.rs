@@ -44,6 +44,8 @@ pub(crate) struct SnapshotTable {
     schema: SchemaRef,
     /// The table's own columns and those of promoted attributes, which only segments have.
     stored: SchemaRef,
+    /// The same as far as segments are read: of lists that are only counted, one field.
+    in_segments: SchemaRef,
     /// Columns after the table's own, which each leg computes.
     computed: Vec<Computed>,
     snapshot: Arc<Snapshot>,
@@ -60,8 +62,9 @@ impl SnapshotTable {
     ) -> Self {
         let schema = table.schema();
         let promoted = snapshot.table(table).promoted.iter().map(Promoted::field).map(Arc::new);
-        let stored = Schema::new(schema.fields().iter().cloned().chain(promoted).collect::<Fields>());
-        Self { table, schema, stored: Arc::new(stored), computed: Vec::new(), snapshot, traces, store }
+        let stored = Arc::new(Schema::new(schema.fields().iter().cloned().chain(promoted).collect::<Fields>()));
+        let in_segments = Arc::clone(&stored);
+        Self { table, schema, stored, in_segments, computed: Vec::new(), snapshot, traces, store }
     }
 
     /// Whether something can be computed of the table's own column with this name that spares reading all of it.
@@ -139,6 +142,16 @@ struct Sought {
 }
 
 impl SnapshotTable {
+    /// The same table, of whose segments no more is read than what this schema has. It has the names of all columns.
+    pub(super) fn read_as(&self, in_segments: SchemaRef) -> Self {
+        Self { in_segments, ..self.clone() }
+    }
+
+    /// The columns of segments.
+    pub(super) fn stored(&self) -> &SchemaRef {
+        &self.stored
+    }
+
     /// Leaves out the segments that have none of the named traces.
     fn sought(&self, live: Vec<Arc<Segment>>, traces: Option<&HashSet<TraceId>>) -> Sought {
         let Some(traces) = traces else { return Sought { searched: live, rows: Vec::new() } };
@@ -152,6 +165,66 @@ impl SnapshotTable {
         }
         self.traces.follow(&self.snapshot);
         sought
+    }
+
+    /// What gives `outputs`, expressions over the table's own columns, for the rows that `filters` let through: memory first.
+    pub(super) fn legs(
+        &self,
+        state: &dyn Session,
+        outputs: Vec<(String, Expr)>,
+        filters: &[Expr],
+    ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
+        let traces = named_traces(filters);
+        let whole = conjunction(filters.iter().cloned())
+            .map(|filter| state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&self.schema))?))
+            .transpose()?;
+        let live = segments::live(&self.schema, &self.rows().segments, whole.as_ref())?;
+        let Sought { searched, rows } = self.sought(live, traces.as_ref());
+        let own = self.table.schema().fields().len();
+        let in_memory = Wanted { state, stored: &self.stored, own, outputs };
+        let wanted = Wanted { stored: &self.in_segments, ..in_memory.clone() };
+        // Of known rows of one trace its id is known, too, and the column need not be read with a dictionary of all others.
+        let of_known = match traces.as_ref().map(|traces| traces.iter().collect::<Vec<_>>()).as_deref() {
+            Some([trace]) => wanted.of_trace(trace)?,
+            _ => wanted.clone(),
+        };
+        let keys = used_keys(wanted.outputs.iter().map(|(_, output)| output).chain(filters));
+        let promoted = &self.rows().promoted;
+        let partitions = state.config().target_partitions().max(1);
+        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
+        let readers = Arc::new(SegmentReaders::new(Arc::clone(&self.store), footers));
+        // The Parquet reader keeps only the text of an error in its filter, and with it no kind.
+        let pushdown = self.table == Table::Spans && !filters.iter().any(can_fail_by_value);
+        let mut legs = Vec::new();
+        if let Some(leg) = in_memory.over(&Layout::maps(), filters.iter())?
+            && let Some(scan) = self.memory_leg(&leg.columns, traces.as_ref(), partitions)?
+        {
+            legs.push(leg.finish(scan)?);
+        }
+        let scan_of = |leg: &Leg, source: Source| {
+            let readers = Arc::clone(&readers);
+            let scan = Scan { schema: &leg.schema, columns: &leg.columns, partitions, readers };
+            match source {
+                Source::Rows(rows) => scan.rows(rows),
+                Source::Whole(segments) => scan.whole(&segments, pushdown),
+            }
+        };
+        let grouped_rows = Layout::grouped(rows, |(segment, _)| segment, promoted, &keys).into_iter();
+        let grouped = Layout::grouped(searched, |segment| segment, promoted, &keys).into_iter();
+        let sources = grouped_rows
+            .map(|(layout, rows)| (layout, Source::Rows(rows)))
+            .chain(grouped.map(|(layout, segments)| (layout, Source::Whole(segments))));
+        for (layout, source) in sources {
+            let is_known = matches!(source, Source::Rows(_));
+            let asked = filters.iter().filter(|filter| !(is_known && only_names_traces(filter)));
+            let wanted = if is_known { &of_known } else { &wanted };
+            if let Some(leg) = wanted.over(&layout, asked)?
+                && let Some(scan) = scan_of(&leg, source)?
+            {
+                legs.push(leg.finish(scan)?);
+            }
+        }
+        Ok(legs)
     }
 }
 
@@ -182,55 +255,7 @@ impl TableProvider for SnapshotTable {
         };
         let outputs = given.fields().iter().map(|field| (field.name().clone(), self.output(field.name()))).collect();
         let filters = filters.iter().map(|filter| self.own(filter)).collect::<Result<Vec<_>>>()?;
-        let traces = named_traces(&filters);
-        let whole = conjunction(filters.iter().cloned())
-            .map(|filter| state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&self.schema))?))
-            .transpose()?;
-        let live = segments::live(&self.schema, &self.rows().segments, whole.as_ref())?;
-        let Sought { searched, rows } = self.sought(live, traces.as_ref());
-        let own = self.table.schema().fields().len();
-        let wanted = Wanted { state, stored: &self.stored, own, outputs };
-        // Of known rows of one trace its id is known, too, and the column need not be read with a dictionary of all others.
-        let of_known = match traces.as_ref().map(|traces| traces.iter().collect::<Vec<_>>()).as_deref() {
-            Some([trace]) => wanted.of_trace(trace)?,
-            _ => wanted.clone(),
-        };
-        let keys = used_keys(wanted.outputs.iter().map(|(_, output)| output).chain(&filters));
-        let promoted = &self.rows().promoted;
-        let partitions = state.config().target_partitions().max(1);
-        let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let readers = Arc::new(SegmentReaders::new(Arc::clone(&self.store), footers));
-        // The Parquet reader keeps only the text of an error in its filter, and with it no kind.
-        let pushdown = self.table == Table::Spans && !filters.iter().any(can_fail_by_value);
-        let mut legs = Vec::new();
-        if let Some(leg) = wanted.over(&Layout::maps(), filters.iter())?
-            && let Some(scan) = self.memory_leg(&leg.columns, traces.as_ref(), partitions)?
-        {
-            legs.push(leg.finish(scan)?);
-        }
-        let scan_of = |leg: &Leg, source: Source| {
-            let readers = Arc::clone(&readers);
-            let scan = Scan { schema: &leg.schema, columns: &leg.columns, partitions, readers };
-            match source {
-                Source::Rows(rows) => scan.rows(rows),
-                Source::Whole(segments) => scan.whole(&segments, pushdown),
-            }
-        };
-        let grouped_rows = Layout::grouped(rows, |(segment, _)| segment, promoted, &keys).into_iter();
-        let grouped = Layout::grouped(searched, |segment| segment, promoted, &keys).into_iter();
-        let sources = grouped_rows
-            .map(|(layout, rows)| (layout, Source::Rows(rows)))
-            .chain(grouped.map(|(layout, segments)| (layout, Source::Whole(segments))));
-        for (layout, source) in sources {
-            let is_known = matches!(source, Source::Rows(_));
-            let asked = filters.iter().filter(|filter| !(is_known && only_names_traces(filter)));
-            let wanted = if is_known { &of_known } else { &wanted };
-            if let Some(leg) = wanted.over(&layout, asked)?
-                && let Some(scan) = scan_of(&leg, source)?
-            {
-                legs.push(leg.finish(scan)?);
-            }
-        }
+        let mut legs = self.legs(state, outputs, &filters)?;
         match legs.len() {
             0 => Ok(Arc::new(EmptyExec::new(given))),
             1 => Ok(legs.remove(0)),

@@ -34,8 +34,8 @@ impl TraceAnswer {
         };
         let (durations, selves) = (rows.int("duration_ns")?, rows.int("self_ns")?);
         let entries = rows.bool("is_entry")?;
-        let counts = |counts: Int64Array| -> ArrayRef {
-            Arc::new(Int32Array::from_iter_values(at().map(|row| i32::try_from(counts.value(row)).unwrap_or(i32::MAX))))
+        let counts = |counts: Vec<i64>| -> ArrayRef {
+            Arc::new(Int32Array::from_iter_values(at().map(|row| i32::try_from(counts[row]).unwrap_or(i32::MAX))))
         };
         let start = self.facts.start;
         let columns: Vec<(&str, bool, ArrayRef)> = vec![
@@ -76,8 +76,8 @@ impl TraceAnswer {
                 Arc::new(Int64Array::from_iter(at().map(|row| selves.is_valid(row).then(|| selves.value(row))))),
             ),
             ("is_entry", false, Arc::new(BooleanArray::from_iter(at().map(|row| Some(entries.value(row)))))),
-            ("event_count", false, counts(rows.int("event_count")?)),
-            ("link_count", false, counts(rows.int("link_count")?)),
+            ("event_count", false, counts(rows.lengths("event_count")?)),
+            ("link_count", false, counts(rows.lengths("link_count")?)),
         ];
         let field = |(name, nullable, array): &(&str, bool, ArrayRef)| {
             let data_type: DataType = array.data_type().clone();

@@ -2,22 +2,28 @@
 //!
 //! - `tree`: the order, from span and parent ids as they came: parents missing, doubled or in a circle.
 //! - `columns`: the spans as columns, for a page that draws them.
+//! - `scan`: the plans that find both, without SQL.
 //! - `rows`: the spans as the table has them, for what writes traces in other forms.
 
 mod columns;
 mod rows;
+mod scan;
 mod tree;
+
+use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use storage::model::{TraceId, UnixNanos};
 
 use crate::answer::Stats;
-use crate::engine::Engine;
+use crate::engine::{Engine, Planned};
 use crate::error::{Error, Result};
 use crate::rows::{Rows, hex_at, text_at};
 use crate::text::quoted;
 pub use rows::TraceRows;
 use tree::Tree;
+
+type Plan = Box<dyn FnOnce() -> Result<Planned> + Send>;
 
 /// Spans of a trace that one answer has at most.
 const MAX_SPANS: usize = 500_000;
@@ -83,7 +89,7 @@ pub struct TraceAnswer {
     tree: Tree,
 }
 
-/// What `SpanSummary` is made of. To count events and links, one field of theirs is enough: without the cast all attributes
+/// What `SpanSummary` is made of, in SQL. To count events and links, one field of theirs is enough: without the cast all attributes
 /// of all events of a page would be decoded.
 pub(crate) const COLUMNS: &str = "span_id, parent_span_id, service_name, span_name, kind, status_code, status_message, \
 exception_type, start_time, start_nanos, duration_ns, depth, self_ns, is_root, is_entry, \
@@ -93,17 +99,15 @@ coalesce(array_length(arrow_cast(links, 'List(Struct(\"flags\": Int64))')), 0) A
 impl Engine {
     /// A trace by its id; not found if there is neither a span nor a digest of it.
     pub async fn trace(&self, trace_id: TraceId) -> Result<TraceAnswer> {
-        let session = self.session().await?;
-        let id = quoted(&trace_id.to_string());
-        let spans =
-            format!("SELECT {COLUMNS} FROM spans WHERE trace_id = {id} ORDER BY start_time, start_nanos, span_id");
-        // The id is known; its column would be read with a dictionary of all others.
-        let digest = format!(
-            "SELECT {id} AS trace_id, start_time, start_nanos, duration_ns, root_service, root_name, span_count, error_count, \
-             services, kept, keep_reason, class, adjusted_count, head_count, policy_revision, trace_complete \
-             FROM traces WHERE trace_id = {id}"
-        );
-        let (spans, digest) = self.ask_both(&session, [(&spans, MAX_SPANS), (&digest, 1)]).await?;
+        self.trace_within(trace_id, MAX_SPANS).await
+    }
+
+    async fn trace_within(&self, trace_id: TraceId, max_spans: usize) -> Result<TraceAnswer> {
+        let tables = self.tables().await?;
+        let of_digest = Arc::clone(&tables);
+        let spans: Plan = Box::new(move || scan::spans(&tables, &trace_id, max_spans));
+        let digest: Plan = Box::new(move || scan::digest(&of_digest, &trace_id));
+        let (spans, digest) = self.run_both([(spans, max_spans), (digest, 1)]).await?;
         if spans.rows.count() == 0 && digest.rows.count() == 0 {
             return Err(Error::NotFound(format!(
                 "there is no trace {trace_id}: none of its spans is stored or pending"
@@ -116,7 +120,10 @@ impl Engine {
             facts,
             stats: spans.stats.and(digest.stats),
             digest: digest.rows.presented()?,
-            sql: format!("SELECT * FROM spans WHERE trace_id = {id} ORDER BY start_time, start_nanos"),
+            sql: format!(
+                "SELECT * FROM spans WHERE trace_id = {} ORDER BY start_time, start_nanos",
+                quoted(&trace_id.to_string())
+            ),
             rows: spans.rows,
             starts,
             tree,
@@ -202,7 +209,7 @@ pub(crate) fn summaries(rows: &Rows, starts: &[UnixNanos], order: &[(usize, i64)
     let exceptions = text("exception_type")?;
     let (durations, selves) = (rows.int("duration_ns")?, rows.int("self_ns")?);
     let (roots, entries) = (rows.bool("is_root")?, rows.bool("is_entry")?);
-    let (events, links) = (rows.int("event_count")?, rows.int("link_count")?);
+    let (events, links) = (rows.lengths("event_count")?, rows.lengths("link_count")?);
     let summary = |&(row, depth): &(usize, i64)| SpanSummary {
         span_id: hex_at(&span_ids, row).unwrap_or_default(),
         parent_span_id: hex_at(&parents, row),
@@ -218,8 +225,11 @@ pub(crate) fn summaries(rows: &Rows, starts: &[UnixNanos], order: &[(usize, i64)
         self_ns: selves.is_valid(row).then(|| selves.value(row)),
         is_root: roots.value(row),
         is_entry: entries.value(row),
-        event_count: events.value(row),
-        link_count: links.value(row),
+        event_count: events[row],
+        link_count: links[row],
     };
     Ok(order.iter().map(summary).collect())
 }
+
+#[cfg(test)]
+mod tests;
