@@ -15,10 +15,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
-use storage::TableSnapshot;
 use storage::schema::{Table, spans};
+use storage::{Segment, TableSnapshot};
 
-use crate::table::MemoryScan;
+use crate::table::{KnownRows, MemoryScan};
 
 /// Footers that are read at once.
 const READS_AT_ONCE: usize = 8;
@@ -155,6 +155,16 @@ fn of_footer(footer: &ParquetMetaData) -> Option<Weights> {
     Some(weights)
 }
 
+fn object(segment: &Segment) -> ObjectMeta {
+    ObjectMeta {
+        location: segment.location.clone(),
+        last_modified: Default::default(),
+        size: segment.size_bytes,
+        e_tag: None,
+        version: None,
+    }
+}
+
 /// What a plan reads of `spans`.
 struct Found {
     any: bool,
@@ -179,6 +189,11 @@ impl Found {
             {
                 self.any = true;
                 memory.parts().for_each(|part| self.part(part, column));
+            } else if let Some(known) = scan.data_source().downcast_ref::<KnownRows>()
+                && known.table() == Table::Spans
+            {
+                self.any = true;
+                self.segments.extend(known.segments().map(object));
             } else if let Some(files) = scan.data_source().downcast_ref::<FileScanConfig>()
                 && files.file_schema().index_of(spans::SPAN_ID).is_ok()
             {
@@ -193,13 +208,7 @@ impl Found {
         for rows in &table.memory {
             rows.parts(&[column], None).iter().for_each(|part| self.part(part, column));
         }
-        self.segments.extend(table.segments.iter().map(|segment| ObjectMeta {
-            location: segment.location.clone(),
-            last_modified: Default::default(),
-            size: segment.size_bytes,
-            e_tag: None,
-            version: None,
-        }));
+        self.segments.extend(table.segments.iter().map(|segment| object(segment)));
     }
 
     fn part(&mut self, part: &storage::MemoryPart, column: usize) {

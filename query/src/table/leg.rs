@@ -9,6 +9,7 @@ use datafusion::common::{Column as Named, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::lit;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::col as physical_column;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
@@ -78,7 +79,11 @@ impl Wanted<'_> {
             }
         }
         let read = DFSchema::try_from(Arc::new(self.stored.project(&columns)?))?;
-        let physical = |expr: Expr| self.state.create_physical_expr(expr, &read);
+        let physical = |expr: Expr| match &expr {
+            // Most are, and the general way simplifies each.
+            Expr::Column(column) => Ok(physical_column(&column.name, read.as_arrow())?),
+            _ => self.state.create_physical_expr(expr, &read),
+        };
         let is_read = |(place, output): (usize, &Expr)| match output {
             Expr::Column(column) => {
                 column.name == self.outputs[place].0 && read.maybe_index_of_column(column) == Some(place)

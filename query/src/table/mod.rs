@@ -6,11 +6,13 @@
 //! - `computed`: attributes that a query uses one by one, as columns of the scan.
 //! - `memory`: the scan of the rows in memory.
 //! - `segments`: the scan of the segments, and which of them a filter leaves.
+//! - `known_rows`: the scan of rows of segments that are known by the index of traces.
 //! - `readers`: how segments' files are opened.
 //! - `traces`: which traces a query's filters name.
 //! - `known_traces`: which segments, and which of their rows, have them.
 
 mod computed;
+mod known_rows;
 mod known_traces;
 mod leg;
 mod memory;
@@ -22,6 +24,7 @@ mod segments;
 mod traces;
 
 pub(crate) use computed::Computing;
+pub(crate) use known_rows::KnownRows;
 pub(crate) use known_traces::KnownTraces;
 pub(crate) use memory::MemoryScan;
 pub(crate) use of_trace::Output;

@@ -175,7 +175,7 @@ impl SnapshotTable {
         filters: &[Expr],
     ) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
         let traces = named_traces(filters);
-        let whole = conjunction(filters.iter().cloned())
+        let whole = conjunction(filters.iter().filter(|filter| segments::can_prune(filter)).cloned())
             .map(|filter| state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&self.schema))?))
             .transpose()?;
         let live = segments::live(&self.schema, &self.rows().segments, whole.as_ref())?;
@@ -203,7 +203,7 @@ impl SnapshotTable {
         }
         let scan_of = |leg: &Leg, source: Source| {
             let readers = Arc::clone(&readers);
-            let scan = Scan { schema: &leg.schema, columns: &leg.columns, partitions, readers };
+            let scan = Scan { table: self.table, schema: &leg.schema, columns: &leg.columns, partitions, readers };
             match source {
                 Source::Rows(rows) => scan.rows(rows),
                 Source::Whole(segments) => scan.whole(&segments, pushdown),

@@ -16,17 +16,20 @@ use datafusion::datasource::physical_plan::{
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::logical_expr::Expr;
 use datafusion::parquet::arrow::arrow_reader::RowSelection;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use storage::Segment;
-use storage::schema::{span_metrics, spans};
+use storage::schema::{Table, span_metrics, spans};
 
+use super::known_rows;
 use crate::session::store_url;
 
 /// What every scan of a table's segments has in common.
 pub(crate) struct Scan<'a> {
+    pub(crate) table: Table,
     pub(crate) schema: &'a SchemaRef,
     pub(crate) columns: &'a [usize],
     pub(crate) partitions: usize,
@@ -61,7 +64,16 @@ impl Scan<'_> {
 
     /// A leg over these rows of segments.
     pub(crate) fn rows(&self, segments: Vec<(Arc<Segment>, Vec<u32>)>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if segments.is_empty() {
+            return Ok(None);
+        }
         let count: usize = segments.iter().map(|(_, rows)| rows.len()).sum();
+        let partitions = if count <= FEW_ROWS { 1 } else { self.partitions };
+        let columns = Arc::new(self.schema.project(self.columns)?);
+        if known_rows::reads(&columns) {
+            let readers = Arc::clone(&self.readers);
+            return Ok(Some(known_rows::scan(self.table, columns, segments, partitions, readers)));
+        }
         let file = |(segment, rows): (Arc<Segment>, Vec<u32>)| {
             // The ranges are those of all rows. Nothing may be answered from them, or from the number of rows: whoever
             // asks what the answer rests on looks at the scans.
@@ -73,7 +85,6 @@ impl Scan<'_> {
                 .with_statistics(Arc::new(statistics))
                 .with_extension(ParquetRowSelection::new(selection(rows, row_count)))
         };
-        let partitions = if count <= FEW_ROWS { 1 } else { self.partitions };
         let files: Vec<PartitionedFile> = segments.into_iter().map(file).collect();
         // Splitting files by size would open them more than once for a few rows.
         let fixed = Partitioning::UnknownPartitioning(partitions.min(files.len()));
@@ -121,6 +132,12 @@ pub(crate) fn selection(rows: impl IntoIterator<Item = usize>, row_count: usize)
 
 /// The columns that segments know the range of; a table has one of them at most.
 const TIMES: [&str; 2] = [spans::START_TIME, span_metrics::WINDOW_START];
+
+/// Whether it may be known of a segment without opening it that the filter leaves none of its rows.
+pub(crate) fn can_prune(filter: &Expr) -> bool {
+    let columns = filter.column_refs();
+    columns.is_empty() || columns.iter().any(|column| TIMES.contains(&column.name.as_str()))
+}
 
 fn micros(micros: i64) -> ScalarValue {
     ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()))

@@ -1,0 +1,67 @@
+//! Which leaves of a file make a table's columns, and the columns in the table's types.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::error::ArrowError;
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
+
+use super::pages::wrong;
+
+/// Whether a column of this type is read here: single values, lists of them, and lists of a few of them.
+pub(super) fn is_read(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) => match item.data_type() {
+            DataType::Struct(fields) => fields.iter().all(|field| !field.data_type().is_nested()),
+            item => !item.is_nested(),
+        },
+        data_type => !data_type.is_nested(),
+    }
+}
+
+/// The file's leaves that make the wanted columns, ascending. A column that the file does not have has none.
+pub(super) fn leaves(file: &SchemaDescriptor, wanted: &SchemaRef) -> Result<Vec<usize>, ParquetError> {
+    let mut leaves = Vec::new();
+    let mut found = vec![0_usize; wanted.fields().len()];
+    let mut has_root = vec![false; wanted.fields().len()];
+    for (leaf, column) in file.columns().iter().enumerate() {
+        let Some(root) = column.path().parts().first() else { continue };
+        let Some(place) = wanted.fields().iter().position(|field| field.name() == root) else { continue };
+        has_root[place] = true;
+        if is_of(column, wanted.field(place)) {
+            found[place] += 1;
+            leaves.push(leaf);
+        }
+    }
+    // Read as a list of nothing, it would have no rows.
+    match (0..found.len()).find(|place| has_root[*place] && found[*place] == 0) {
+        Some(place) => Err(wrong(&format!("{} has nothing of what is read of it", wanted.field(place).name()))),
+        None => Ok(leaves),
+    }
+}
+
+fn is_of(column: &ColumnDescriptor, wanted: &Field) -> bool {
+    let DataType::List(item) = wanted.data_type() else { return true };
+    let DataType::Struct(fields) = item.data_type() else { return true };
+    // The column, its list, an item, a field of it.
+    match column.path().parts() {
+        [_, _, _, name] => fields.iter().any(|field| field.name() == name),
+        _ => false,
+    }
+}
+
+/// What was read of a file as the table has it.
+pub(super) fn as_wanted(read: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let column = |field: &Arc<Field>| match read.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
+        Some(column) => cast(column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), read.num_rows())),
+    };
+    let columns = wanted.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    // Where no column is asked for, rows are.
+    let options = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &options)
+}

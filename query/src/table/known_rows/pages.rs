@@ -1,0 +1,267 @@
+//! A row group as the crate's column readers see it: of each column the pages that hold rows, decompressed by one
+//! decompressor for all.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Buf, Bytes};
+use datafusion::parquet::arrow::arrow_reader::RowGroups;
+use datafusion::parquet::basic::Compression;
+use datafusion::parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
+use datafusion::parquet::errors::{ParquetError, Result};
+use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use datafusion::parquet::file::page_index::offset_index::PageLocation;
+use datafusion::parquet::file::reader::{ChunkReader, Length, SerializedPageReader};
+use zstd::bulk::Decompressor;
+use zstd::zstd_safe::get_frame_content_size;
+
+/// Larger pages than any writer makes. One that claims more would be given memory before it is found to be wrong.
+const PAGE_BYTES: u64 = 1 << 30;
+
+pub(super) type Zstd = Arc<Mutex<Decompressor<'static>>>;
+
+/// What is read of a column of a row group.
+pub(super) struct Chunk {
+    leaf: usize,
+    /// The pages that hold rows, and a page for all that lie between two of them, which is passed and never read. `None` if
+    /// the file does not say where pages are: then all are read.
+    pages: Option<Vec<PageLocation>>,
+}
+
+impl Chunk {
+    /// `rows` are those of the row group, ascending; adds the bytes to read to `ranges`.
+    pub(super) fn plan(
+        footer: &ParquetMetaData,
+        group: usize,
+        leaf: usize,
+        rows: &[usize],
+        ranges: &mut Vec<Range<u64>>,
+    ) -> Result<Self> {
+        let of_group = footer.row_groups().get(group).ok_or_else(|| wrong("there is no such row group"))?;
+        let column = of_group.columns().get(leaf).ok_or_else(|| wrong("a row group lacks a column"))?;
+        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+        let (Ok(start), Ok(length)) = (u64::try_from(start), u64::try_from(column.compressed_size())) else {
+            return Err(wrong("a column lies before its file"));
+        };
+        let end = start.checked_add(length).ok_or_else(|| wrong("a column has no end"))?;
+        let index = footer.offset_index().and_then(|index| index.get(group)).and_then(|index| index.get(leaf));
+        let Some(pages) = index.map(|index| index.page_locations()).filter(|pages| !pages.is_empty()) else {
+            ranges.push(start..end);
+            return Ok(Self { leaf, pages: None });
+        };
+        let pages = thin(pages, rows, usize::try_from(of_group.num_rows())?, start..end, ranges)?;
+        Ok(Self { leaf, pages: Some(pages) })
+    }
+}
+
+/// The pages that hold one of the rows, and one for all between two of these; their bytes, and those of a dictionary before
+/// them, go to `ranges`.
+fn thin(
+    pages: &[PageLocation],
+    rows: &[usize],
+    row_count: usize,
+    chunk: Range<u64>,
+    ranges: &mut Vec<Range<u64>>,
+) -> Result<Vec<PageLocation>> {
+    let first_row = |page: &PageLocation| usize::try_from(page.first_row_index).unwrap_or(usize::MAX);
+    let first_byte = |page: &PageLocation| u64::try_from(page.offset).ok().filter(|at| chunk.contains(at));
+    let outside = || wrong("a page lies outside of its column");
+    let dictionary = chunk.start..pages.first().and_then(first_byte).ok_or_else(outside)?;
+    if !dictionary.is_empty() {
+        ranges.push(dictionary);
+    }
+    let mut thin: Vec<PageLocation> = Vec::new();
+    let (mut next_page, mut rows) = (0, rows.iter().copied().peekable());
+    while let Some(row) = rows.next() {
+        let at = pages.partition_point(|page| first_row(page) <= row);
+        let Some(page) = at.checked_sub(1).and_then(|at| pages.get(at)) else { return Err(outside()) };
+        let between = pages.get(next_page..at - 1).ok_or_else(|| wrong("pages are not in the order of their rows"))?;
+        thin.extend(between.first().cloned());
+        let start = first_byte(page).ok_or_else(outside)?;
+        let length = u64::try_from(page.compressed_page_size).map_err(|_| outside())?;
+        let end = start.checked_add(length).filter(|end| *end <= chunk.end).ok_or_else(outside)?;
+        match ranges.last_mut().filter(|last| last.end == start) {
+            Some(last) => last.end = end,
+            None => ranges.push(start..end),
+        }
+        thin.push(page.clone());
+        let page_end = pages.get(at).map_or(row_count, first_row);
+        while rows.next_if(|row| *row < page_end).is_some() {}
+        next_page = at;
+    }
+    thin.extend(pages.get(next_page).cloned());
+    let firsts: Vec<usize> = thin.iter().map(first_row).chain([row_count]).collect();
+    if firsts.first() != Some(&0) || !firsts.is_sorted_by(|one, next| one < next) {
+        return Err(wrong("pages are not in the order of their rows"));
+    }
+    Ok(thin)
+}
+
+pub(super) fn wrong(what: &str) -> ParquetError {
+    ParquetError::General(what.to_owned())
+}
+
+/// Parts of a file.
+#[derive(Debug)]
+pub(super) struct Parts {
+    length: u64,
+    /// By their places in the file.
+    parts: Vec<(u64, Bytes)>,
+}
+
+impl Parts {
+    pub(super) fn new(length: u64, mut parts: Vec<(u64, Bytes)>) -> Self {
+        parts.sort_unstable_by_key(|(start, _)| *start);
+        Self { length, parts }
+    }
+
+    /// From this byte of the file to the end of the part.
+    fn from(&self, start: u64) -> Result<Bytes> {
+        let at = self.parts.partition_point(|(first, _)| *first <= start);
+        let part = at.checked_sub(1).and_then(|at| self.parts.get(at));
+        let rest = part.and_then(|(first, bytes)| {
+            let skipped = usize::try_from(start - first).ok().filter(|skipped| *skipped < bytes.len())?;
+            Some(bytes.slice(skipped..))
+        });
+        rest.ok_or_else(|| wrong("a page lies where none was read"))
+    }
+}
+
+impl Length for Parts {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Parts {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        Ok(self.from(start)?.reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        let mut rest = self.from(start)?;
+        if rest.len() < length {
+            return Err(wrong("a page ends too early"));
+        }
+        rest.truncate(length);
+        Ok(rest)
+    }
+}
+
+/// Columns of a row group.
+pub(super) struct Group {
+    pub(super) footer: Arc<ParquetMetaData>,
+    pub(super) group: usize,
+    pub(super) row_count: usize,
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) parts: Arc<Parts>,
+    pub(super) zstd: Zstd,
+}
+
+impl RowGroups for Group {
+    fn num_rows(&self) -> usize {
+        self.row_count
+    }
+
+    fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
+        let chunk = self.chunks.iter().find(|chunk| chunk.leaf == leaf);
+        let chunk = chunk.ok_or_else(|| wrong("a column was not read"))?;
+        let column = self.footer.row_group(self.group).column(leaf);
+        let pages = |column: &ColumnChunkMetaData| {
+            SerializedPageReader::new(Arc::clone(&self.parts), column, self.row_count, chunk.pages.clone())
+        };
+        let pages: Box<dyn PageReader> = match column.compression() {
+            Compression::ZSTD(_) => {
+                let plain = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
+                Box::new(ZstdPages { pages: pages(&plain)?, zstd: Arc::clone(&self.zstd) })
+            }
+            _ => Box::new(pages(column)?),
+        };
+        Ok(Box::new(OneChunk(Some(pages))))
+    }
+
+    fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
+        Box::new(std::iter::once(self.footer.row_group(self.group)))
+    }
+
+    fn metadata(&self) -> &ParquetMetaData {
+        &self.footer
+    }
+}
+
+struct OneChunk(Option<Box<dyn PageReader>>);
+
+impl Iterator for OneChunk {
+    type Item = Result<Box<dyn PageReader>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.take().map(Ok)
+    }
+}
+
+impl PageIterator for OneChunk {}
+
+/// Decompresses the pages of a reader that takes them for uncompressed. One that knows better would make a decompressor of its
+/// own, and a compressor.
+struct ZstdPages {
+    pages: SerializedPageReader<Parts>,
+    zstd: Zstd,
+}
+
+impl ZstdPages {
+    /// The first `plain` bytes are not compressed.
+    fn decompressed(&self, page: &Bytes, plain: usize) -> Result<Bytes> {
+        if page.len() <= plain {
+            // A page of nothing but NULL has no values.
+            return Ok(page.clone());
+        }
+        let (levels, values) = page.split_at(plain);
+        let size = get_frame_content_size(values).ok().flatten().filter(|size| *size <= PAGE_BYTES);
+        let size = size.and_then(|size| usize::try_from(size).ok());
+        let size = size.ok_or_else(|| wrong("a page does not say how large it is"))?;
+        let mut zstd = self.zstd.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = zstd.decompress(values, size)?;
+        if levels.is_empty() {
+            return Ok(Bytes::from(values));
+        }
+        Ok(Bytes::from([levels, &values].concat()))
+    }
+}
+
+impl PageReader for ZstdPages {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        let Some(mut page) = self.pages.get_next_page()? else { return Ok(None) };
+        match &mut page {
+            Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => *buf = self.decompressed(buf, 0)?,
+            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, is_compressed, .. } => {
+                let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
+                let levels = usize::try_from(levels)?;
+                if levels > buf.len() {
+                    return Err(wrong("a page ends within its levels"));
+                }
+                if *is_compressed {
+                    *buf = self.decompressed(buf, levels)?;
+                }
+            }
+        }
+        Ok(Some(page))
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        self.pages.skip_next_page()
+    }
+}
+
+impl Iterator for ZstdPages {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}

@@ -1,0 +1,231 @@
+//! Known rows are what a reader of the whole file has in their places, however the file was written.
+
+use std::panic::AssertUnwindSafe;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
+    StringBuilder, StructArray, TimestampMicrosecondArray, UInt32Array,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{cast, concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use bytes::Bytes;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use futures::FutureExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use storage::model::UnixNanos;
+use storage::schema::promoted::Keys;
+
+use super::super::readers::SegmentReaders;
+use super::*;
+
+const ROWS: usize = 2_500;
+
+/// Columns of every kind, with rows that have no value.
+fn batch() -> RecordBatch {
+    let some = |row: usize, every: usize| !row.is_multiple_of(every);
+    let rows = || 0..ROWS;
+    let int = |row: usize| i64::try_from(row).unwrap() * 7;
+    let mut texts = ListBuilder::new(StringBuilder::new());
+    for row in rows() {
+        (0..row % 3).for_each(|item| texts.values().append_value(format!("{row}-{item}")));
+        texts.append(some(row, 5));
+    }
+    let lengths = rows().map(|row| if row % 50 < 40 { 0 } else { row % 4 });
+    let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
+    let items = usize::try_from(*offsets.last().unwrap()).unwrap();
+    let nanos: ArrayRef = Arc::new(Int32Array::from_iter_values(0..i32::try_from(items).unwrap()));
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..items).map(|item| format!("event {item}"))));
+    let fields =
+        Fields::from(vec![Field::new("name", DataType::Utf8, false), Field::new("time_nanos", DataType::Int32, false)]);
+    let item = Arc::new(Field::new("element", DataType::Struct(fields.clone()), false));
+    let items = StructArray::new(fields, vec![names, nanos], None);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(BinaryArray::from_iter_values(rows().map(|row| row.to_be_bytes())))),
+        ("parent", Arc::new(BinaryArray::from_iter(rows().map(|row| some(row, 3).then(|| row.to_le_bytes()))))),
+        ("word", Arc::new(StringArray::from_iter_values(rows().map(|row| format!("word {}", row / 100))))),
+        (
+            "message",
+            Arc::new(StringArray::from_iter(rows().map(|row| (row > 2_000).then(|| format!("message {row}"))))),
+        ),
+        ("nothing", Arc::new(StringArray::new_null(ROWS))),
+        ("int", Arc::new(Int64Array::from_iter_values(rows().map(int)))),
+        ("depth", Arc::new(Int32Array::from_iter(rows().map(|row| some(row, 7).then_some(3))))),
+        ("flag", Arc::new(BooleanArray::from_iter(rows().map(|row| Some(row % 11 < 4))))),
+        ("weight", Arc::new(Float64Array::from_iter(rows().map(|row| some(row, 9).then_some(row as f64))))),
+        ("time", Arc::new(TimestampMicrosecondArray::from_iter_values(rows().map(int)).with_timezone("UTC"))),
+        ("texts", Arc::new(texts.finish())),
+        ("events", Arc::new(arrow::array::ListArray::new(item, offsets, Arc::new(items), None))),
+    ];
+    let columns = columns.into_iter().map(|(name, column)| {
+        let is_optional = column.null_count() > 0;
+        (name, column, is_optional)
+    });
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+/// The same columns as a table has them: views, one field of events, and one that files lack.
+fn wanted() -> SchemaRef {
+    let fields = Fields::from(vec![Field::new("time_nanos", DataType::Int32, false)]);
+    let item = Arc::new(Field::new("element", DataType::Struct(fields), false));
+    Arc::new(Schema::new(vec![
+        Field::new("message", DataType::Utf8View, true),
+        Field::new("later", DataType::Int64, true),
+        Field::new("id", DataType::BinaryView, false),
+        Field::new("parent", DataType::BinaryView, true),
+        Field::new("word", DataType::Utf8View, false),
+        Field::new("nothing", DataType::Utf8View, true),
+        Field::new("int", DataType::Int64, false),
+        Field::new("depth", DataType::Int32, true),
+        Field::new("flag", DataType::Boolean, false),
+        Field::new("weight", DataType::Float64, true),
+        Field::new("time", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), false),
+        Field::new("events", DataType::List(item), false),
+        Field::new("texts", DataType::new_list(DataType::Utf8, true), true),
+    ]))
+}
+
+fn expected(whole: &RecordBatch, rows: &[u32], schema: &SchemaRef) -> RecordBatch {
+    let taken = take_record_batch(whole, &UInt32Array::from(rows.to_vec())).unwrap();
+    let column = |field: &Arc<Field>| match taken.column_by_name(field.name()) {
+        Some(column) => cast(column, field.data_type()).unwrap(),
+        None => arrow::array::new_null_array(field.data_type(), rows.len()),
+    };
+    let columns = schema.fields().iter().map(column).collect();
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).unwrap()
+}
+
+fn written(properties: WriterPropertiesBuilder) -> Bytes {
+    let properties = properties
+        .set_max_row_group_row_count(Some(1_000))
+        .set_data_page_row_count_limit(64)
+        .set_write_batch_size(32)
+        .build();
+    let (mut bytes, batch) = (Vec::new(), batch());
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes.into()
+}
+
+async fn read(file: &Bytes, rows: &[u32], schema: &SchemaRef) -> crate::Result<RecordBatch> {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let location = Path::from("tables/spans/one.parquet");
+    store.put(&location, file.clone().into()).await.unwrap();
+    let segment = Segment {
+        location,
+        size_bytes: file.len() as u64,
+        row_count: ROWS as u64,
+        start_range: None,
+        written_at: UnixNanos(0),
+        keys: Keys::default(),
+        expired_rows: 0,
+    };
+    let footers = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
+    let readers = Arc::new(SegmentReaders::new(store, footers));
+    assert!(reads(schema));
+    let scan = scan(Table::Spans, Arc::clone(schema), vec![(Arc::new(segment), rows.to_vec())], 2, readers);
+    let batches = datafusion::physical_plan::collect(scan, Arc::new(TaskContext::default())).await?;
+    Ok(concat_batches(schema, &batches)?)
+}
+
+fn some_rows() -> Vec<Vec<u32>> {
+    let last = ROWS as u32 - 1;
+    vec![
+        vec![0],
+        vec![last],
+        vec![0, last],
+        vec![63, 64, 999, 1_000, 1_063, 1_064, 2_001],
+        (0..=last).collect(),
+        (0..=last).step_by(2).collect(),
+        // Often on a page, seldom on the next.
+        (0..=last).filter(|row| row % 300 < 20 && row % 2 == 0).collect(),
+        (0..=last).step_by(131).collect(),
+        (1_100..1_300).collect(),
+    ]
+}
+
+#[tokio::test]
+async fn rows_are_read_as_they_are_however_the_file_was_written() {
+    let plain = || WriterProperties::builder().set_compression(Compression::UNCOMPRESSED);
+    let zstd = || WriterProperties::builder().set_compression(Compression::ZSTD(Default::default()));
+    let (whole, wanted) = (batch(), wanted());
+    for (name, properties) in [
+        ("zstd", zstd()),
+        ("version 2", zstd().set_writer_version(WriterVersion::PARQUET_2_0)),
+        ("plain", plain()),
+        ("snappy", plain().set_compression(Compression::SNAPPY)),
+        ("no dictionaries", zstd().set_dictionary_enabled(false)),
+        (
+            "deltas",
+            zstd().set_dictionary_enabled(false).set_column_encoding("int".into(), Encoding::DELTA_BINARY_PACKED),
+        ),
+        ("no index of pages", zstd().set_offset_index_disabled(true)),
+    ] {
+        let file = written(properties);
+        for rows in some_rows() {
+            let read = read(&file, &rows, &wanted).await.unwrap();
+            assert!(read == expected(&whole, &rows, &wanted), "{name}: {rows:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_without_columns_are_counted_and_columns_are_read_alone() {
+    let (file, whole, wanted) = (written(WriterProperties::builder()), batch(), wanted());
+    let rows = [5, 700, 2_400];
+    for columns in [&[][..], &[1], &[11], &[12, 0]] {
+        let schema = Arc::new(wanted.project(columns).unwrap());
+        let read = read(&file, &rows, &schema).await.unwrap();
+        assert!(read == expected(&whole, &rows, &schema), "{columns:?}");
+        assert_eq!(read.num_rows(), 3);
+    }
+}
+
+#[tokio::test]
+async fn what_the_file_does_not_have_is_an_error_that_names_it() {
+    let file = written(WriterProperties::builder());
+    let error = async |rows: &[u32], schema: Schema| {
+        let error = read(&file, rows, &Arc::new(schema)).await.unwrap_err().to_string();
+        assert!(error.contains("tables/spans/one.parquet"), "{error}");
+        error
+    };
+    let beyond = error(&[0, ROWS as u32], Schema::new(vec![Field::new("int", DataType::Int64, false)])).await;
+    assert!(beyond.contains("a row lies beyond its 2500 rows"), "{beyond}");
+    let certain = error(&[0], Schema::new(vec![Field::new("later", DataType::Int64, false)])).await;
+    assert!(certain.contains("later"), "{certain}");
+    let fields = Fields::from(vec![Field::new("flags", DataType::Int32, false)]);
+    let list = Field::new("events", DataType::new_list(DataType::Struct(fields), false), false);
+    let nothing = error(&[0], Schema::new(vec![list])).await;
+    assert!(nothing.contains("events has nothing of what is read of it"), "{nothing}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_an_error_or_other_values_and_never_a_panic() {
+    let file = written(WriterProperties::builder().set_compression(Compression::ZSTD(Default::default())));
+    let (rows, wanted) = ((0..ROWS as u32).step_by(131).collect::<Vec<_>>(), wanted());
+    let (mut errors, mut step) = (0, 1_usize);
+    let mut at = 0;
+    while at < file.len() {
+        let mut damaged = file.to_vec();
+        damaged[at] ^= [0xff, 0x01, 0x80][at % 3];
+        let read = AssertUnwindSafe(read(&Bytes::from(damaged), &rows, &wanted)).catch_unwind().await;
+        if let Err(error) = read.unwrap_or_else(|_| panic!("byte {at}")) {
+            errors += 1;
+            let error = error.to_string();
+            assert!(error.contains("tables/spans/one.parquet"), "byte {at}: {error}");
+        }
+        // More of the footer and of the indexes than of the pages.
+        step = if at + 20_000 > file.len() { step % 97 + 31 } else { step % 97 + 401 };
+        at += step;
+    }
+    assert!(errors > 50, "{errors}");
+    let cut = read(&file.slice(..file.len() / 2), &rows, &wanted).await.unwrap_err().to_string();
+    assert!(cut.contains("tables/spans/one.parquet"), "{cut}");
+}
