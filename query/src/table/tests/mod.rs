@@ -328,3 +328,21 @@ proptest! {
 fn test_ids_are_those_of_their_numbers() {
     assert_eq!(span_id(1).to_string(), "cd00000000000001");
 }
+
+#[tokio::test]
+async fn segments_that_a_filter_on_times_leaves_nothing_of_are_not_planned() {
+    let segment = |number: u64| vec![TestSpan::new(number, number, None).times(number as i64 * 1_000_000_000, 1)];
+    let engine = engine(&[], &[segment(1), segment(2), segment(3)]).await;
+    for (condition, rows, segments) in [
+        ("start_time >= '1970-01-01T00:00:02Z'", 2, 2),
+        ("start_time >= '1970-01-01T00:00:02Z' AND duration_ns = 1", 2, 2),
+        ("start_time >= '1970-01-01T00:00:09Z' OR start_time < '1970-01-01T00:00:02Z'", 1, 1),
+        ("duration_ns = 1", 3, 3),
+    ] {
+        let sql = format!("SELECT span_name FROM spans WHERE {condition}");
+        assert_eq!(ask(&engine, &sql).await.unwrap().len(), rows, "{sql}");
+        // The reader would leave them out, too, each by itself.
+        let plan = ask(&engine, &format!("EXPLAIN {sql}")).await.unwrap().join("\n");
+        assert_eq!(plan.matches(".parquet").count(), segments, "{plan}");
+    }
+}
