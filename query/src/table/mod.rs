@@ -24,12 +24,12 @@ mod segments;
 mod traces;
 
 pub(crate) use computed::Computing;
-pub(crate) use known_rows::KnownRows;
+pub(crate) use known_rows::{KnownRows, reads, scan as scan_rows};
 pub(crate) use known_traces::KnownTraces;
 pub(crate) use memory::MemoryScan;
 pub(crate) use of_trace::Output;
 pub(crate) use provider::SnapshotTable;
-pub(crate) use segments::selection;
+pub(crate) use segments::{OfSegment, selection};
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,13 @@ use storage::schema::{Table, span_metrics, spans};
 use super::known_rows;
 use crate::session::store_url;
 
+/// The segment that a file is, for who comes back for some of its rows.
+#[derive(Debug, Clone)]
+pub(crate) struct OfSegment {
+    pub(crate) table: Table,
+    pub(crate) segment: Arc<Segment>,
+}
+
 /// What every scan of a table's segments has in common.
 pub(crate) struct Scan<'a> {
     pub(crate) table: Table,
@@ -57,7 +64,9 @@ impl Scan<'_> {
     pub(crate) fn whole(&self, segments: &[Arc<Segment>], pushdown: bool) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let file = |segment: &Arc<Segment>| {
             let statistics = Arc::new(statistics(segment, self.schema));
-            PartitionedFile::new(segment.location.as_ref(), segment.size_bytes).with_statistics(statistics)
+            PartitionedFile::new(segment.location.as_ref(), segment.size_bytes)
+                .with_statistics(statistics)
+                .with_extension(OfSegment { table: self.table, segment: Arc::clone(segment) })
         };
         self.leg(segments.iter().map(file).collect(), pushdown, self.partitions, None)
     }

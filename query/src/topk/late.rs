@@ -12,10 +12,11 @@ use datafusion::common::{DataFusionError, Result, Statistics, internal_datafusio
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
+    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
@@ -26,10 +27,11 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
+use storage::Segment;
 
 use super::places::same_reader;
 use super::scan::row_count;
-use crate::table::selection;
+use crate::table::{OfSegment, reads, scan_rows, selection};
 
 const BYTES_SCANNED: &str = "bytes_scanned";
 
@@ -37,6 +39,8 @@ const BYTES_SCANNED: &str = "bytes_scanned";
 #[derive(Debug, Clone)]
 pub(super) struct Rows {
     scan: FileScanConfig,
+    /// The readers of plain columns, if no more than these are read.
+    readers: Option<Arc<dyn ParquetFileReaderFactory>>,
     /// By the number that places have for them.
     files: Arc<[PartitionedFile]>,
     schema: SchemaRef,
@@ -59,7 +63,10 @@ impl Rows {
         let Some(plain) = plain.try_pushdown_projection(projection)? else { return Ok(None) };
         let schema = config.projected_schema()?;
         let scan = FileScanConfigBuilder::new(config.object_store_url.clone(), plain).build();
-        Ok(Some(Self { scan, files: files.into(), schema, known }))
+        let names = projection.iter().map(|output| Some(output.expr.downcast_ref::<Column>()?.name() == output.alias));
+        let is_plain = names.into_iter().all(|is_plain| is_plain == Some(true)) && reads(&schema);
+        let readers = source.parquet_file_reader_factory().filter(|_| is_plain).cloned();
+        Ok(Some(Self { scan, readers, files: files.into(), schema, known }))
     }
 
     /// A scan of these rows; `places` are the rows of files.
@@ -74,15 +81,32 @@ impl Rows {
             if rows.last().is_some_and(|last| *last >= count) {
                 return internal_err!("a row lies beyond the {count} rows of {}", file.object_meta.location);
             }
+            files.push((file, rows, count));
+        }
+        let table = self.files.first().and_then(|file| Some(file.extensions.get::<OfSegment>()?.table));
+        if let Some((readers, table)) = self.readers.as_ref().zip(table)
+            && let Some(segments) = files.iter().map(of_segment).collect()
+        {
+            return Ok(scan_rows(table, Arc::clone(&self.schema), segments, 1, Arc::clone(readers)));
+        }
+        let file = |(file, rows, count): (&PartitionedFile, Vec<usize>, usize)| {
             let mut statistics = Statistics::new_unknown(self.scan.file_schema());
             statistics.num_rows = Precision::Inexact(rows.len());
             let mut file = file.clone().with_statistics(Arc::new(statistics));
             file.range = None;
-            files.push(file.with_extension(ParquetRowSelection::new(selection(rows, count))));
-        }
+            file.with_extension(ParquetRowSelection::new(selection(rows, count)))
+        };
+        let files = files.into_iter().map(file).collect();
         let scan = FileScanConfigBuilder::from(self.scan.clone()).with_file_groups(vec![FileGroup::new(files)]).build();
         Ok(DataSourceExec::from_data_source(scan))
     }
+}
+
+/// The rows in the segment that the file is.
+fn of_segment((file, rows, _): &(&PartitionedFile, Vec<usize>, usize)) -> Option<(Arc<Segment>, Vec<u32>)> {
+    let segment = &file.extensions.get::<OfSegment>()?.segment;
+    let rows = rows.iter().map(|row| u32::try_from(*row).ok()).collect::<Option<_>>()?;
+    Some((Arc::clone(segment), rows))
 }
 
 /// Gives rows whole of which its input gives the places, in any order.

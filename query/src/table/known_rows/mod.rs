@@ -49,12 +49,12 @@ pub(crate) struct KnownRows {
 }
 
 /// Whether columns of this schema can be read here.
-pub(super) fn reads(schema: &SchemaRef) -> bool {
+pub(crate) fn reads(schema: &SchemaRef) -> bool {
     schema.fields().iter().all(|field| columns::is_read(field.data_type()))
 }
 
 /// A leg over these rows, ascending in each segment, with the columns of `schema`; there is a segment at least.
-pub(super) fn scan(
+pub(crate) fn scan(
     table: Table,
     schema: SchemaRef,
     segments: Vec<(Arc<Segment>, Vec<u32>)>,
