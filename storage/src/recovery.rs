@@ -8,7 +8,6 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
 use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use crate::catalog::{DeltaCatalog, SyncedStore};
@@ -22,6 +21,7 @@ use crate::metrics::BatchCounts;
 use crate::model::{TraceId, UnixNanos};
 use crate::request::{Decoder, Request};
 use crate::schema::{ByTable, Table, paths, traces};
+use crate::segment::open_file;
 use crate::snapshot::Segment;
 use crate::wal::{self, Disk, Record, ReplayReport};
 use crate::{Error, Result};
@@ -202,7 +202,7 @@ async fn read_columns(
     );
     let skipped = usize::try_from(segment.row_count).unwrap_or(usize::MAX).saturating_sub(last_rows);
     let read = move || {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
+        let reader = open_file(file)?;
         let mask = ProjectionMask::columns(reader.parquet_schema(), wanted.iter().copied());
         let reader = reader.with_projection(mask).with_offset(skipped).build()?;
         Ok(reader.collect::<Result<Vec<_>, _>>()?)

@@ -14,7 +14,7 @@ pub mod traces;
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 
 /// Version of the tables' layout, kept in each segment's metadata and among each table's properties.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// A stored table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

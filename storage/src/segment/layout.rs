@@ -3,6 +3,11 @@
 //! Rows are sorted by what searches name: service, operation, then time. Figures for these choices stand in
 //! `docs/decisions/`.
 
+use std::io::Write;
+
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties};
@@ -52,6 +57,17 @@ pub fn sort_columns(table: Table) -> &'static [&'static str] {
         ],
         Table::Paths => &[paths::SERVICE_NAME, paths::SPAN_NAME],
     }
+}
+
+/// A writer that does not keep the Arrow schema in the file. Ours says that texts are views; pyarrow would believe it, and then refuse
+/// to compare them with the text that Delta's schema says they are.
+pub(super) fn writer<W: Write + Send>(
+    out: W,
+    schema: SchemaRef,
+    properties: WriterProperties,
+) -> parquet::errors::Result<ArrowWriter<W>> {
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    ArrowWriter::try_new_with_options(out, schema, options)
 }
 
 /// Writer properties for `rows` rows of `table`.

@@ -8,6 +8,7 @@
 //!   columns.
 //! - `placing`: which attributes that is.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
+//! - `reader`: a file's rows in the types of memory.
 //! - `merge`: segments to a larger one, or one to a smaller.
 
 mod dictionary;
@@ -22,11 +23,15 @@ mod order;
 mod placing;
 mod promoted;
 mod ranges;
+mod reader;
 mod spans;
 mod writer;
 
 pub use merge::{FlatColumns, MergeInput, MergeLimits, MergeReport, merge, rewrite};
 pub use ranges::ColumnRanges;
+pub(crate) use reader::open_file;
+#[cfg(test)]
+pub(crate) use reader::open_file_with;
 pub use writer::{EncodedSegment, SortedSpans, encode};
 #[cfg(test)]
 pub use writer::{encode_promoted, encode_spans};

@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Fields, Schema, SchemaRef};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, compute_leaves};
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::{ParquetError, Result};
@@ -40,7 +39,7 @@ pub(super) fn write(
     let promoted = placing.columns().map(|(_, promoted)| Arc::new(promoted.field()));
     let columns: SchemaRef = Arc::new(Schema::new(Fields::from_iter(table.fields().iter().cloned().chain(promoted))));
     let properties = layout::properties(Table::Spans, rows.len(), layout::ZSTD_LEVEL);
-    let writer = ArrowWriter::try_new(&mut bytes, columns, Some(properties))?;
+    let writer = layout::writer(&mut bytes, columns, properties)?;
     let (mut file, own_writers) = writer.into_serialized_writer()?;
     for (number, rows) in parts(rows, group_rows).enumerate() {
         let columns = file.schema_descr().columns().to_vec();

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
+use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
@@ -119,9 +120,19 @@ fn rows(seed: u64, batches: u64, count: u64) -> SpanRows {
 }
 
 fn read(file: &[u8]) -> RecordBatch {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
+    let reader = open_file(Bytes::copy_from_slice(file)).unwrap();
     let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
     concat_batches(&spans::stored(), &batches).unwrap()
+}
+
+/// A file says Parquet's types alone: other engines believe what else it says, and pyarrow compares no view with a text.
+#[track_caller]
+fn check_says_texts(file: &[u8]) {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
+    let has_views = reader.schema().fields().iter().any(|field| format!("{}", field.data_type()).contains("View"));
+    assert!(!has_views, "{:?}", reader.schema());
+    let in_memory = open_file(Bytes::copy_from_slice(file)).unwrap();
+    assert!(in_memory.schema().fields().iter().any(|field| *field.data_type() == DataType::Utf8View));
 }
 
 fn expected(rows: &SpanRows) -> RecordBatch {
@@ -176,7 +187,7 @@ fn a_file_of_many_pages_has_its_rows_and_dictionaries_that_grow_too_large_end() 
     // 60,000 different values of one attribute are more than a dictionary takes.
     let rows = rows(7, 20, 10_000);
     let file = check(&rows);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+    let reader = open_file(Bytes::from(file)).unwrap();
     let text_values = &reader.metadata().row_group(0).columns()[12];
     assert_eq!(text_values.column_path().string(), "attributes.text.key_value.value");
     let encodings: Vec<_> = text_values.encodings().collect();
@@ -212,7 +223,7 @@ fn a_flush_of_several_dates_has_a_segment_each_with_its_own_rows_and_filter() {
         assert_eq!((segment.row_count, read(&segment.bytes).num_rows()), (200, 200));
         let start = UnixNanos((day as i64 - 1) * order::DAY_NANOS + 5);
         assert_eq!(segment.start_range, Some((start, start)));
-        let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(segment.bytes.clone())).unwrap();
+        let reader = open_file(Bytes::from(segment.bytes.clone())).unwrap();
         let bloom = reader.get_row_group_column_bloom_filter(0, 0).unwrap().unwrap();
         let passes = |number: u64| bloom.check(u128::from(number + 1).to_be_bytes().as_slice());
         assert!((0..600).filter(|number| number % 3 == day as u64).all(passes));
@@ -254,7 +265,7 @@ fn heavy(requests: u64, spans: u64, text_bytes: usize, name: &str) -> SpanRows {
 fn pages_of_large_texts_are_bounded_and_a_text_is_in_dictionary_or_pages() {
     // 40 texts of 60 kB pass what a dictionary takes; 2,000 rows with them as they are would be a page of 120 MB.
     let file = check(&heavy(40, 50, 60_000, "name"));
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+    let reader = open_file(Bytes::from(file)).unwrap();
     let column = reader
         .metadata()
         .row_group(0)
@@ -265,7 +276,7 @@ fn pages_of_large_texts_are_bounded_and_a_text_is_in_dictionary_or_pages() {
     assert!(column.dictionary_page_offset().is_none(), "the first page was over the limit already");
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
     let file = check(&heavy(40, 50, 60_000, "name"));
-    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(file), options).unwrap();
+    let reader = open_file_with(Bytes::from(file), options).unwrap();
     let index = reader.metadata().offset_index().unwrap();
     let most_pages = index[0].iter().map(|column| column.page_locations().len()).max().unwrap();
     assert!(most_pages > 100, "{most_pages} pages");
@@ -275,7 +286,7 @@ fn pages_of_large_texts_are_bounded_and_a_text_is_in_dictionary_or_pages() {
 fn long_texts_are_in_no_range() {
     let name = "n".repeat(100_000);
     let segment = encode_spans(heavy(1, 10, 1, &name)).unwrap().remove(0);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(segment.bytes)).unwrap();
+    let reader = open_file(Bytes::from(segment.bytes)).unwrap();
     let columns = reader.metadata().row_group(0).columns();
     let named = |name: &str| columns.iter().find(|column| column.column_path().string() == name).unwrap();
     assert!(named("span_name").statistics().is_none());
@@ -286,7 +297,7 @@ fn long_texts_are_in_no_range() {
 /// A filter of one percent takes ten bits an id, up to twice of that as its size is a power of two.
 #[track_caller]
 fn check_bloom_size(file: &Bytes, ids: usize) {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+    let reader = open_file(file.clone()).unwrap();
     let bytes = reader.metadata().row_group(0).column(0).bloom_filter_length().unwrap();
     assert!((bytes as usize) < 100 + ids * 5 / 2, "{bytes} bytes for {ids} ids");
 }
@@ -300,7 +311,7 @@ fn each_row_group_has_its_own_dictionaries_and_filter() {
     let placing = placing::Placing::new(&rows, &templates, 0..1_500, &Arc::default());
     let file = super::spans::write(&rows, &templates, &placing, 0..1_500, 400).unwrap();
     assert_eq!(read(&file), rows.record_batch().unwrap());
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+    let reader = open_file(Bytes::from(file)).unwrap();
     let groups: Vec<i64> = reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect();
     assert_eq!(groups, [400, 400, 400, 300]);
     for group in 0..4 {
@@ -315,7 +326,7 @@ fn rows_are_found_by_page_and_by_bloom_filter_and_pruned_by_ranges() {
     let rows = rows(3, 4, 10_000);
     let file = Bytes::from(encode_spans(rows.clone()).unwrap().remove(0).bytes);
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-    let open = || ParquetRecordBatchReaderBuilder::try_new_with_options(file.clone(), options.clone()).unwrap();
+    let open = || open_file_with(file.clone(), options.clone()).unwrap();
 
     let selection =
         RowSelection::from(vec![RowSelector::skip(20_000), RowSelector::select(10), RowSelector::skip(19_990)]);
@@ -356,7 +367,7 @@ fn rows_are_found_by_page_and_by_bloom_filter_and_pruned_by_ranges() {
 fn rows_that_have_the_same_are_in_few_pages_whether_or_not_it_is_anything() {
     let file = Bytes::from(encode_spans(heavy(1, 140_000, 1, "name")).unwrap().remove(0).bytes);
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+    let reader = open_file_with(file, options).unwrap();
     let pages = &reader.metadata().offset_index().unwrap()[0];
     for (leaf, column) in reader.metadata().row_group(0).columns().iter().enumerate() {
         let name = column.column_path().string();

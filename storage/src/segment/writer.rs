@@ -7,7 +7,6 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
-use parquet::arrow::ArrowWriter;
 
 use super::order::Templates;
 use super::placing::Placing;
@@ -146,7 +145,7 @@ fn encode_part(table: Table, rows: &RecordBatch, partition: Option<(&str, String
 fn write(table: Table, sorted: &RecordBatch) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let properties = layout::properties(table, sorted.num_rows(), layout::ZSTD_LEVEL);
-    let mut writer = ArrowWriter::try_new(&mut bytes, sorted.schema(), Some(properties)).map_err(encode_error)?;
+    let mut writer = layout::writer(&mut bytes, sorted.schema(), properties).map_err(encode_error)?;
     writer.write(sorted).map_err(encode_error)?;
     writer.close().map_err(encode_error)?;
     Ok(bytes)

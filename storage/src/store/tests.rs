@@ -114,11 +114,11 @@ fn memory_rows(snapshot: &Snapshot) -> Vec<arrow::array::RecordBatch> {
 }
 
 async fn read_segment(source: &dyn SnapshotSource, segment: &crate::Segment) -> Vec<arrow::array::RecordBatch> {
+    use crate::segment::open_file;
     use object_store::ObjectStoreExt;
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     let bytes = source.object_store().get(&segment.location).await.unwrap().bytes().await.unwrap();
     assert_eq!(bytes.len() as u64, segment.size_bytes);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+    let reader = open_file(bytes).unwrap().build().unwrap();
     reader.map(Result::unwrap).collect()
 }
 
@@ -179,15 +179,7 @@ async fn a_process_that_ends_without_a_word_leaves_everything_behind() {
         let store = open(directory.path()).await;
         assert_eq!(seen(&store).await, expected);
         assert_eq!(digests(&store).await, 3);
-        // The late span still knows its trace's root.
-        let snapshot = store.snapshot().unwrap();
-        let root_of_late = memory_rows(&snapshot).iter().find_map(|batch| {
-            let ids = arrow::array::AsArray::as_binary_view(batch.column_by_name("span_id").unwrap());
-            let row = ids.iter().position(|id| id.unwrap()[0] == 111)?;
-            let roots = arrow::array::AsArray::as_string_view(batch.column_by_name("root_service").unwrap());
-            Some(roots.value(row).to_owned())
-        });
-        assert_eq!(root_of_late.as_deref(), Some("service"));
+        assert_eq!(root_of_late(&store).as_deref(), Some("service"));
     }
     let store = open(directory.path()).await;
     assert_eq!(store.status().pending_traces, 2);
@@ -198,6 +190,37 @@ async fn a_process_that_ends_without_a_word_leaves_everything_behind() {
     assert_eq!(seen(&store).await, expected);
     assert_eq!(store.status().tables[0].rows, 4);
     assert_eq!(digests(&store).await, 3);
+}
+
+/// The root that the span with number 110, which is in memory, knows of its trace.
+fn root_of_late(store: &Store) -> Option<String> {
+    memory_rows(&store.snapshot().unwrap()).iter().find_map(|batch| {
+        let ids = arrow::array::AsArray::as_binary_view(batch.column_by_name("span_id").unwrap());
+        let row = ids.iter().position(|id| id.unwrap()[0] == 111)?;
+        let roots = arrow::array::AsArray::as_string_view(batch.column_by_name("root_service").unwrap());
+        Some(roots.value(row).to_owned())
+    })
+}
+
+#[tokio::test]
+async fn late_spans_know_a_trace_of_which_segments_alone_have_the_digest() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    append(&store, &[(1, 1)]).await;
+    store.decide(vec![keep(1)]).await.unwrap();
+    store.flush().await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    // As its files were used again meanwhile.
+    for entry in std::fs::read_dir(directory.path().join("wal")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let store = open(directory.path()).await;
+    append(&store, &[(1, 110)]).await;
+    assert_eq!(root_of_late(&store).as_deref(), Some("service"));
 }
 
 #[tokio::test]

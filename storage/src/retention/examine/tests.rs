@@ -6,14 +6,13 @@ use std::time::Duration;
 use arrow::array::AsArray;
 use bytes::Bytes;
 use object_store::path::Path;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
 use super::*;
 use crate::derive::{TraceSpans, Verdict, derive};
 use crate::model::{SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
 use crate::rows::SpanRef;
-use crate::segment::{encode, encode_promoted};
+use crate::segment::{encode, encode_promoted, open_file};
 
 const DAY: i64 = 86_400_000_000_000;
 
@@ -129,7 +128,7 @@ impl Store {
 
     /// By row: trace, service, reason.
     fn rows(&self, segment: &Segment) -> Vec<(u8, String, String)> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(self.files[&segment.location].clone()).unwrap();
+        let reader = open_file(self.files[&segment.location].clone()).unwrap();
         let mut rows = Vec::new();
         for batch in reader.build().unwrap().map(std::result::Result::unwrap) {
             let text = |name| batch.column_by_name(name).unwrap().as_string_view().clone();

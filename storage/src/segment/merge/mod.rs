@@ -53,7 +53,7 @@ use std::sync::atomic::AtomicBool;
 use arrow::array::RecordBatch;
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{Schema, SchemaRef};
-use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::arrow::ArrowSchemaConverter;
 use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 use parquet::schema::types::SchemaDescriptor;
@@ -193,7 +193,7 @@ fn merge_rows<R: ChunkReader + 'static, W: Write + Send>(
     let out = Counted { out, bytes: 0 };
     let properties = layout::properties(table, limits.group_rows.min(order.rows as usize), layout::MERGED_ZSTD_LEVEL);
     let there = promoted.iter().zip(&promotion.is_there).filter(|(_, is_there)| **is_there).map(|(column, _)| column);
-    let writer = ArrowWriter::try_new(out, schema(table, there), Some(properties)).map_err(write_failed)?;
+    let writer = layout::writer(out, schema(table, there), properties).map_err(write_failed)?;
     let (mut file, _) = writer.into_serialized_writer().map_err(write_failed)?;
     let columns = Column::all(table, &whole, file.schema_descr(), file.properties());
     let mut seen: Vec<Seen> = columns.iter().map(Seen::of).collect();

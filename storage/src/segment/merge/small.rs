@@ -13,11 +13,11 @@ use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
 use hashbrown::HashMap;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::file::reader::ChunkReader;
 use parquet::schema::types::SchemaDescriptor;
 
-use super::super::{ColumnRanges, layout};
+use super::super::{ColumnRanges, layout, open_file};
 use super::input::{check_version, damaged, failed, find_leaves};
 use super::sums::{Columns, Sums};
 use super::{Counted, MergeInput, MergeLimits, MergeReport, write_failed};
@@ -58,8 +58,7 @@ pub(super) fn merge<R: ChunkReader + 'static, W: Write + Send>(
     }
     let properties = layout::properties(table, rows_before as usize, layout::MERGED_ZSTD_LEVEL).into_builder();
     let properties = properties.set_max_row_group_row_count(Some(limits.group_rows.max(1))).build();
-    let writer =
-        ArrowWriter::try_new(Counted { out, bytes: 0 }, table.schema(), Some(properties)).map_err(write_failed)?;
+    let writer = layout::writer(Counted { out, bytes: 0 }, table.schema(), properties).map_err(write_failed)?;
     let mut group = Output {
         table,
         columns,
@@ -136,7 +135,7 @@ impl Source {
         input: MergeInput<R>,
     ) -> Result<Self> {
         let MergeInput { name, file, .. } = input;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(&name, error))?;
+        let builder = open_file(file).map_err(|error| failed(&name, error))?;
         check_version(&name, builder.metadata())?;
         find_leaves(&name, builder.metadata(), parquet_schema)?;
         let row_count = builder.metadata().file_metadata().num_rows().unsigned_abs();

@@ -135,6 +135,7 @@ fn metrics_of_equal_keys_add_up() {
                 })
                 .collect();
             let (file, report) = merged(table, &files_of(table, &rows), 1 << 20).unwrap();
+            check_says_texts(&file);
             let found = read_table(table, &file);
             let expected = said(&rows);
             assert_eq!(said(std::slice::from_ref(&found)), expected);
@@ -178,7 +179,7 @@ fn a_path_has_one_row_the_first() {
     let found = arrow::compute::take_record_batch(&found, &order).unwrap();
     let expected = [rows[0].clone(), rows[1].slice(1_000, 11_000)];
     assert_eq!(found, concat_batches(&Table::Paths.schema(), &expected).unwrap());
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();
+    let reader = open_file(Bytes::from(file)).unwrap();
     assert_eq!(reader.metadata().num_row_groups(), 2);
 }
 

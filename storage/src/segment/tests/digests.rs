@@ -49,8 +49,9 @@ fn digests_are_sorted_by_start_a_file_a_day_and_found_by_bloom_filter() {
     let dates: Vec<&str> = segments.iter().filter_map(|segment| segment.date.as_deref()).collect();
     assert_eq!(dates, ["1970-01-01", "1970-01-02"]);
     for (day, segment) in segments.into_iter().enumerate() {
+        check_says_texts(&segment.bytes);
         let file = Bytes::from(segment.bytes);
-        let open = || ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
+        let open = || open_file(file.clone()).unwrap();
         let read: Vec<RecordBatch> = open().build().unwrap().map(Result::unwrap).collect();
         let read = concat_batches(&Table::Traces.schema(), &read).unwrap();
         assert_eq!((read.num_rows() as u64, segment.row_count), (TRACES / 2, TRACES / 2));

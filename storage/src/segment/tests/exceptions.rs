@@ -37,7 +37,7 @@ fn with_exceptions(count: usize, exceptions: &[(usize, &str)]) -> SpanRows {
 fn opened(file: &[u8]) -> ParquetMetaData {
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
     let file = Bytes::copy_from_slice(file);
-    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+    let reader = open_file_with(file, options).unwrap();
     reader.metadata().as_ref().clone()
 }
 

@@ -211,7 +211,7 @@ fn merged(list: &[Promoted], files: &[File], group_rows: usize) -> crate::Result
 }
 
 pub(super) fn read_all(file: &[u8]) -> RecordBatch {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
+    let reader = open_file(Bytes::copy_from_slice(file)).unwrap();
     let schema = Arc::clone(reader.schema());
     let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
     concat_batches(&schema, &batches).unwrap()
@@ -265,7 +265,8 @@ fn check_files(list: &[Promoted], files: &[File], rows: Vec<RecordBatch>, group_
     assert_eq!(report.keys.promoted, list.len());
     let named: BTreeSet<_> = report.keys.mixed.iter().cloned().collect();
     assert_eq!(named, mixed(&complete, list));
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file.clone())).unwrap();
+    check_says_texts(&file);
+    let reader = open_file(Bytes::from(file.clone())).unwrap();
     assert_eq!(reader.metadata().num_row_groups(), expected.num_rows().div_ceil(group_rows));
     (file, report)
 }
@@ -447,7 +448,7 @@ fn many_pages_have_their_ranges_and_dictionaries_that_grow_too_large_end() {
         let inputs = [(rows.slice(0, 20_000), counts[0]), (rows.slice(20_000, 10_000), counts[1])];
         let (file, _) = check(&list, &inputs, 1 << 20, || None);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(file), options).unwrap();
+        let reader = open_file_with(Bytes::from(file), options).unwrap();
         let (leaf, users) = chunk(&reader, "attributes__text__user__id");
         assert!(users.encodings().any(|encoding| encoding == parquet::basic::Encoding::PLAIN));
         let Some(Statistics::ByteArray(statistics)) = users.statistics() else { panic!("there are none") };
@@ -471,7 +472,7 @@ fn large_texts_are_in_pages_of_bounded_size() {
         let (file, _) = check(&list, &[(rows_with(&of), count)], 1 << 20, || None);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
         let options = options.with_page_index_policy(PageIndexPolicy::Optional);
-        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(file), options).unwrap();
+        let reader = open_file_with(Bytes::from(file), options).unwrap();
         let (leaf, prompts) = chunk(&reader, "attributes__text__prompt");
         assert!(prompts.statistics().is_none(), "they are too long");
         let pages = reader.metadata().offset_index().unwrap()[0][leaf].page_locations().len();

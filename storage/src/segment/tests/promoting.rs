@@ -56,7 +56,7 @@ fn of_row(batch: &RecordBatch, scope: Scope, row: usize) -> Attributes {
 }
 
 fn read_all(file: &[u8]) -> RecordBatch {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(file)).unwrap();
+    let reader = open_file(Bytes::copy_from_slice(file)).unwrap();
     let schema = Arc::clone(reader.schema());
     let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
     concat_batches(&schema, &batches).unwrap()
@@ -71,6 +71,7 @@ fn columns(batch: &RecordBatch) -> Vec<String> {
 fn check_promoted(rows: &SpanRows, list: &[Promoted]) -> (EncodedSegment, RecordBatch) {
     let segment = encode_promoted(rows.clone(), list.into()).unwrap().remove(0);
     let (found, expected) = (read_all(&segment.bytes), expected(rows));
+    check_says_texts(&segment.bytes);
     assert_eq!(segment.keys.promoted, list.len());
     for (index, field) in expected.schema().fields().iter().enumerate() {
         if ![spans::ATTRIBUTES, spans::RESOURCE].contains(&field.name().as_str()) {
@@ -139,7 +140,7 @@ fn many_pages_and_several_groups_keep_each_value_in_its_row() {
     let (segment, _) = check_promoted(&rows(7, 10, 10_000), &several());
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
     let file = Bytes::from(segment.bytes);
-    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).unwrap();
+    let reader = open_file_with(file, options).unwrap();
     let groups = reader.metadata().row_groups();
     for (name, smallest) in [("attributes__text__http__route", "/"), ("attributes__text__user__id", "user-0")] {
         let converter = StatisticsConverter::try_new(name, reader.schema(), reader.parquet_schema()).unwrap();
@@ -274,7 +275,7 @@ fn large_texts_end_pages_also_in_their_own_column() {
     let list = [promoted(OfSpan, Text, "prompt")];
     let (segment, _) = check_promoted(&heavy(40, 50, 60_000, "name"), &list);
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(Bytes::from(segment.bytes), options).unwrap();
+    let reader = open_file_with(Bytes::from(segment.bytes), options).unwrap();
     let last = reader.metadata().offset_index().unwrap()[0].last().unwrap().page_locations().len();
     assert!(last > 100, "{last} pages");
     assert_eq!(reader.parquet_schema().columns().last().unwrap().name(), "attributes__text__prompt");

@@ -65,7 +65,8 @@ fn check(list: &[Promoted], file: &File, rows: &RecordBatch, kept: &BooleanBuffe
     if expected.num_rows() > 0 {
         assert_eq!(report.ranges, ColumnRanges::of(Table::Spans, &expected));
     }
-    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(out)).unwrap();
+    check_says_texts(&out);
+    let reader = open_file(Bytes::from(out)).unwrap();
     assert_eq!(reader.metadata().num_row_groups(), expected.num_rows().div_ceil(group_rows));
 }
 
