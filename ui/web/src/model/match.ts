@@ -1,4 +1,6 @@
 // A filter over the columns that the browser holds. Attributes are not among them: those the server must match.
+//
+// As in the server's SQL nothing compares with what is not there, `!=` neither; only `not` is true of it.
 
 import { at, type SpanColumns, type TraceFacts, word } from "./columns";
 import type { FieldTest, Filter, Operator } from "./filter";
@@ -25,13 +27,18 @@ function compareTexts(op: Operator, left: string, right: string): boolean {
 }
 
 function fieldTest(test: FieldTest, columns: SpanColumns, facts: TraceFacts): Test {
-  const texts = (read: (row: number) => string): Test => {
-    if (test.op === "exists") return (row) => read(row) !== "";
-    return (row) => compareTexts(test.op, read(row), String(test.value ?? ""));
+  const texts = (read: (row: number) => string, isThere: (row: number) => boolean = () => true): Test => {
+    if (test.op === "exists") return isThere;
+    const right = String(test.value ?? "");
+    return (row) => isThere(row) && compareTexts(test.op, read(row), right);
   };
+  // The server has NULL where these are empty here.
+  const perhaps = (read: (row: number) => string): Test => texts(read, (row) => read(row) !== "");
   const numbers = (read: (row: number) => number): Test => {
-    if (test.op === "exists") return (row) => !Number.isNaN(read(row));
-    return (row) => compareNumbers(test.op, read(row), Number(test.value));
+    const isThere = (row: number): boolean => !Number.isNaN(read(row));
+    if (test.op === "exists") return isThere;
+    const right = Number(test.value);
+    return (row) => isThere(row) && compareNumbers(test.op, read(row), right);
   };
   const flags = (read: (row: number) => boolean): Test => {
     if (test.op === "exists") return () => true;
@@ -47,17 +54,21 @@ function fieldTest(test: FieldTest, columns: SpanColumns, facts: TraceFacts): Te
     case "status_code":
       return texts((row) => word(columns.status, row));
     case "status_message":
-      return texts(columns.statusMessage);
+      return perhaps(columns.statusMessage);
     case "exception_type":
-      return texts(columns.exceptionType);
+      return perhaps(columns.exceptionType);
     case "span_id":
       return texts(columns.spanId);
     case "trace_id":
       return texts(() => facts.traceId);
     case "root_service":
-      return texts(() => facts.rootService);
+      return perhaps(() => facts.rootService);
     case "root_name":
-      return texts(() => facts.rootName);
+      // A root that was seen may have no name.
+      return texts(
+        () => facts.rootName,
+        () => facts.rootService !== "",
+      );
     case "duration_ns":
       return numbers((row) => at(columns.duration, row));
     case "trace_duration_ns":

@@ -10,6 +10,8 @@ interface Given {
   start?: readonly number[];
   duration?: readonly number[];
   self?: readonly number[];
+  messages?: readonly string[];
+  exceptions?: readonly string[];
 }
 
 function coded(values: readonly string[]): Coded {
@@ -53,8 +55,8 @@ export function columnsOf(parents: readonly number[] | Int32Array, given: Given 
     links: new Int32Array(count),
     spanId: id,
     parentId: (row) => ((parent[row] ?? -1) < 0 ? "" : id(parent[row] ?? 0)),
-    statusMessage: () => "",
-    exceptionType: () => "",
+    statusMessage: (row) => given.messages?.[row] ?? "",
+    exceptionType: (row) => given.exceptions?.[row] ?? "",
   };
 }
 
