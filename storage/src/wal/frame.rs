@@ -21,10 +21,13 @@ const LAST_OF_GROUP: u8 = 0x80;
 /// No log gets here, and whoever counts on from below does not overflow.
 pub(super) const LARGEST_NUMBER: u64 = u64::MAX >> 1;
 
-/// Refuses a file of a later format: to this version it would look as if nothing had ever been written to it.
+/// Refuses a file of a later format: to this version it would look as if nothing had ever been written to it. Where the header's
+/// checksum holds as in this format, it is the version that is damaged.
 pub(super) fn check_format(name: &str, file: &[u8]) -> Result<()> {
     match file.first_chunk::<{ MAGIC.len() }>() {
-        Some([magic @ .., version @ b'2'..=b'9']) if MAGIC.starts_with(magic) => {
+        Some([magic @ .., version @ b'2'..=b'9'])
+            if MAGIC.starts_with(magic) && FileHeader::read_unnamed(file).is_none() =>
+        {
             let version = char::from(*version);
             let source = format!(
                 "it has format {version}, and this version of spanhouse knows format 1; \
@@ -67,9 +70,13 @@ impl FileHeader {
 
     /// `None` where no header was ever completed.
     pub fn read(file: &[u8]) -> Option<Self> {
+        Self::read_unnamed(file).filter(|_| file.starts_with(MAGIC))
+    }
+
+    /// What is behind the name of the format, whatever that is.
+    pub fn read_unnamed(file: &[u8]) -> Option<Self> {
         let header = file.get(..HEADER_BYTES)?;
-        let valid = header.starts_with(MAGIC) && read_u32(header, 8)? == crc32c::crc32c(&header[16..]);
-        valid.then_some(())?;
+        (read_u32(header, 8)? == crc32c::crc32c(&header[16..])).then_some(())?;
         let header = Self {
             generation: read_u64(header, 16)?,
             salt: read_u64(header, 24)?,

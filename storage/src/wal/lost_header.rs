@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::frame::{FileHeader, GENERATION_AT, HEADER_BYTES, body_at, read_frame, read_u32};
+use super::frame::{FileHeader, GENERATION_AT, HEADER_BYTES, body_at, frames_behind, read_frame, read_u32};
 use super::range_sums::RangeSums;
 
 /// Moving a checksum on by so many bytes leaves it as it is, and so one can move back.
@@ -23,11 +23,13 @@ struct Votes {
     end: usize,
 }
 
-/// A header that the file's frames agree with: `None` if fewer than two of them do.
+/// The header but for its name where that alone is damaged and frames follow. Else one that the file's frames agree with: `None` if
+/// fewer than two of them do.
 pub(super) fn recover(file: &Bytes, generation: u64) -> Option<FileHeader> {
-    // A recycled file whose new header was never written still has the old one.
-    if FileHeader::read(file).is_some() {
-        return None;
+    if let Some(header) = FileHeader::read_unnamed(file) {
+        // A recycled file whose new header was never written still has the old one.
+        let is_its_own = header.generation == generation;
+        return frames_behind(file, &header, HEADER_BYTES - 1).next().filter(|_| is_its_own).map(|_| header);
     }
     let sums = RangeSums::new(file);
     let mut seeds: HashMap<u32, Votes> = HashMap::new();
