@@ -296,6 +296,7 @@ async fn a_process_that_ends_while_it_looks_leaves_a_whole_store() {
         flush(&store, &[(0, 0), (1, 1)], "normal").await;
         rig.faults.set(Fault::Hang);
         store.set_retention(rules(vec![rule(DAY, "checkout")])).await.unwrap();
+        rig.faults.waiting().await;
         // A flush goes on meanwhile.
         flush(&store, &[(2, 2)], "normal").await;
         assert_eq!(store.status().tables[0].segments, 2);
@@ -303,6 +304,10 @@ async fn a_process_that_ends_while_it_looks_leaves_a_whole_store() {
     rig.faults.set(Fault::None);
     let store = rig.open().await;
     assert_eq!(seen(&store).await, [(0, 0), (1, 1), (2, 2)]);
+    assert_eq!((rig.files(), expired(&store)), (2, vec![0, 0]));
+    // Who comes next looks again.
+    keep_to(&store, &rules(vec![rule(DAY, "checkout")])).await;
+    assert_eq!((seen(&store).await, expired(&store)), (vec![(1, 1)], vec![1]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

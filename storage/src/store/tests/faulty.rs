@@ -22,8 +22,10 @@ pub enum Fault {
     Put,
     Part,
     Complete,
-    /// Reads never end.
+    /// Reads never end ...
     Hang,
+    /// ... and one of them has begun.
+    Hanging,
     /// Reads begin once there is another fault, or none ...
     Wait,
     /// ... and one of them would.
@@ -45,11 +47,15 @@ impl Faults {
         self.0.store(fault as u8, Ordering::Relaxed);
     }
 
-    /// Until a read waits for another fault.
+    /// Until a read waits for another fault, or for ever.
     pub async fn waiting(&self) {
-        while self.0.load(Ordering::Relaxed) != Fault::Waiting as u8 {
-            tokio::task::yield_now().await;
-        }
+        let is_waiting = || [Fault::Waiting as u8, Fault::Hanging as u8].contains(&self.0.load(Ordering::Relaxed));
+        let begun = async {
+            while !is_waiting() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), begun).await.expect("something reads");
     }
 
     pub fn on(&self, inner: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
@@ -93,7 +99,9 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, location: &Location, options: GetOptions) -> Result<GetResult> {
-        if self.fault.load(Ordering::Relaxed) == Fault::Hang as u8 {
+        let (hang, hanging) = (Fault::Hang as u8, Fault::Hanging as u8);
+        if [hang, hanging].contains(&self.fault.load(Ordering::Relaxed)) {
+            let _ = self.fault.compare_exchange(hang, hanging, Ordering::Relaxed, Ordering::Relaxed);
             std::future::pending::<()>().await;
         }
         let (wait, waiting) = (Fault::Wait as u8, Fault::Waiting as u8);
