@@ -141,7 +141,7 @@ impl ServerControl for Control {
     }
 
     async fn retention(&self) -> Result<ui::Retention, ControlError> {
-        let (settings, expiring) = self.store.expiring().await.map_err(|error| match error {
+        let (settings, preview) = self.store.expiring().await.map_err(|error| match error {
             storage::Error::Closed => ControlError::Unavailable("the server is shutting down".to_owned()),
             other => ControlError::Internal(format!("{:#}", anyhow::Error::new(other))),
         })?;
@@ -149,7 +149,8 @@ impl ServerControl for Control {
             max_age_seconds: settings.max_age.map(|age| age.as_secs()),
             max_bytes: settings.max_bytes,
             rules: (0..settings.rules.len()).map(|rule| settings.name_of(rule)).collect(),
-            expiring: expiring.iter().map(crate::retention::shown).collect(),
+            expiring: preview.expiring.iter().map(crate::retention::shown).collect(),
+            unread: preview.unread.into_iter().map(crate::retention::told).collect(),
         })
     }
 

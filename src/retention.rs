@@ -13,23 +13,38 @@ pub async fn run(arguments: RetentionArgs) -> anyhow::Result<()> {
     if !arguments.dry_run {
         bail!("say --dry-run: a server keeps its retention by itself, this only says what would go");
     }
-    let expiring = match &arguments.data {
+    let (expiring, unread) = match &arguments.data {
         Some(data) => {
             let settings = config::retention(arguments.config.as_deref())?;
             if settings == storage::RetentionSettings::default() {
                 bail!("no limit is set; name the configuration with --config, or set SPANHOUSE_RETENTION_MAX_AGE");
             }
             let planned = storage::retention::dry_run(data, &settings, SystemClock.now()).await?;
-            planned.iter().map(shown).map(serde_json::to_value).collect::<Result<_, _>>()?
+            let expiring = planned.expiring.iter().map(shown).map(serde_json::to_value).collect::<Result<_, _>>()?;
+            (expiring, planned.unread.into_iter().map(told).collect())
         }
         None => {
             let answer = Client::new(&arguments.to)?.get("/api/spanhouse/retention").await?;
             let answer: Value = serde_json::from_slice(&answer).context("the server's answer is not JSON")?;
-            answer.get("expiring").and_then(Value::as_array).cloned().unwrap_or_default()
+            let list = |name| answer.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+            let unread = list("unread").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            (list("expiring"), unread)
         }
     };
     print!("{}", table(&expiring));
-    Ok(())
+    check(unread)
+}
+
+/// What is printed is all that goes only if every segment was read.
+fn check(unread: Vec<String>) -> anyhow::Result<()> {
+    if unread.is_empty() {
+        return Ok(());
+    }
+    bail!("rules cannot look at some segments, and keep all of them:\n{}", unread.join("\n"))
+}
+
+pub fn told(error: storage::Error) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }
 
 fn table(expiring: &[Value]) -> String {
@@ -79,5 +94,13 @@ mod tests {
             "{shown}"
         );
         assert_eq!(table(&[]), "nothing would go\n");
+    }
+
+    #[test]
+    fn segments_that_cannot_be_looked_at_are_named_and_the_command_fails() {
+        assert!(check(Vec::new()).is_ok());
+        let error = storage::Error::Damaged { what: "segment 7".to_owned(), detail: "no footer".to_owned() };
+        let said = check(vec![told(error)]).unwrap_err().to_string();
+        assert!(said.ends_with(":\nsegment 7 is damaged: no footer"), "{said}");
     }
 }

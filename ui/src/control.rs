@@ -210,6 +210,8 @@ pub struct Retention {
     /// Each with its number and what it says, in their order.
     pub rules: Vec<String>,
     pub expiring: Vec<Expiring>,
+    /// Segments that rules cannot look at, each with why.
+    pub unread: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

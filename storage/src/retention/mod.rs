@@ -35,7 +35,7 @@ use crate::snapshot::Segment;
 
 pub use examine::{Examination, Going, examine};
 pub(crate) use plan::{Plan, Settled, plan};
-pub use preview::{Expiring, dry_run};
+pub use preview::{Expiring, Preview, dry_run};
 pub(crate) use preview::{Tables, preview, rows_expiring};
 pub use rules::Due;
 

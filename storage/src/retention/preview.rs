@@ -33,6 +33,14 @@ pub struct Expiring {
     pub bytes: u64,
 }
 
+/// What would go, and what cannot be looked at.
+#[derive(Debug, Default)]
+pub struct Preview {
+    pub expiring: Vec<Expiring>,
+    /// A segment each that is damaged or does not read, so that rules take no rows out of it.
+    pub unread: Vec<Error>,
+}
+
 /// The live segments, and the columns of attributes that `spans` has.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
@@ -41,7 +49,7 @@ pub(crate) struct Tables {
 }
 
 /// What would go of a directory that no server has. Writes nothing.
-pub async fn dry_run(directory: &Path, settings: &RetentionSettings, now: UnixNanos) -> Result<Vec<Expiring>> {
+pub async fn dry_run(directory: &Path, settings: &RetentionSettings, now: UnixNanos) -> Result<Preview> {
     let found = DataDirectory::new(directory);
     if !found.tables().is_dir() {
         return Err(Error::Read {
@@ -59,19 +67,27 @@ pub async fn dry_run(directory: &Path, settings: &RetentionSettings, now: UnixNa
     preview(tables, &objects, settings, now, Settled::default()).await
 }
 
-/// What would go once everything that is due has been looked at.
+/// What would go once everything that is due has been looked at. As with a server, what does not read keeps its rows, and nothing else from
+/// going.
 pub(crate) async fn preview(
     mut tables: Tables,
     objects: &Arc<dyn ObjectStore>,
     settings: &RetentionSettings,
     now: UnixNanos,
     mut settled: Settled,
-) -> Result<Vec<Expiring>> {
+) -> Result<Preview> {
+    let mut unread = Vec::new();
     let mut found: Vec<(Table, Why, Expiring)> = Vec::new();
     settled.under(settings);
     for (segment, due) in plan(&tables.live, now, settings, &settled).examine {
         let promoted = Arc::clone(&tables.promoted);
-        let going = look(&segment, due, promoted, &tables.live.traces, settings, objects).await?;
+        let going = match look(&segment, due, promoted, &tables.live.traces, settings, objects).await {
+            Err(error @ (Error::Damaged { .. } | Error::Read { .. })) => {
+                unread.push(error);
+                continue;
+            }
+            looked => looked?,
+        };
         settled.insert(segment.location.clone(), due);
         if let Some(going) = going {
             found.extend(rows_expiring(&segment, &going, settings).map(|(why, of)| (Table::Spans, why, of)));
@@ -90,7 +106,7 @@ pub(crate) async fn preview(
         };
         found.push((expiry.table, expiry.why, of));
     }
-    Ok(summed(found))
+    Ok(Preview { expiring: summed(found), unread })
 }
 
 /// What rules take out of a segment, by reason.

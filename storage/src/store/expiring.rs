@@ -10,7 +10,7 @@ use super::maintaining::{AVOIDED, Ask, Upkeep};
 use super::{Shared, Store, lock};
 use crate::catalog::Replacing;
 use crate::config::RetentionSettings;
-use crate::retention::{self, Due, Expiring, Going, Tables};
+use crate::retention::{self, Due, Going, Preview, Tables};
 use crate::schema::{ByTable, Table};
 use crate::snapshot::Segment;
 use crate::{Result, compact};
@@ -25,14 +25,14 @@ impl Store {
 
     /// What the retention in force would take out of tables now. Reads segments that rules have not looked at yet, and writes
     /// nothing.
-    pub async fn expiring(&self) -> Result<(RetentionSettings, Vec<Expiring>)> {
+    pub async fn expiring(&self) -> Result<(RetentionSettings, Preview)> {
         let shared = &self.shared;
         let _one_at_a_time = shared.previewing.lock().await;
         let settings = lock(&shared.retention).clone();
         let settled = lock(&shared.settled).under(&settings).clone();
         let now = shared.clock.now();
-        let expiring = retention::preview(shared.tables(), &shared.objects, &settings, now, settled).await?;
-        Ok((settings, expiring))
+        let preview = retention::preview(shared.tables(), &shared.objects, &settings, now, settled).await?;
+        Ok((settings, preview))
     }
 }
 

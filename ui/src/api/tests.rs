@@ -53,7 +53,8 @@ impl ServerControl for Control {
     async fn retention(&self) -> Result<Retention, ControlError> {
         let expiring = Expiring { table: "spans".to_owned(), why: "max_age".to_owned(), ..Expiring::default() };
         let rules = vec!["rule 1 (service checkout, 90 d)".to_owned()];
-        Ok(Retention { max_age_seconds: Some(60), max_bytes: None, rules, expiring: vec![expiring] })
+        let unread = vec!["segment 1 is damaged".to_owned()];
+        Ok(Retention { max_age_seconds: Some(60), max_bytes: None, rules, expiring: vec![expiring], unread })
     }
 
     fn metrics(&self) -> String {

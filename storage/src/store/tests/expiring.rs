@@ -2,7 +2,7 @@
 
 use super::faulty::{Fault, Faults, SetClock};
 use super::*;
-use crate::retention::{self, Expiring, Settled};
+use crate::retention::{self, Expiring, Preview, Settled};
 use crate::{CompactSettings, RetentionRule, compact};
 
 const KEEP: Duration = Duration::from_secs(600);
@@ -109,7 +109,14 @@ async fn expire_rows(store: &Store) -> Result<u64> {
 async fn preview(store: &Store, settings: &RetentionSettings) -> Vec<Expiring> {
     let shared = &store.shared;
     let tables = shared.tables();
-    retention::preview(tables, &shared.objects, settings, shared.clock.now(), Settled::default()).await.unwrap()
+    whole(retention::preview(tables, &shared.objects, settings, shared.clock.now(), Settled::default()).await.unwrap())
+}
+
+/// What would go where everything reads.
+#[track_caller]
+fn whole(preview: Preview) -> Vec<Expiring> {
+    assert!(preview.unread.is_empty(), "{:?}", preview.unread);
+    preview.expiring
 }
 
 /// Rows that retention took out of each segment of `spans`, sorted.
@@ -227,16 +234,53 @@ async fn a_dry_run_says_what_then_goes_and_why_with_a_server_and_without() {
     assert_eq!((far_beyond[0].why.as_str(), far_beyond[0].rows), ("max_bytes", 8));
     let (before, all) = (version(&store), seen(&store).await);
     drop(store);
-    let without = retention::dry_run(rig.directory.path(), &of, rig.clock.now()).await.unwrap();
-    assert_eq!(without, expected);
+    let dry_run = async || whole(retention::dry_run(rig.directory.path(), &of, rig.clock.now()).await.unwrap());
+    assert_eq!(dry_run().await, expected);
     let store = rig.open().await;
     assert_eq!((version(&store), seen(&store).await), (before, all), "a dry run changes nothing");
     keep_to(&store, &of).await;
     assert_eq!(store.status().retention.expired_rows, 6);
     assert_eq!(seen(&store).await, [(1, 1), (3, 3)]);
-    assert_eq!(store.expiring().await.unwrap(), (of.clone(), Vec::new()));
+    let (in_force, left) = store.expiring().await.unwrap();
+    assert_eq!((in_force, whole(left)), (of.clone(), Vec::new()));
     drop(store);
-    assert_eq!(retention::dry_run(rig.directory.path(), &of, rig.clock.now()).await.unwrap(), []);
+    assert_eq!(dry_run().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_segment_keeps_its_rows_is_named_and_holds_up_nothing() {
+    let rig = Rig::new();
+    let store = rig.open().await;
+    // It is the first that rules look at.
+    flush(&store, &[(0, 0), (1, 1)], "normal").await;
+    flush(&store, &[(2, 2), (3, 3)], "normal").await;
+    flush(&store, &[(4, 4), (5, 5)], "normal").await;
+    let segments = store.snapshot().unwrap().spans.segments.clone();
+    let path = |number: usize| rig.directory.path().join("tables").join(segments[number].location.as_ref());
+    std::fs::write(path(0), vec![0; segments[0].size_bytes as usize]).unwrap();
+    std::fs::remove_file(path(1)).unwrap();
+
+    let of = rules(vec![rule(DAY, "checkout")]);
+    let shared = &store.shared;
+    let preview = retention::preview(shared.tables(), &shared.objects, &of, shared.clock.now(), Settled::default())
+        .await
+        .unwrap();
+    assert_eq!(preview.expiring.iter().map(|of| (of.segments, of.rows)).collect::<Vec<_>>(), [(1, 1)]);
+    let names = |error: &Error, number: usize| error.to_string().contains(segments[number].location.as_ref());
+    assert_eq!(preview.unread.len(), 2);
+    assert!(names(&preview.unread[0], 0) && matches!(preview.unread[0], Error::Damaged { .. }));
+    assert!(names(&preview.unread[1], 1) && matches!(preview.unread[1], Error::Read { .. }));
+
+    store.set_retention(of).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), async {
+        while store.status().retention.expired_rows == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("what reads is rewritten");
+    assert_eq!(expired(&store), [0, 0, 1]);
+    assert!(store.status().retention.last_error.is_some_and(|error| error.contains(segments[1].location.as_ref())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
