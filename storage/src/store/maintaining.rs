@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::committing::{Change, with_causes};
+use super::turns::{Turns, Work};
 use super::{Shared, Store, lock};
 use crate::catalog::{LoggedFiles, NewSegment, Replacing, SegmentName};
 use crate::compact::{self, Merge, Vacuumed, Written};
@@ -83,11 +84,12 @@ pub(super) struct Upkeep {
     pub(super) avoided: HashMap<Path, Instant>,
     /// Whose turn it is, by its place in [`Table::ALL`].
     first_table: usize,
+    turns: Turns,
 }
 
 impl Upkeep {
     pub(super) fn new(shared: Arc<Shared>, changes: mpsc::Sender<Change>) -> Self {
-        Self { shared, changes, avoided: HashMap::new(), first_table: 0 }
+        Self { shared, changes, avoided: HashMap::new(), first_table: 0, turns: Turns::default() }
     }
 
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Ask>) {
@@ -106,8 +108,7 @@ impl Upkeep {
             self.keep_retention().await;
             self.avoided.retain(|_, until| *until > Instant::now());
             while asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
-                let (is_looked_at, is_merged) = (self.look_at_one().await, self.merge_one().await);
-                if !is_looked_at && !is_merged {
+                if !self.take_turn().await {
                     break;
                 }
                 // Both may be due for hours, and each leaves files behind.
@@ -115,6 +116,23 @@ impl Upkeep {
                 self.keep_retention().await;
             }
         }
+    }
+
+    /// Does a piece of what is due. Whether there was one.
+    async fn take_turn(&mut self) -> bool {
+        for work in self.turns.order() {
+            let start = Instant::now();
+            let was_due = match work {
+                Work::Merge => self.merge_one().await,
+                Work::Look => self.look_at_one().await,
+            };
+            if was_due {
+                self.turns.took(work, start.elapsed());
+                return true;
+            }
+            self.turns.nothing_was_due();
+        }
+        false
     }
 
     /// Lets rules take rows out of a segment. Whether there was one to look at.

@@ -4,7 +4,7 @@
 //! - `sealing`: when an epoch ends, and a flush on demand.
 //! - `committing`: the one task that changes tables: sealed epochs, oldest first, and replacements of segments between them.
 //! - `maintaining`: merges, and the end of files that nobody needs.
-//! - `expiring`: the end of what is too old, too much, or named by a rule.
+//! - `expiring`: the end of what is too old, too much, or named by a rule. `turns`: whether that or a merge comes next.
 //! - `status`: what the store holds.
 
 mod applying;
@@ -13,6 +13,7 @@ mod expiring;
 mod maintaining;
 mod sealing;
 mod status;
+mod turns;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
