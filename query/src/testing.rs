@@ -366,6 +366,16 @@ impl TestSource {
         Arc::new(Self { snapshot, store })
     }
 
+    /// The same without these segments of `spans` and of `traces`, as retention takes them out.
+    pub fn without(&self, spans: &[usize], traces: &[usize]) -> Arc<Self> {
+        let mut snapshot = self.snapshot.clone();
+        for (table, gone) in [(&mut snapshot.spans, spans), (&mut snapshot.traces, traces)] {
+            let mut numbers = 0..;
+            table.segments.retain(|_| numbers.next().is_some_and(|number| !gone.contains(&number)));
+        }
+        Self::set(snapshot, Arc::clone(&self.store))
+    }
+
     pub fn set(snapshot: Snapshot, store: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self { snapshot, store })
     }

@@ -326,6 +326,29 @@ async fn traces_say_what_sampling_decided() {
 }
 
 #[tokio::test]
+async fn a_trace_that_lost_spans_to_retention_is_not_exact() {
+    let span = |trace, span, parent| TestSpan::new(trace, span, parent);
+    // In the test's source what is not kept is counted by the digest alone.
+    let spans = vec![span(1, 1, None), span(1, 2, Some(1)), span(2, 3, None), span(2, 4, Some(3)).dropped()];
+    let dropped = vec![span(3, 5, None).dropped()];
+    let of_late = vec![span(4, 6, None)];
+    let all = TestSource::new(&[], &[spans, dropped, of_late]).await;
+    let ask = async |source: Arc<TestSource>, trace: u64| -> Value {
+        let engine = Engine::new(QueryConfig { threads: 1, ..QueryConfig::default() }, source).unwrap();
+        let router = router(Arc::new(engine), Arc::new(Control), Arc::new(Encoder), Config::default());
+        let request = get(&format!("/api/spanhouse/traces/{}", query::testing::trace_id(trace)));
+        let body: Value = serde_json::from_slice(&bytes(router.oneshot(request).await.unwrap()).await).unwrap();
+        json!([body["span_count"], body["missing_spans"], body["exact"]])
+    };
+    assert_eq!(ask(Arc::clone(&all), 1).await, json!([2, 0, true]));
+    assert_eq!(ask(Arc::clone(&all), 2).await, json!([1, 1, false]));
+    assert_eq!(ask(Arc::clone(&all), 3).await, json!([1, 0, true]), "its digest is all there ever was");
+    assert_eq!(ask(Arc::clone(&all), 4).await, json!([1, 0, true]));
+    assert_eq!(ask(all.without(&[0], &[]), 1).await, json!([2, 2, false]), "nothing of it is left");
+    assert_eq!(ask(all.without(&[], &[2]), 4).await, json!([1, null, false]), "it outlives its digest");
+}
+
+#[tokio::test]
 async fn a_span_comes_with_its_attributes_and_events() {
     let (status, body) = json_of(get(&format!("/api/spanhouse/traces/{T1}/spans/cd00000000000001"))).await;
     assert_eq!(status, StatusCode::OK, "{body}");

@@ -24,25 +24,35 @@ pub(super) async fn trace(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let answer = server.engine.trace(trace_id(&id)?).await?;
-    let mut body = facts(&answer.facts, answer.stats, &answer.sql);
-    body.extend(decisions::of_trace(&answer)?);
     let counts = [
         ("x-spanhouse-span-count", answer.facts.span_count.to_string()),
         ("x-spanhouse-complete", answer.facts.complete.to_string()),
     ];
     if wants_arrow(&headers) {
-        return Ok((counts, [(header::CONTENT_TYPE, ARROW)], columns(&answer, body)?).into_response());
+        return Ok((counts, [(header::CONTENT_TYPE, ARROW)], columns(&answer)?).into_response());
     }
-    let spans = answer.spans()?.iter().map(summary).map(Value::Object).collect();
+    let spans: Vec<Value> = answer.spans()?.iter().map(summary).map(Value::Object).collect();
+    let mut body = body(&answer, spans.len())?;
     body.insert("spans".to_owned(), Value::Array(spans));
     Ok((counts, Json(body)).into_response())
 }
 
-fn columns(answer: &TraceAnswer, facts: Map<String, Value>) -> Result<bytes::Bytes, ApiError> {
+fn columns(answer: &TraceAnswer) -> Result<bytes::Bytes, ApiError> {
     let batch = answer.columns()?;
     let schema = batch.schema().as_ref().clone();
-    let metadata = [(FACTS_KEY.to_owned(), Value::Object(facts).to_string())].into();
+    let metadata = [(FACTS_KEY.to_owned(), Value::Object(body(answer, batch.num_rows())?).to_string())].into();
     ipc::whole(&batch.with_schema(schema.with_metadata(metadata).into())?)
+}
+
+/// What is said of a trace beside its spans, of which so many are there.
+fn body(answer: &TraceAnswer, stored: usize) -> Result<Map<String, Value>, ApiError> {
+    let mut body = facts(&answer.facts, answer.stats, &answer.sql);
+    body.extend(decisions::of_trace(answer)?);
+    // Of a trace that was cut there are more, and who comes next may have them all.
+    let missing = if answer.facts.truncated { None } else { decisions::missing_spans(answer, stored)? };
+    body.insert("missing_spans".to_owned(), json!(missing));
+    body.insert("exact".to_owned(), json!(missing == Some(0)));
+    Ok(body)
 }
 
 pub(super) async fn span(
@@ -82,7 +92,6 @@ fn facts(facts: &TraceFacts, stats: Stats, sql: &str) -> Map<String, Value> {
         "keep_reason": facts.keep_reason,
         "adjusted_count": facts.adjusted_count,
         "stats": stats,
-        "exact": !facts.truncated,
         "sql": sql,
     }))
 }
