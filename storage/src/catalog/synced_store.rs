@@ -233,8 +233,12 @@ pub fn remove_temporary(directory: &FilePath) -> io::Result<usize> {
             continue;
         }
         if entry.file_name().to_str().is_some_and(is_temporary) {
-            std::fs::remove_file(entry.path())?;
-            removed += 1;
+            match std::fs::remove_file(entry.path()) {
+                Ok(()) => removed += 1,
+                // An upload that was given up removes its own.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(removed)
