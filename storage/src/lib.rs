@@ -84,7 +84,7 @@ pub use memory::{Gathered, PendingTrace};
 pub use read_only::ReadOnlyStore;
 pub use request::{Appended, ContentType, Decoder, Encoding, Request};
 #[cfg(feature = "catalog")]
-pub use segment::{ColumnRanges, MergeInput, MergeLimits, MergeReport, merge, rewrite};
+pub use segment::{ColumnRanges, MergeInput, MergeLimits, MergeReport, ROW_GROUP_ROWS, merge, rewrite};
 pub use snapshot::{MemoryPart, MemoryRows, Segment, Snapshot, SnapshotSource, TableSnapshot};
 #[cfg(feature = "catalog")]
 pub use store::{CompactReport, CompactionStatus, FlushReport, RetentionStatus, Store, StoreStatus, TableStatus};

@@ -42,12 +42,12 @@ pub(super) fn bounded(scan: &WholeScan<'_>, bound: &Bound) -> Result<Option<Arc<
             .with_file_groups(vec![FileGroup::new(files.collect())])
             .with_output_partitioning(Some(Partitioning::UnknownPartitioning(1)));
     } else {
-        let groups = scan
-            .config
-            .file_groups
-            .iter()
-            .map(|group| group.files().iter().filter(|file| reaches(file)).cloned().collect::<Vec<_>>());
-        config = config.with_file_groups(groups.filter(|files| !files.is_empty()).map(FileGroup::new).collect());
+        let reaching = |group: &FileGroup| group.files().iter().filter(|file| reaches(file)).cloned().collect();
+        let mut groups: Vec<Vec<PartitionedFile>> = scan.config.file_groups.iter().map(reaching).collect();
+        groups.retain(|files| !files.is_empty());
+        // A scan of nothing has a partition all the same.
+        groups.resize_with(groups.len().max(1), Vec::new);
+        config = config.with_file_groups(groups.into_iter().map(FileGroup::new).collect());
     }
     Ok(Some(DataSourceExec::from_data_source(config.build())))
 }

@@ -5,85 +5,125 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Scalar};
 use arrow::compute::kernels::cmp;
 use arrow::compute::{and, or};
-use datafusion::common::{Result, ScalarValue};
+use arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, InListExpr, Literal, NotExpr};
+
+/// Comparisons of one condition at most: each is made with the extremes of all pages.
+const MAX_COMPARISONS: usize = 32;
 
 /// A condition, or one that is enough for it, on one column; never NULL where that column is not.
 #[derive(Debug)]
 pub(super) struct Condition {
     pub(super) column: String,
-    holds: Holds,
+    /// One that holds is enough.
+    any: Vec<Comparison>,
+    /// Whether one must hold, too.
+    is_whole: bool,
 }
 
 #[derive(Debug)]
-enum Holds {
-    Compared(Operator, Scalar<ArrayRef>),
-    Either(Vec<Holds>),
+struct Comparison {
+    operator: Operator,
+    value: Scalar<ArrayRef>,
 }
 
 impl Condition {
     /// `None` where nothing can be proved of it.
     pub(super) fn of(expr: &Arc<dyn PhysicalExpr>) -> Option<Self> {
-        let is = |column: &Column, value: bool| {
-            let holds = Holds::Compared(Operator::Eq, ScalarValue::from(value).to_scalar().ok()?);
-            Some(Self { column: column.name().to_owned(), holds })
-        };
         if let Some(column) = expr.downcast_ref::<Column>() {
-            return is(column, true);
+            return Self::new(column, vec![Comparison::is(true)?]);
         }
         if let Some(not) = expr.downcast_ref::<NotExpr>() {
-            return is(not.arg().downcast_ref::<Column>()?, false);
+            return Self::new(not.arg().downcast_ref::<Column>()?, vec![Comparison::is(false)?]);
         }
         if let Some(list) = expr.downcast_ref::<InListExpr>().filter(|list| !list.negated()) {
-            let column = list.expr().downcast_ref::<Column>()?.name().to_owned();
-            let equal = |value: &Arc<dyn PhysicalExpr>| Some(Holds::Compared(Operator::Eq, known(value)?));
-            let holds = list.list().iter().map(equal).collect::<Option<_>>()?;
-            return Some(Self { column, holds: Holds::Either(holds) });
+            let few = list.list().get(..list.list().len().min(MAX_COMPARISONS + 1))?;
+            let any = few.iter().map(|value| Comparison::of(Operator::Eq, value)).collect::<Option<_>>()?;
+            return Self::new(list.expr().downcast_ref::<Column>()?, any);
         }
         let binary = expr.downcast_ref::<BinaryExpr>()?;
         if *binary.op() == Operator::Or {
-            // One side that holds is enough.
             return match (Self::of(binary.left()), Self::of(binary.right())) {
-                (Some(left), Some(right)) if left.column == right.column => {
-                    Some(Self { column: left.column, holds: Holds::Either(vec![left.holds, right.holds]) })
-                }
-                (left, right) => left.or(right),
+                (Some(left), Some(right)) => left.or(right),
+                (left, right) => left.or(right).map(|side| Self { is_whole: false, ..side }),
             };
         }
-        let (column, op, value) = match binary.left().downcast_ref::<Column>() {
+        let (column, operator, value) = match binary.left().downcast_ref::<Column>() {
             Some(column) => (column, *binary.op(), binary.right()),
             None => (binary.right().downcast_ref::<Column>()?, binary.op().swap()?, binary.left()),
         };
-        let is_compared = matches!(op, Operator::Eq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
-        let holds = Holds::Compared(op, known(value)?);
-        is_compared.then(|| Self { column: column.name().to_owned(), holds })
+        Self::new(column, vec![Comparison::of(operator, value)?])
+    }
+
+    fn new(column: &Column, any: Vec<Comparison>) -> Option<Self> {
+        (any.len() <= MAX_COMPARISONS).then(|| Self { column: column.name().to_owned(), any, is_whole: true })
+    }
+
+    fn or(mut self, other: Self) -> Option<Self> {
+        if self.column != other.column {
+            return Some(Self { is_whole: false, ..self });
+        }
+        self.any.extend(other.any);
+        self.is_whole &= other.is_whole;
+        (self.any.len() <= MAX_COMPARISONS).then_some(self)
     }
 
     /// For which pages it surely holds of all values between these extremes, which may lie beyond those of the values.
-    pub(super) fn of_all(&self, mins: &ArrayRef, maxes: &ArrayRef) -> Result<BooleanArray> {
-        self.holds.of_all(mins, maxes)
+    pub(super) fn of_all(&self, mins: &ArrayRef, maxes: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+        self.either(mins.len(), |comparison| comparison.of_all(mins, maxes))
+    }
+
+    /// For which pages it may hold of a value between these extremes.
+    pub(super) fn of_some(&self, mins: &ArrayRef, maxes: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+        if !self.is_whole {
+            return Ok(BooleanArray::new_null(mins.len()));
+        }
+        self.either(mins.len(), |comparison| comparison.of_some(mins, maxes))
+    }
+
+    fn either(
+        &self,
+        pages: usize,
+        holds: impl Fn(&Comparison) -> Result<BooleanArray, ArrowError>,
+    ) -> Result<BooleanArray, ArrowError> {
+        let none = BooleanArray::from(vec![false; pages]);
+        self.any.iter().try_fold(none, |any, comparison| or(&any, &holds(comparison)?))
     }
 }
 
-impl Holds {
-    fn of_all(&self, mins: &ArrayRef, maxes: &ArrayRef) -> Result<BooleanArray> {
-        Ok(match self {
-            Self::Compared(Operator::Eq, value) => and(&cmp::eq(mins, value)?, &cmp::eq(maxes, value)?)?,
-            Self::Compared(Operator::Lt, value) => cmp::lt(maxes, value)?,
-            Self::Compared(Operator::LtEq, value) => cmp::lt_eq(maxes, value)?,
-            Self::Compared(Operator::Gt, value) => cmp::gt(mins, value)?,
-            Self::Compared(Operator::GtEq, value) => cmp::gt_eq(mins, value)?,
-            Self::Compared(..) => BooleanArray::new_null(mins.len()),
-            Self::Either(all) => {
-                let mut any = BooleanArray::from(vec![false; mins.len()]);
-                for holds in all {
-                    any = or(&any, &holds.of_all(mins, maxes)?)?;
-                }
-                any
-            }
-        })
+impl Comparison {
+    fn of(operator: Operator, value: &Arc<dyn PhysicalExpr>) -> Option<Self> {
+        let is_known = matches!(operator, Operator::Eq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq);
+        if is_known { Some(Self { operator, value: known(value)? }) } else { None }
+    }
+
+    fn is(value: bool) -> Option<Self> {
+        Some(Self { operator: Operator::Eq, value: ScalarValue::from(value).to_scalar().ok()? })
+    }
+
+    fn of_all(&self, mins: &ArrayRef, maxes: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+        let value = &self.value;
+        match self.operator {
+            Operator::Lt => cmp::lt(maxes, value),
+            Operator::LtEq => cmp::lt_eq(maxes, value),
+            Operator::Gt => cmp::gt(mins, value),
+            Operator::GtEq => cmp::gt_eq(mins, value),
+            _ => and(&cmp::eq(mins, value)?, &cmp::eq(maxes, value)?),
+        }
+    }
+
+    fn of_some(&self, mins: &ArrayRef, maxes: &ArrayRef) -> Result<BooleanArray, ArrowError> {
+        let value = &self.value;
+        match self.operator {
+            Operator::Lt => cmp::lt(mins, value),
+            Operator::LtEq => cmp::lt_eq(mins, value),
+            Operator::Gt => cmp::gt(maxes, value),
+            Operator::GtEq => cmp::gt_eq(maxes, value),
+            _ => and(&cmp::lt_eq(mins, value)?, &cmp::gt_eq(maxes, value)?),
+        }
     }
 }
 

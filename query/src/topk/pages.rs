@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, UInt64Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, UInt64Array};
 use arrow::datatypes::Schema;
-use datafusion::common::Result;
 use datafusion::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 
@@ -37,11 +36,8 @@ impl Pages {
             first_rows,
         };
         let counts = [pages.mins.len(), pages.maxes.len(), pages.nulls.len()];
-        counts.iter().all(|count| *count == pages.first_rows.len()).then_some(pages)
-    }
-
-    pub(super) fn row_count(&self) -> usize {
-        self.row_count
+        let is_known = pages.mins.null_count() < pages.mins.len();
+        (is_known && counts.iter().all(|count| *count == pages.first_rows.len())).then_some(pages)
     }
 
     /// The rows of each page.
@@ -51,19 +47,28 @@ impl Pages {
     }
 
     /// The rows of pages of which all rows surely match, ascending.
-    pub(super) fn all_matching(&self, condition: &Condition) -> Result<Vec<Range<usize>>> {
-        let matching = condition.of_all(&self.mins, &self.maxes)?;
+    pub(super) fn all_matching(&self, condition: &Condition) -> Vec<Range<usize>> {
+        // What cannot be compared proves nothing.
+        let Ok(matching) = condition.of_all(&self.mins, &self.maxes) else { return Vec::new() };
+        let has_nulls = |page: usize| self.nulls.is_null(page) || self.nulls.value(page) > 0;
+        self.ranges(|page| !has_nulls(page) && matching.is_valid(page) && matching.value(page))
+    }
+
+    /// The rows of pages of which some may match, ascending.
+    pub(super) fn some_matching(&self, condition: &Condition) -> Vec<Range<usize>> {
+        let matching = condition.of_some(&self.mins, &self.maxes).ok();
+        let is_out = |matching: &BooleanArray, page: usize| matching.is_valid(page) && !matching.value(page);
+        self.ranges(|page| !matching.as_ref().is_some_and(|matching| is_out(matching, page)))
+    }
+
+    fn ranges(&self, is_in: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
-        for (page, rows) in self.rows().enumerate() {
-            let has_nulls = self.nulls.is_null(page) || self.nulls.value(page) > 0;
-            if has_nulls || matching.is_null(page) || !matching.value(page) {
-                continue;
-            }
+        for (_, rows) in self.rows().enumerate().filter(|(page, _)| is_in(*page)) {
             match ranges.last_mut() {
                 Some(last) if last.end == rows.start => last.end = rows.end,
                 _ => ranges.push(rows),
             }
         }
-        Ok(ranges)
+        ranges
     }
 }

@@ -17,6 +17,8 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
+use storage::ROW_GROUP_ROWS;
+
 use super::late::Rows;
 use super::scan::{WholeScan, row_count};
 
@@ -24,8 +26,6 @@ const SEGMENT: &str = "__segment";
 const ROW: &str = "__row";
 /// Columns that the first rows alone are to be read of, for it to be worth a second look into the segments.
 const MIN_LATE_COLUMNS: usize = 2;
-/// Of a segment's row groups; `storage` fills one before it begins the next.
-const MAX_GROUP_ROWS: usize = 1 << 20;
 
 pub(super) struct Places {
     /// Gives the keys, then segment and row.
@@ -80,7 +80,7 @@ pub(super) fn same_reader(source: &ParquetSource, schema: TableSchema) -> Parque
 /// The scan's files, by who reads them. A part of a segment that has one row group would be opened for nothing.
 fn groups(scan: &WholeScan<'_>) -> Vec<Vec<PartitionedFile>> {
     let files = scan.files();
-    let is_one_group = |file: &&PartitionedFile| row_count(file).is_some_and(|rows| rows <= MAX_GROUP_ROWS);
+    let is_one_group = |file: &&PartitionedFile| row_count(file).is_some_and(|rows| rows <= ROW_GROUP_ROWS);
     if !files.iter().all(is_one_group) {
         return scan.config.file_groups.iter().map(|group| group.files().to_vec()).collect();
     }

@@ -21,7 +21,7 @@ use datafusion::physical_expr::{PhysicalSortExpr, split_conjunction};
 
 use super::certain::Condition;
 use super::pages::Pages;
-use super::scan::WholeScan;
+use super::scan::{WholeScan, row_count};
 
 /// Segments that are looked into at most; a bound from some of them holds for all.
 const MAX_SEGMENTS: usize = 64;
@@ -31,15 +31,16 @@ const MAX_SEGMENTS: usize = 64;
 pub(super) struct Reach {
     /// So many rows have at least this rank.
     rows: Vec<(i64, usize)>,
-    /// The greatest rank of each page that has some of them, and all of its rows.
-    pages: Vec<(i64, usize)>,
+    /// The greatest rank of each page that may have some, and all of its rows; `None` where it is not known. Of segments that
+    /// were not looked into, all rows.
+    pages: Vec<(Option<i64>, usize)>,
 }
 
 /// What as many rows as are asked for reach at least.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) rank: i64,
-    /// Of the pages that have such rows, about.
+    /// Of the pages that may have such rows.
     pub(super) rows_within: usize,
 }
 
@@ -48,21 +49,23 @@ impl Reach {
     pub(super) fn add_scan(&mut self, scan: &WholeScan<'_>, fetch: usize, footers: &FileMetadataCache) -> Result<()> {
         let Some(key) = scan.keys.first().and_then(|key| Key::of(key, scan.schema())) else { return Ok(()) };
         let filter = scan.source.filter();
-        let conditions = filter.iter().flat_map(split_conjunction).map(Condition::of);
-        let Some(conditions) = conditions.collect::<Option<Vec<_>>>() else { return Ok(()) };
+        let conditions: Option<Vec<Condition>> = filter.iter().flat_map(split_conjunction).map(Condition::of).collect();
         let mut files = scan.files();
         files.sort_by_key(|file| std::cmp::Reverse(key.farthest(file)));
-        for file in files.into_iter().take(MAX_SEGMENTS) {
-            let reached = self.rank_of_first(fetch);
-            if key.farthest(file).zip(reached).is_some_and(|(farthest, reached)| farthest < reached) {
+        for (looked_into, file) in files.into_iter().enumerate() {
+            let farthest = key.farthest(file);
+            if farthest.zip(self.rank_of_first(fetch)).is_some_and(|(farthest, reached)| farthest < reached) {
                 break;
             }
             let cached = footers.get(&file.object_meta.location);
             let cached = cached.as_ref().filter(|cached| cached.is_valid_for(&file.object_meta));
             let footer =
                 cached.and_then(|cached| cached.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>());
-            if let Some(footer) = footer {
-                self.add_segment(footer.parquet_metadata(), scan.schema(), &key, &conditions)?;
+            match (footer, &conditions) {
+                (Some(footer), Some(conditions)) if looked_into < MAX_SEGMENTS => {
+                    self.add_segment(footer.parquet_metadata(), scan.schema(), &key, conditions)?;
+                }
+                _ => self.pages.push((farthest, row_count(file).unwrap_or(usize::MAX))),
             }
         }
         Ok(())
@@ -70,8 +73,8 @@ impl Reach {
 
     pub(super) fn of_first(&mut self, fetch: usize) -> Option<Bound> {
         let rank = self.rank_of_first(fetch)?;
-        let within = self.pages.iter().filter(|(farthest, _)| *farthest >= rank);
-        Some(Bound { rank, rows_within: within.map(|(_, rows)| *rows).sum() })
+        let within = self.pages.iter().filter(|(farthest, _)| farthest.is_none_or(|farthest| farthest >= rank));
+        Some(Bound { rank, rows_within: within.map(|(_, rows)| *rows).fold(0, usize::saturating_add) })
     }
 
     /// Forgets the rows that are not needed for it.
@@ -93,42 +96,67 @@ impl Reach {
         key: &Key,
         conditions: &[Condition],
     ) -> Result<()> {
-        for group in 0..footer.num_row_groups() {
-            let Some(keys) = Pages::of(footer, group, schema, key.column.name()) else { continue };
-            let mut matching: Vec<Range<usize>> = std::iter::once(0..keys.row_count()).collect();
+        for (group, of_group) in footer.row_groups().iter().enumerate() {
+            let row_count = usize::try_from(of_group.num_rows()).unwrap_or(usize::MAX);
+            let Some(keys) = Pages::of(footer, group, schema, key.column.name()) else {
+                self.pages.push((None, row_count));
+                continue;
+            };
+            let whole = || -> Vec<Range<usize>> { std::iter::once(0..row_count).collect() };
+            let (mut all, mut some) = (whole(), whole());
             for condition in conditions {
-                matching = match Pages::of(footer, group, schema, &condition.column) {
-                    Some(pages) => overlaps(&matching, &pages.all_matching(condition)?),
-                    None => Vec::new(),
-                };
+                if some.is_empty() {
+                    break;
+                }
+                match Pages::of(footer, group, schema, &condition.column) {
+                    Some(pages) => {
+                        all = overlaps(&all, &pages.all_matching(condition));
+                        some = overlaps(&some, &pages.some_matching(condition));
+                    }
+                    None => all.clear(),
+                }
             }
-            self.add_pages(&keys, key, &matching)?;
+            self.add_pages(&keys, key, &all, &some)?;
         }
         Ok(())
     }
 
-    fn add_pages(&mut self, keys: &Pages, key: &Key, matching: &[Range<usize>]) -> Result<()> {
+    fn add_pages(&mut self, keys: &Pages, key: &Key, all: &[Range<usize>], some: &[Range<usize>]) -> Result<()> {
         let whole =
             |array| -> Result<Int64Array> { Ok(cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone()) };
         let (mins, maxes) = (whole(&keys.mins)?, whole(&keys.maxes)?);
-        let mut ranges = matching.iter().peekable();
+        let (mut all, mut some) = (Within(all), Within(some));
         for (page, rows) in keys.rows().enumerate() {
-            while ranges.next_if(|range| range.end <= rows.start).is_some() {}
-            let there = ranges.clone().take_while(|range| range.start < rows.end);
-            let matching: usize = there.map(|range| overlap(range, &rows).len()).sum();
-            if matching == 0 || mins.is_null(page) || maxes.is_null(page) {
+            let (matching, may_match) = (all.count(&rows), some.count(&rows));
+            if may_match == 0 {
+                continue;
+            }
+            if mins.is_null(page) || maxes.is_null(page) {
+                self.pages.push((None, rows.len()));
                 continue;
             }
             let (min, max) = (key.rank(mins.value(page)), key.rank(maxes.value(page)));
             let (nearest, farthest) = (min.min(max), min.max(max));
+            self.pages.push((Some(farthest), rows.len()));
             // Whose row the extreme is is known only if all match.
             let extremes = usize::from(matching == rows.len());
-            self.rows.extend(
-                [(farthest, extremes), (nearest, matching - extremes)].into_iter().filter(|(_, rows)| *rows > 0),
-            );
-            self.pages.push((farthest, rows.len()));
+            let known = [(farthest, extremes), (nearest, matching - extremes)];
+            self.rows.extend(known.into_iter().filter(|(_, rows)| *rows > 0));
         }
         Ok(())
+    }
+}
+
+/// Ranges that pages are compared with, page after page.
+struct Within<'r>(&'r [Range<usize>]);
+
+impl Within<'_> {
+    /// How many of a page's rows are in the ranges; pages come ascending.
+    fn count(&mut self, rows: &Range<usize>) -> usize {
+        let passed = self.0.partition_point(|range| range.end <= rows.start);
+        self.0 = self.0.get(passed..).unwrap_or_default();
+        let there = self.0.iter().take_while(|range| range.start < rows.end);
+        there.map(|range| overlap(range, rows).len()).sum()
     }
 }
 

@@ -15,7 +15,8 @@ use parquet::schema::types::ColumnPath;
 
 use crate::schema::{FORMAT_VERSION, Table, edge_metrics, paths, span_metrics, spans, traces};
 
-pub(super) const ROW_GROUP_ROWS: usize = 1 << 20;
+/// A row group is filled before the next begins.
+pub const ROW_GROUP_ROWS: usize = 1 << 20;
 /// Rows of a page of a column that each row has one value of. A trace's spans lie in as many pages as it has operations, and of
 /// each a page is decoded for one row.
 pub(super) const PAGE_ROWS: usize = 2_048;

@@ -27,6 +27,7 @@ mod reader;
 mod spans;
 mod writer;
 
+pub use layout::ROW_GROUP_ROWS;
 pub use merge::{FlatColumns, MergeInput, MergeLimits, MergeReport, merge, rewrite};
 pub use ranges::ColumnRanges;
 pub(crate) use reader::open_file;

@@ -79,7 +79,10 @@ impl OpenFile {
                 let batch = batch.and_then(|batch| columns::as_wanted(&batch, &schema));
                 batch.map_err(|error| failed(&of_file.segment, &error))
             };
-            Ok::<_, DataFusionError>(Some((stream::iter(Decoded(Some(read)).map(wanted)), file)))
+            Ok::<_, DataFusionError>(Some((
+                stream::iter(Decoded { reader: Some(read), rows_left: rows.len() }.map(wanted)),
+                file,
+            )))
         })
         .try_flatten()
     }
@@ -104,26 +107,34 @@ async fn unpanicked<T>(work: impl Future<Output = ParquetResult<T>>) -> ParquetR
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(wrong("it is damaged")))
 }
 
-/// The batches of a row group.
-struct Decoded(Option<ParquetRecordBatchReader>);
+/// The batches of a row group. The crate's reader ends without a word where a page has fewer rows than the index says.
+struct Decoded {
+    reader: Option<ParquetRecordBatchReader>,
+    rows_left: usize,
+}
 
 impl Iterator for Decoded {
     type Item = std::result::Result<RecordBatch, ArrowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut reader = self.0.take()?;
+        let damaged = |what: &str| Some(Err(ArrowError::ParquetError(what.to_owned())));
+        let mut reader = self.reader.take()?;
         match catch_unwind(AssertUnwindSafe(|| reader.next())) {
-            Ok(batch) => {
-                self.0 = Some(reader);
-                batch
+            Ok(Some(Ok(batch))) => {
+                self.rows_left = self.rows_left.saturating_sub(batch.num_rows());
+                self.reader = Some(reader);
+                Some(Ok(batch))
             }
-            Err(_) => Some(Err(ArrowError::ParquetError("a page is damaged".to_owned()))),
+            Ok(None) if self.rows_left > 0 => damaged("rows are missing"),
+            Ok(ended) => ended,
+            Err(_) => damaged("a page is damaged"),
         }
     }
 }
 
-/// Short steps are otherwise read with what lies between them, and filtered then: also pages that are not there. What is
-/// passed at the end costs nothing and makes steps long.
+/// Short steps are otherwise read with what lies between them, and filtered then: also pages that are not there. The crate
+/// decides by the mean length of steps (`ReadPlanBuilder::build`, a mask below 32), before it cuts off what is passed at the
+/// end; that costs nothing and makes steps long.
 fn by_steps(selection: RowSelection) -> RowSelection {
     const LONG: usize = 64;
     let mut steps: Vec<RowSelector> = selection.into();

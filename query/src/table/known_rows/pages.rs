@@ -17,6 +17,8 @@ use zstd::zstd_safe::get_frame_content_size;
 
 /// Larger pages than any writer makes. One that claims more would be given memory before it is found to be wrong.
 const PAGE_BYTES: u64 = 1 << 30;
+/// The same of a data page's values: those of a page of nothing but the same value take no bytes.
+const PAGE_VALUES: u32 = 1 << 26;
 
 pub(super) type Zstd = Arc<Mutex<Decompressor<'static>>>;
 
@@ -172,14 +174,14 @@ impl RowGroups for Group {
         let pages = |column: &ColumnChunkMetaData| {
             SerializedPageReader::new(Arc::clone(&self.parts), column, self.row_count, chunk.pages.clone())
         };
-        let pages: Box<dyn PageReader> = match column.compression() {
+        let pages = match column.compression() {
             Compression::ZSTD(_) => {
                 let plain = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
-                Box::new(ZstdPages { pages: pages(&plain)?, zstd: Arc::clone(&self.zstd) })
+                CheckedPages { pages: pages(&plain)?, zstd: Some(Arc::clone(&self.zstd)) }
             }
-            _ => Box::new(pages(column)?),
+            _ => CheckedPages { pages: pages(column)?, zstd: None },
         };
-        Ok(Box::new(OneChunk(Some(pages))))
+        Ok(Box::new(OneChunk(Some(Box::new(pages)))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
@@ -203,16 +205,18 @@ impl Iterator for OneChunk {
 
 impl PageIterator for OneChunk {}
 
-/// Decompresses the pages of a reader that takes them for uncompressed. One that knows better would make a decompressor of its
-/// own, and a compressor.
-struct ZstdPages {
+/// Refuses pages that would be given more memory than they can need, which no decoder behind it asks. Decompresses the pages of
+/// a reader that takes them for uncompressed: one that knows better would make a decompressor of its own, and a compressor.
+struct CheckedPages {
     pages: SerializedPageReader<Parts>,
-    zstd: Zstd,
+    /// `None` if the reader decompresses by itself.
+    zstd: Option<Zstd>,
 }
 
-impl ZstdPages {
+impl CheckedPages {
     /// The first `plain` bytes are not compressed.
     fn decompressed(&self, page: &Bytes, plain: usize) -> Result<Bytes> {
+        let Some(zstd) = &self.zstd else { return Ok(page.clone()) };
         if page.len() <= plain {
             // A page of nothing but NULL has no values.
             return Ok(page.clone());
@@ -221,7 +225,7 @@ impl ZstdPages {
         let size = get_frame_content_size(values).ok().flatten().filter(|size| *size <= PAGE_BYTES);
         let size = size.and_then(|size| usize::try_from(size).ok());
         let size = size.ok_or_else(|| wrong("a page does not say how large it is"))?;
-        let mut zstd = self.zstd.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut zstd = zstd.lock().unwrap_or_else(PoisonError::into_inner);
         let values = zstd.decompress(values, size)?;
         if levels.is_empty() {
             return Ok(Bytes::from(values));
@@ -230,7 +234,7 @@ impl ZstdPages {
     }
 }
 
-impl PageReader for ZstdPages {
+impl PageReader for CheckedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let Some(mut page) = self.pages.get_next_page()? else { return Ok(None) };
         match &mut page {
@@ -246,7 +250,12 @@ impl PageReader for ZstdPages {
                 }
             }
         }
-        Ok(Some(page))
+        let is_too_many = match &page {
+            // Each value takes a byte, at least.
+            Page::DictionaryPage { buf, num_values, .. } => *num_values as usize > buf.len(),
+            page => page.num_values() > PAGE_VALUES,
+        };
+        if is_too_many { Err(wrong("a page has more values than it can have")) } else { Ok(Some(page)) }
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
@@ -258,7 +267,7 @@ impl PageReader for ZstdPages {
     }
 }
 
-impl Iterator for ZstdPages {
+impl Iterator for CheckedPages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
