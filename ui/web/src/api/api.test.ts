@@ -222,6 +222,18 @@ describe("a trace as Arrow", () => {
     ]);
   });
 
+  it("says whether all that was stored is here, and nothing where the server does not", () => {
+    const said = (more: object): unknown => {
+      const text = JSON.stringify({ ...facts, ...more });
+      const read = decodeTrace(encode(new Map([["spanhouse.trace", text]]))).facts;
+      return [read.exact, read.missingSpans];
+    };
+    expect(said({ exact: true, missing_spans: 0 })).toEqual([true, 0]);
+    expect(said({ exact: false, missing_spans: 3 })).toEqual([false, 3]);
+    expect(said({ exact: false, missing_spans: null })).toEqual([false, undefined]);
+    expect(said({})).toEqual([false, undefined]);
+  });
+
   it("is refused without its facts", () => {
     expect(() => decodeTrace(encode(null))).toThrow("no facts");
   });

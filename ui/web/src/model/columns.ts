@@ -50,6 +50,10 @@ export interface TraceFacts {
   pending: boolean;
   missingParents: number;
   truncated: boolean;
+  /** Every span that was stored is here, as far as the digest tells. */
+  exact: boolean;
+  /** At least so many spans were stored and are gone; `undefined` where that is not known. */
+  missingSpans: number | undefined;
   keepReason: string;
   /** Whether its spans are stored; without, these facts are those of its digest. */
   kept: boolean;

@@ -77,6 +77,8 @@ export const FACTS: TraceFacts = {
   pending: false,
   missingParents: 0,
   truncated: false,
+  exact: true,
+  missingSpans: 0,
   keepReason: "all",
   kept: true,
   className: "normal",

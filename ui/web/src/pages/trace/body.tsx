@@ -22,6 +22,7 @@ import {
   visibleRows,
   withAncestors,
 } from "../../model/tree";
+import { wholeness } from "../../model/whole";
 import { clampWindow, type Window } from "../../timeline/geometry";
 import { Minimap } from "../../timeline/minimap";
 import { Splitter } from "../../widgets/splitter";
@@ -37,7 +38,6 @@ import { traceUrl } from "./url";
 import { useWidth } from "./use-width";
 import { ROW_HEIGHT, Waterfall } from "./waterfall";
 
-const WHOLE = { word: "exact", why: "Every span that is stored of this trace is here.", warn: false };
 const same = <Value,>(left: Value, right: Value): boolean => left === right;
 const sameWindow = (left: Window, right: Window): boolean => left.from === right.from && left.to === right.to;
 
@@ -297,11 +297,7 @@ export function TraceBody({ trace }: { trace: LoadedTrace }) {
           </>
         )}
       </div>
-      <PanelFooter
-        stats={trace.stats}
-        basis={facts.truncated ? undefined : WHOLE}
-        action={<SqlLink sql={sql} />}
-      >
+      <PanelFooter stats={trace.stats} basis={wholeness(facts)} action={<SqlLink sql={sql} />}>
         <span>
           {formatCount(columns.count)} spans in {formatBytes(trace.bytes)}
         </span>

@@ -8,6 +8,7 @@ import { colourToken } from "../../model/colours";
 import type { TraceFacts } from "../../model/columns";
 import { keptAs } from "../../model/decision";
 import type { ServiceShare } from "../../model/services";
+import { completeness } from "../../model/whole";
 import { buttonClass } from "../../widgets/button";
 import { CopyButton } from "../../widgets/copy";
 import { Icon } from "../../widgets/icon";
@@ -21,38 +22,6 @@ interface Props {
   /** The service that the filter names, to show its chip as pressed. */
   service: string | undefined;
   onService: (service: string | undefined) => void;
-}
-
-function completeness(facts: TraceFacts): { text: string; good: boolean; why: string } {
-  if (facts.truncated)
-    return {
-      text: "cut",
-      good: false,
-      why: "The trace is larger than one answer may be; the rest of its spans is stored, but not shown.",
-    };
-  if (facts.missingParents > 0)
-    return {
-      text: `incomplete: ${plural(facts.missingParents, "missing parent")}`,
-      good: false,
-      why: "Spans name parents that have not arrived, so it is not known what called them.",
-    };
-  if (facts.pending)
-    return {
-      text: "pending",
-      good: false,
-      why: "More spans may come, and it is not decided yet whether the trace is kept. This page follows it.",
-    };
-  if (!facts.complete)
-    return {
-      text: "incomplete",
-      good: false,
-      why: "The root span has not arrived, so it is not known what began the trace.",
-    };
-  return {
-    text: "complete",
-    good: true,
-    why: "The root and the parent of every span are here. A trace is kept or dropped as a whole.",
-  };
 }
 
 export function TraceHeader({ facts, zone, shares, colours, service, onService }: Props) {
