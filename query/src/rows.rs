@@ -23,6 +23,11 @@ impl Rows {
         self.0.num_rows()
     }
 
+    /// One row of them.
+    pub(crate) fn only(&self, row: usize) -> Self {
+        Self(self.0.slice(row, 1))
+    }
+
     pub(crate) fn presented(&self) -> Result<RecordBatch> {
         crate::present::batch(&self.0)
     }

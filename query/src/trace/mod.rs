@@ -3,9 +3,11 @@
 //! - `tree`: the order, from span and parent ids as they came: parents missing, doubled or in a circle.
 //! - `columns`: the spans as columns, for a page that draws them.
 //! - `scan`: the plans that find both, without SQL.
+//! - `digests`: which digest tells of a trace that has several, and how many spans they count.
 //! - `rows`: the spans as the table has them, for what writes traces in other forms.
 
 mod columns;
+mod digests;
 mod rows;
 mod scan;
 mod tree;
@@ -20,6 +22,7 @@ use crate::engine::{Engine, Planned};
 use crate::error::{Error, Result};
 use crate::rows::{Rows, hex_at, text_at};
 use crate::text::quoted;
+use digests::{Digests, MAX_DIGESTS};
 pub use rows::TraceRows;
 use tree::Tree;
 
@@ -82,8 +85,11 @@ pub struct TraceAnswer {
     pub stats: Stats,
     /// The same spans in the SQL console.
     pub sql: String,
-    /// The trace's row of `traces` as people read it, with what sampling decided; no row where there is none.
+    /// The trace's row of `traces` as people read it, with what sampling decided; no row where there is none. Of several, the first that
+    /// was kept.
     pub digest: RecordBatch,
+    /// Spans that the digests say were stored.
+    counted: Option<u64>,
     rows: Rows,
     starts: Vec<UnixNanos>,
     tree: Tree,
@@ -107,19 +113,21 @@ impl Engine {
         let of_digest = Arc::clone(&tables);
         let spans: Plan = Box::new(move || scan::spans(&tables, &trace_id, max_spans));
         let digest: Plan = Box::new(move || scan::digest(&of_digest, &trace_id));
-        let (spans, digest) = self.run_both([(spans, max_spans), (digest, 1)]).await?;
+        let (spans, digest) = self.run_both([(spans, max_spans), (digest, MAX_DIGESTS)]).await?;
         if spans.rows.count() == 0 && digest.rows.count() == 0 {
             return Err(Error::NotFound(format!(
                 "there is no trace {trace_id}: none of its spans is stored or pending"
             )));
         }
         let starts = spans.rows.starts()?;
+        let digests = Digests::new(digest.rows, digest.truncated)?;
         let tree = Tree::new(&spans.rows.id("span_id")?, &spans.rows.id("parent_span_id")?);
-        let facts = facts(trace_id, &spans.rows, &starts, &tree, &digest.rows, spans.truncated)?;
+        let facts = facts(trace_id, &spans.rows, &starts, &tree, &digests.shown, spans.truncated)?;
         Ok(TraceAnswer {
             facts,
             stats: spans.stats.and(digest.stats),
-            digest: digest.rows.presented()?,
+            digest: digests.shown.presented()?,
+            counted: digests.counted,
             sql: format!(
                 "SELECT * FROM spans WHERE trace_id = {} ORDER BY start_time, start_nanos",
                 quoted(&trace_id.to_string())
@@ -192,6 +200,12 @@ fn facts(
 }
 
 impl TraceAnswer {
+    /// Spans that were stored and are there no longer, as the retention takes them: at least so many, since late spans, which no digest
+    /// counts, may stand for others. `None` if nobody knows: the digest is gone, or there are late spans, or more than are answered.
+    pub fn missing_spans(&self) -> Option<u64> {
+        self.counted.filter(|_| !self.facts.truncated)?.checked_sub(self.rows.count() as u64)
+    }
+
     /// The spans in pre-order: children by start, then span id.
     pub fn spans(&self) -> Result<Vec<SpanSummary>> {
         let order: Vec<(usize, i64)> =

@@ -74,7 +74,7 @@ pub(super) fn spans(tables: &Tables, trace: &TraceId, limit: usize) -> Result<Pl
     Ok(tables.planned(Table::Spans, plan))
 }
 
-/// The trace's rows of `traces`.
+/// The trace's rows of `traces`, in no order.
 pub(super) fn digest(tables: &Tables, trace: &TraceId) -> Result<Planned> {
     let rows = tables.table(Table::Traces).of_trace(tables.state(), trace, &DIGEST)?;
     Ok(tables.planned(Table::Traces, whole(rows)))

@@ -1,6 +1,8 @@
 //! A trace is what SQL says that it is, wherever its spans are.
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
 
 use super::*;
 use crate::testing::{TestSource, TestSpan, lines, trace_id};
@@ -73,10 +75,7 @@ async fn check(engine: &Engine, trace: u64, count: usize, segments: Option<u64>)
     assert_eq!(answer.spans().unwrap().len(), count);
     assert_eq!(answer.columns().unwrap().num_rows(), count);
     let of_sql = of_spans.and(of_digest);
-    // Of several digests the last are not waited for.
-    let all = digests.len() < 2;
-    let cost =
-        |stats: &Stats| (all.then_some(stats.rows_scanned), stats.segments_scanned, stats.segments_total, stats.basis);
+    let cost = |stats: &Stats| (stats.rows_scanned, stats.segments_scanned, stats.segments_total, stats.basis);
     assert_eq!(cost(&answer.stats), cost(&of_sql));
     if let Some(segments) = segments {
         assert_eq!(answer.stats.segments_scanned, segments);
@@ -124,6 +123,34 @@ async fn of_a_trace_that_is_not_there_nothing_is_said_and_of_a_dropped_one_its_d
             let facts = engine.trace(trace_id(trace)).await.unwrap().facts;
             assert_eq!((facts.span_count, facts.adjusted_count, facts.complete), (1, Some(0.0), true));
         }
+    }
+}
+
+#[tokio::test]
+async fn of_several_digests_the_first_that_was_kept_tells_and_all_that_were_kept_count() {
+    let span = |span, start, class| TestSpan::new(1, span, None).times(start, 10).class(class);
+    let segments = [
+        vec![span(1, 10, "dropped").dropped()],
+        vec![span(2, 300, "later"), span(3, 310, "later")],
+        vec![span(4, 200, "first")],
+        vec![span(5, 50, "dropped").dropped()],
+    ];
+    let source = TestSource::new(&[], &segments).await;
+    let ask = async |source: Arc<TestSource>| {
+        let answer = Engine::new(config(), source).unwrap().trace(trace_id(1)).await.unwrap();
+        let classes = cast(answer.digest.column_by_name("class").unwrap(), &DataType::Utf8).unwrap();
+        (classes.as_string::<i32>().value(0).to_owned(), answer.facts.start.0, answer.missing_spans())
+    };
+    let said = |class: &str, start, missing| (class.to_owned(), start, missing);
+    assert_eq!(ask(Arc::clone(&source)).await, said("first", 200, Some(0)));
+    assert_eq!(ask(source.without(&[1], &[])).await, said("first", 200, Some(2)));
+    assert_eq!(ask(source.without(&[1, 2], &[])).await, said("first", 200, Some(3)));
+    assert_eq!(ask(source.without(&[], &[2])).await, said("later", 200, None), "more than were counted");
+    assert_eq!(ask(source.without(&[1, 2], &[1, 2])).await, said("dropped", 10, Some(0)));
+    for (count, missing) in [(MAX_DIGESTS, Some(1)), (MAX_DIGESTS + 1, None)] {
+        let segments: Vec<_> = (0..count).map(|at| vec![span(at as u64 + 1, at as i64, "each")]).collect();
+        let source = TestSource::new(&[], &segments).await;
+        assert_eq!(ask(source.without(&[0], &[])).await.2, missing, "{count} digests");
     }
 }
 

@@ -37,24 +37,6 @@ pub(super) fn of_trace(answer: &TraceAnswer) -> Result<Map<String, Value>, ApiEr
     Ok(found.remove(&answer.facts.trace_id.to_string()).unwrap_or_default())
 }
 
-/// Spans that were to be stored and are there no longer, as rules of the retention take them: the digest has counted them. A late span
-/// that came after the decision may stand for one of them. `None` if the digest is gone, so that nobody knows.
-pub(super) fn missing_spans(answer: &TraceAnswer, stored: usize) -> Result<Option<u64>, ApiError> {
-    let digest = &answer.digest;
-    if digest.num_rows() == 0 {
-        return Ok(None);
-    }
-    let column = |name: &str| {
-        let column = digest.column_by_name(name);
-        column.ok_or_else(|| ApiError::internal(format!("the digests have no column {name}")))
-    };
-    if !cast(column("kept")?, &DataType::Boolean)?.as_boolean().value(0) {
-        return Ok(Some(0));
-    }
-    let counted = cast(column("span_count")?, &DataType::Int64)?.as_primitive::<Int64Type>().value(0);
-    Ok(Some(u64::try_from(counted).unwrap_or_default().saturating_sub(stored as u64)))
-}
-
 /// `ids` are the server's own hex.
 async fn asked(engine: &Engine, ids: &[&str], and: &str) -> Result<Decisions, ApiError> {
     let query = format!(

@@ -331,8 +331,10 @@ async fn a_trace_that_lost_spans_to_retention_is_not_exact() {
     // In the test's source what is not kept is counted by the digest alone.
     let spans = vec![span(1, 1, None), span(1, 2, Some(1)), span(2, 3, None), span(2, 4, Some(3)).dropped()];
     let dropped = vec![span(3, 5, None).dropped()];
-    let of_late = vec![span(4, 6, None)];
-    let all = TestSource::new(&[], &[spans, dropped, of_late]).await;
+    let others = vec![span(4, 6, None), span(4, 7, Some(6))];
+    let late = vec![span(3, 8, Some(5)), span(4, 9, Some(6))];
+    let all = TestSource::new(&[], &[spans, dropped, others, late]).await;
+    let before = all.without(&[3], &[3]);
     let ask = async |source: Arc<TestSource>, trace: u64| -> Value {
         let engine = Engine::new(QueryConfig { threads: 1, ..QueryConfig::default() }, source).unwrap();
         let router = router(Arc::new(engine), Arc::new(Control), Arc::new(Encoder), Config::default());
@@ -342,10 +344,18 @@ async fn a_trace_that_lost_spans_to_retention_is_not_exact() {
     };
     assert_eq!(ask(Arc::clone(&all), 1).await, json!([2, 0, true]));
     assert_eq!(ask(Arc::clone(&all), 2).await, json!([1, 1, false]));
-    assert_eq!(ask(Arc::clone(&all), 3).await, json!([1, 0, true]), "its digest is all there ever was");
-    assert_eq!(ask(Arc::clone(&all), 4).await, json!([1, 0, true]));
+    assert_eq!(ask(Arc::clone(&before), 3).await, json!([1, 0, true]), "its digest is all there ever was");
+    assert_eq!(ask(Arc::clone(&before), 4).await, json!([2, 0, true]));
     assert_eq!(ask(all.without(&[0], &[]), 1).await, json!([2, 2, false]), "nothing of it is left");
-    assert_eq!(ask(all.without(&[], &[2]), 4).await, json!([1, null, false]), "it outlives its digest");
+    assert_eq!(ask(before.without(&[], &[2]), 4).await, json!([2, null, false]), "it outlives its digest");
+    // Of late spans there is no digest while the trace is remembered.
+    assert_eq!(ask(all.without(&[], &[3]), 4).await, json!([3, null, false]), "any of them may be gone");
+    assert_eq!(ask(all.without(&[2], &[3]), 4).await, json!([1, 1, false]), "at least one");
+    assert_eq!(ask(all.without(&[], &[3]), 3).await, json!([1, null, false]), "late spans of a dropped trace");
+    // Later they have one of their own.
+    assert_eq!(ask(Arc::clone(&all), 4).await, json!([3, 0, true]));
+    assert_eq!(ask(all.without(&[2], &[]), 4).await, json!([1, 2, false]));
+    assert_eq!(ask(Arc::clone(&all), 3).await, json!([1, 0, true]));
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub(super) async fn trace(
         return Ok((counts, [(header::CONTENT_TYPE, ARROW)], columns(&answer)?).into_response());
     }
     let spans: Vec<Value> = answer.spans()?.iter().map(summary).map(Value::Object).collect();
-    let mut body = body(&answer, spans.len())?;
+    let mut body = body(&answer)?;
     body.insert("spans".to_owned(), Value::Array(spans));
     Ok((counts, Json(body)).into_response())
 }
@@ -40,16 +40,15 @@ pub(super) async fn trace(
 fn columns(answer: &TraceAnswer) -> Result<bytes::Bytes, ApiError> {
     let batch = answer.columns()?;
     let schema = batch.schema().as_ref().clone();
-    let metadata = [(FACTS_KEY.to_owned(), Value::Object(body(answer, batch.num_rows())?).to_string())].into();
+    let metadata = [(FACTS_KEY.to_owned(), Value::Object(body(answer)?).to_string())].into();
     ipc::whole(&batch.with_schema(schema.with_metadata(metadata).into())?)
 }
 
-/// What is said of a trace beside its spans, of which so many are there.
-fn body(answer: &TraceAnswer, stored: usize) -> Result<Map<String, Value>, ApiError> {
+/// What is said of a trace beside its spans.
+fn body(answer: &TraceAnswer) -> Result<Map<String, Value>, ApiError> {
     let mut body = facts(&answer.facts, answer.stats, &answer.sql);
     body.extend(decisions::of_trace(answer)?);
-    // Of a trace that was cut there are more, and who comes next may have them all.
-    let missing = if answer.facts.truncated { None } else { decisions::missing_spans(answer, stored)? };
+    let missing = answer.missing_spans();
     body.insert("missing_spans".to_owned(), json!(missing));
     body.insert("exact".to_owned(), json!(missing == Some(0)));
     Ok(body)
