@@ -161,6 +161,11 @@ impl Tables {
         SnapshotTable::new(table, snapshot, traces, Arc::clone(&self.store))
     }
 
+    /// Whether rules of the retention have taken spans of segments that are there.
+    pub(crate) fn are_thinned(&self) -> bool {
+        self.snapshot.table(Table::Spans).segments.iter().any(|segment| segment.expired_rows > 0)
+    }
+
     fn segment_count(&self, table: Table) -> u64 {
         self.snapshot.table(table).segments.len() as u64
     }

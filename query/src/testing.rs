@@ -376,6 +376,15 @@ impl TestSource {
         Self::set(snapshot, Arc::clone(&self.store))
     }
 
+    /// The same, as if rules of the retention had taken rows of some segments.
+    pub fn thinned(&self) -> Arc<Self> {
+        let mut snapshot = self.snapshot.clone();
+        for segment in &mut snapshot.spans.segments {
+            *segment = Arc::new(Segment { expired_rows: 1, ..segment.as_ref().clone() });
+        }
+        Self::set(snapshot, Arc::clone(&self.store))
+    }
+
     pub fn set(snapshot: Snapshot, store: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self { snapshot, store })
     }

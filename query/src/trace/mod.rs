@@ -90,6 +90,8 @@ pub struct TraceAnswer {
     pub digest: RecordBatch,
     /// Spans that the digests say were stored.
     counted: Option<u64>,
+    /// Rules of the retention have taken spans, of this trace or of others.
+    is_thinned: bool,
     rows: Rows,
     starts: Vec<UnixNanos>,
     tree: Tree,
@@ -110,7 +112,7 @@ impl Engine {
 
     async fn trace_within(&self, trace_id: TraceId, max_spans: usize) -> Result<TraceAnswer> {
         let tables = self.tables().await?;
-        let of_digest = Arc::clone(&tables);
+        let (of_digest, is_thinned) = (Arc::clone(&tables), tables.are_thinned());
         let spans: Plan = Box::new(move || scan::spans(&tables, &trace_id, max_spans));
         let digest: Plan = Box::new(move || scan::digest(&of_digest, &trace_id));
         let (spans, digest) = self.run_both([(spans, max_spans), (digest, MAX_DIGESTS)]).await?;
@@ -128,6 +130,7 @@ impl Engine {
             stats: spans.stats.and(digest.stats),
             digest: digests.shown.presented()?,
             counted: digests.counted,
+            is_thinned,
             sql: format!(
                 "SELECT * FROM spans WHERE trace_id = {} ORDER BY start_time, start_nanos",
                 quoted(&trace_id.to_string())
@@ -201,9 +204,11 @@ fn facts(
 
 impl TraceAnswer {
     /// Spans that were stored and are there no longer, as the retention takes them: at least so many, since late spans, which no digest
-    /// counts, may stand for others. `None` if nobody knows: the digest is gone, or there are late spans, or more than are answered.
+    /// counts, may stand for others. `None` if nobody knows: the digest is gone, more spans came than are answered, or late ones
+    /// to a store of which rules have taken spans.
     pub fn missing_spans(&self) -> Option<u64> {
-        self.counted.filter(|_| !self.facts.truncated)?.checked_sub(self.rows.count() as u64)
+        let (counted, there) = (self.counted.filter(|_| !self.facts.truncated)?, self.rows.count() as u64);
+        counted.checked_sub(there).or(if self.is_thinned { None } else { Some(0) })
     }
 
     /// The spans in pre-order: children by start, then span id.

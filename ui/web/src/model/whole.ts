@@ -10,7 +10,7 @@ type Whole = Pick<
 >;
 
 const UNKNOWN =
-  "It is not known whether spans of it are gone by the retention: late spans came, which its digest has not counted, or the digest is gone.";
+  "It is not known whether spans of it are gone by the retention: its digest is gone, or late spans came, which it has not counted, and rules have taken spans.";
 
 const gone = (spans: number): string => `at least ${plural(spans, "span")} gone`;
 
