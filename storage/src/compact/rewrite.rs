@@ -31,14 +31,16 @@ pub async fn rewrite(
     let compacted = Compacted { level: name.level(), unique: rand::random() };
     let location = SegmentName { compacted: Some(compacted), ..name }.location(table, date);
     let old = input(segment, objects, &Handle::current());
-    let report =
-        make(objects, &location, move |out, limits| segment::rewrite(table, &promoted, old, &kept, out, limits))
-            .await?;
+    let what = format!("segment {}", segment.location);
+    let report = make(objects, &location, what.clone(), move |out, limits| {
+        segment::rewrite(table, &promoted, old, &kept, out, limits)
+    })
+    .await?;
     if report.rows + report.gone_rows != segment.row_count {
         // What the log says of the segment and what is in it differ: better too many rows than lost ones.
         let _ = objects.delete(&location).await;
         return Err(Error::Damaged {
-            what: format!("segment {}", segment.location),
+            what,
             detail: format!(
                 "the log lists {} rows, and there are {}",
                 segment.row_count,

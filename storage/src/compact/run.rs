@@ -15,7 +15,7 @@ use crate::catalog::{Compacted, NewSegment, Replacing, SegmentName};
 use crate::model::UnixNanos;
 use crate::schema::Table;
 use crate::schema::promoted::{Keys, Promoted};
-use crate::segment::{MergeInput, MergeLimits, MergeReport, encode, merge};
+use crate::segment::{MergeInput, MergeLimits, MergeReport, damaged_if_it_panics, encode, merge};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -68,7 +68,10 @@ pub async fn write(
     let location = name.location(table, planned.date.as_deref());
     let runtime = Handle::current();
     let inputs: Vec<_> = planned.segments.iter().map(|segment| input(segment, objects, &runtime)).collect();
-    let report = make(objects, &location, move |out, limits| merge(table, &promoted, inputs, out, limits)).await?;
+    let of_date = format!("a segment of {} and its date {:?}", table.name(), planned.date);
+    let report =
+        make(objects, &location, of_date.clone(), move |out, limits| merge(table, &promoted, inputs, out, limits))
+            .await?;
     let rows: u64 = planned.segments.iter().map(|segment| segment.row_count).sum();
     // Rows of spans and traces stay as they are; sums of others may be added up.
     let is_right = match table {
@@ -79,7 +82,7 @@ pub async fn write(
         // What the log says of the inputs and what is in them differ: better many segments than lost rows.
         let _ = objects.delete(&location).await;
         return Err(Error::Damaged {
-            what: format!("a segment of {} and its date {:?}", table.name(), planned.date),
+            what: of_date,
             detail: format!("the log lists {rows} rows of the merged segments, and there are {}", report.rows),
         });
     }
@@ -111,17 +114,18 @@ pub(super) fn input(segment: &Segment, objects: &Arc<dyn ObjectStore>, runtime: 
     }
 }
 
-/// Uploads what `work` writes, on a thread that gives way. It ends if nobody waits for it any more.
+/// Uploads what `work` writes, on a thread that gives way. It ends if nobody waits for it any more. If it panics, `what` is damaged.
 pub(super) async fn make(
     objects: &Arc<dyn ObjectStore>,
     location: &Path,
+    what: String,
     work: impl FnOnce(&mut PartWriter, &MergeLimits) -> Result<MergeReport> + Send + 'static,
 ) -> Result<MergeReport> {
     let (mut out, parts) = parts();
     let leaving = Leaving::default();
     let limits = MergeLimits { cancelled: leaving.flag(), ..MergeLimits::default() };
     let making = aside("compact", UPKEEP, move || {
-        let report = work(&mut out, &limits)?;
+        let report = damaged_if_it_panics(|| what, || work(&mut out, &limits))?;
         let unfinished = |source| Error::Write { what: "a merged segment".to_owned(), source };
         out.finish().map_err(unfinished)?;
         Ok(report)

@@ -16,7 +16,7 @@ use super::rules::{Due, Fate, Limit};
 use crate::config::{RetentionRule, RetentionSettings};
 use crate::schema::promoted::Promoted;
 use crate::schema::{Table, spans, traces};
-use crate::segment::{FlatColumns, MergeInput};
+use crate::segment::{FlatColumns, MergeInput, damaged_if_it_panics};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -56,6 +56,19 @@ pub fn examine<R: ChunkReader + 'static>(
     open: impl Fn(&Segment) -> R,
     cancelled: &Arc<AtomicBool>,
 ) -> Result<Option<Going>> {
+    damaged_if_it_panics(|| name(&wanted.segment), || look_through(wanted, settings, open, cancelled))
+}
+
+fn name(segment: &Segment) -> String {
+    format!("segment {}", segment.location)
+}
+
+fn look_through<R: ChunkReader + 'static>(
+    wanted: &Examination,
+    settings: &RetentionSettings,
+    open: impl Fn(&Segment) -> R,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<Option<Going>> {
     let columns = |table, promoted: &[Promoted], segment: &Segment| {
         let (name, keys) = (segment.location.to_string(), segment.keys.clone());
         FlatColumns::open(table, promoted, MergeInput { name, file: open(segment), keys, lost_rows: false }, cancelled)
@@ -70,7 +83,8 @@ pub fn examine<R: ChunkReader + 'static>(
     if fates.has(|fate| fate.asks(wanted.due)) {
         errors.read_spans(&segment, &fates, wanted.due)?;
         for digests in &wanted.digests {
-            match columns(Table::Traces, &[], digests).and_then(|digests| errors.read_digests(&digests)) {
+            let read = || columns(Table::Traces, &[], digests).and_then(|digests| errors.read_digests(&digests));
+            match damaged_if_it_panics(|| name(digests), read) {
                 Err(error @ (Error::Damaged { .. } | Error::Read { .. })) => {
                     // Of its traces nobody knows whether they have an error, and their spans stay the longer.
                     tracing::warn!(%error, "digests cannot be read, so that rules keep what they may be of");

@@ -9,8 +9,10 @@
 //! - `placing`: which attributes that is.
 //! - `writer`: rows in any order to the bytes of segments, one a partition.
 //! - `reader`: a file's rows in the types of memory.
+//! - `asserted`: damage over which the parquet crate panics.
 //! - `merge`: segments to a larger one, or one to a smaller.
 
+mod asserted;
 mod dictionary;
 mod exceptions;
 mod extremes;
@@ -28,6 +30,9 @@ mod spans;
 mod writer;
 
 pub use layout::ROW_GROUP_ROWS;
+pub use asserted::damaged_if_it_panics;
+#[cfg(test)]
+pub(crate) use asserted::tests::spoiled;
 pub use merge::{FlatColumns, MergeInput, MergeLimits, MergeReport, merge, rewrite};
 pub use ranges::ColumnRanges;
 pub(crate) use reader::open_file;

@@ -12,7 +12,7 @@ use super::*;
 use crate::derive::{TraceSpans, Verdict, derive};
 use crate::model::{SpanBatchBuilder, SpanFields, SpanId, TraceId, UnixNanos};
 use crate::rows::SpanRef;
-use crate::segment::{encode, encode_promoted, open_file};
+use crate::segment::{encode, encode_promoted, open_file, spoiled};
 
 const DAY: i64 = 86_400_000_000_000;
 
@@ -253,6 +253,27 @@ fn what_is_damaged_or_waited_for_by_nobody_is_an_error() {
     };
     let left = examine(&wanted, &of, |segment| store.files[&segment.location].clone(), &Arc::new(true.into()));
     assert!(matches!(left, Err(crate::Error::Closed)), "{left:?}");
+}
+
+#[test]
+fn a_file_over_which_the_parquet_crate_panics_is_damaged() {
+    let mut store = Store::default();
+    let (segment, digests) = store.flush("x", &[span(0, "a", "all", true), span(1, "b", "all", false)]);
+    let of = settings(None, vec![rule(1, &[], &[], Some(true))]);
+    for spoil in [&digests, &segment] {
+        let file = spoiled(&store.files[&spoil.location]);
+        store.files.insert(spoil.location.clone(), file.into());
+        let found = store.examine(&segment, std::slice::from_ref(&digests), &of, 1);
+        if spoil.location == segment.location {
+            assert!(
+                matches!(&found, Err(crate::Error::Damaged { what, .. }) if what == "segment spans/x"),
+                "{found:?}"
+            );
+        } else {
+            // The segment reads, and its own spans say that one trace has an error.
+            assert_eq!(found.unwrap().unwrap().by_limit, [1, 0]);
+        }
+    }
 }
 
 const SERVICES: [&str; 4] = ["a", "b", "c", "d"];

@@ -2,8 +2,8 @@
 
 use super::faulty::{Fault, Faults, SetClock};
 use super::*;
-use crate::CompactSettings;
 use crate::compact::{self, Vacuumed};
+use crate::{CompactSettings, segment};
 
 const KEEP: Duration = Duration::from_secs(600);
 
@@ -311,6 +311,18 @@ async fn segments_whose_merge_fails_are_left_alone_and_others_are_merged() {
     let status = store.status();
     assert_eq!((status.tables[1].segments, status.compaction.failures), (4, 1));
     assert!(status.compaction.last_error.is_some_and(|error| error.contains("segment traces/")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_panics_over_a_file_says_that_it_is_damaged() {
+    let rig = Rig::new();
+    let store = rig.open().await;
+    flush_traces(&store, 0..4).await;
+    let broken = store.snapshot().unwrap().traces.segments[0].location.to_string();
+    let path = rig.directory.path().join("tables").join(broken);
+    std::fs::write(&path, segment::spoiled(&std::fs::read(&path).unwrap().into())).unwrap();
+    let failed = store.compact(false).await.unwrap_err();
+    assert!(matches!(&failed, Error::Damaged { what, .. } if what.contains("segment of traces")), "{failed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

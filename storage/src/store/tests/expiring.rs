@@ -3,7 +3,7 @@
 use super::faulty::{Fault, Faults, SetClock};
 use super::*;
 use crate::retention::{self, Expiring, Preview, Settled};
-use crate::{CompactSettings, RetentionRule, compact};
+use crate::{CompactSettings, RetentionRule, compact, segment};
 
 const KEEP: Duration = Duration::from_secs(600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -255,10 +255,12 @@ async fn a_damaged_segment_keeps_its_rows_is_named_and_holds_up_nothing() {
     flush(&store, &[(0, 0), (1, 1)], "normal").await;
     flush(&store, &[(2, 2), (3, 3)], "normal").await;
     flush(&store, &[(4, 4), (5, 5)], "normal").await;
+    flush(&store, &[(6, 6), (7, 7)], "normal").await;
     let segments = store.snapshot().unwrap().spans.segments.clone();
     let path = |number: usize| rig.directory.path().join("tables").join(segments[number].location.as_ref());
     std::fs::write(path(0), vec![0; segments[0].size_bytes as usize]).unwrap();
     std::fs::remove_file(path(1)).unwrap();
+    std::fs::write(path(2), segment::spoiled(&std::fs::read(path(2)).unwrap().into())).unwrap();
 
     let of = rules(vec![rule(DAY, "checkout")]);
     let shared = &store.shared;
@@ -267,9 +269,10 @@ async fn a_damaged_segment_keeps_its_rows_is_named_and_holds_up_nothing() {
         .unwrap();
     assert_eq!(preview.expiring.iter().map(|of| (of.segments, of.rows)).collect::<Vec<_>>(), [(1, 1)]);
     let names = |error: &Error, number: usize| error.to_string().contains(segments[number].location.as_ref());
-    assert_eq!(preview.unread.len(), 2);
+    assert_eq!(preview.unread.len(), 3);
     assert!(names(&preview.unread[0], 0) && matches!(preview.unread[0], Error::Damaged { .. }));
     assert!(names(&preview.unread[1], 1) && matches!(preview.unread[1], Error::Read { .. }));
+    assert!(names(&preview.unread[2], 2) && matches!(preview.unread[2], Error::Damaged { .. }));
 
     store.set_retention(of).await.unwrap();
     tokio::time::timeout(Duration::from_secs(30), async {
@@ -279,8 +282,8 @@ async fn a_damaged_segment_keeps_its_rows_is_named_and_holds_up_nothing() {
     })
     .await
     .expect("what reads is rewritten");
-    assert_eq!(expired(&store), [0, 0, 1]);
-    assert!(store.status().retention.last_error.is_some_and(|error| error.contains(segments[1].location.as_ref())));
+    assert_eq!(expired(&store), [0, 0, 0, 1]);
+    assert!(store.status().retention.last_error.is_some_and(|error| error.contains(segments[2].location.as_ref())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
