@@ -1,6 +1,7 @@
 //! Lists files from a name on without a look at those before it. A commit lists its log from the last checkpoint on, and
 //! `object_store` asks the file system for the size of each entry that the log still has.
 
+use std::fs::{DirEntry, FileType};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,9 +28,11 @@ pub(super) fn files_behind(
     prefix: Option<&Path>,
     offset: &Path,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
-    let (prefix, offset) = (prefix.cloned().unwrap_or_default(), offset.clone());
+    let folder_of = |prefix: &Path| Some((prefix.clone(), files.path_to_filesystem(prefix).ok()?));
+    // Where no file could have the name, as the root's, nobody says what it is called on the disk.
+    let Some((prefix, folder)) = prefix.and_then(folder_of) else { return files.list_with_offset(prefix, offset) };
+    let offset = offset.clone();
     let listed = async move {
-        let folder = files.path_to_filesystem(&prefix)?;
         let read = tokio::task::spawn_blocking(move || entries(folder, &prefix)).await;
         let entries = read.map_err(|source| Error::JoinError { source })?;
         let entries = entries.map_err(|error| Error::Generic { store: "SyncedStore", source: Box::new(error) })?;
@@ -63,21 +66,38 @@ fn entries(folder: PathBuf, prefix: &Path) -> io::Result<Vec<Entry>> {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| !is_temporary(name)) else { continue };
-        entries.push(Entry { location: prefix.clone().join(name), is_folder: entry.file_type()?.is_dir() });
+        let kind = match kind(&entry) {
+            Ok(kind) => kind,
+            // It went meanwhile, or is a link to what is not there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if kind.is_dir() || kind.is_file() {
+            entries.push(Entry { location: prefix.clone().join(name), is_folder: kind.is_dir() });
+        }
     }
     Ok(entries)
+}
+
+/// Of a link, what it leads to, as `object_store` has it.
+fn kind(entry: &DirEntry) -> io::Result<FileType> {
+    let kind = entry.file_type()?;
+    if kind.is_symlink() { std::fs::metadata(entry.path()).map(|target| target.file_type()) } else { Ok(kind) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn behind(files: &Arc<LocalFileSystem>, prefix: &str, offset: &str) -> Vec<String> {
-        let found = files_behind(Arc::clone(files), Some(&Path::from(prefix)), &Path::from(offset));
+    async fn sorted(found: BoxStream<'static, Result<ObjectMeta>>) -> Vec<String> {
         let mut found: Vec<String> =
             found.map_ok(|file| format!("{} {}", file.location, file.size)).try_collect().await.unwrap();
         found.sort();
         found
+    }
+
+    async fn behind(files: &Arc<LocalFileSystem>, prefix: Option<&str>, offset: &str) -> Vec<String> {
+        sorted(files_behind(Arc::clone(files), prefix.map(Path::from).as_ref(), &Path::from(offset))).await
     }
 
     #[tokio::test]
@@ -91,19 +111,22 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, vec![0_u8; at]).unwrap();
         }
-        for offset in
-            ["log", "log/01.json", "log/02", "log/02.json", "log/03.json", "log/_side", "log/_side/01.parquet", "log/z"]
-        {
-            let whole = files.list_with_offset(Some(&Path::from("log")), &Path::from(offset));
-            let mut whole: Vec<String> =
-                whole.map_ok(|file| format!("{} {}", file.location, file.size)).try_collect().await.unwrap();
-            whole.sort();
-            assert_eq!(behind(&files, "log", offset).await, whole, "{offset}");
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::fs::write(elsewhere.path().join("01.parquet"), [0; 7]).unwrap();
+        for (target, link) in [(".", "_linked"), ("01.parquet", "04.json"), ("none", "05.json")] {
+            std::os::unix::fs::symlink(elsewhere.path().join(target), folder.path().join("log").join(link)).unwrap();
         }
-        assert_eq!(
-            behind(&files, "log", "log/02.json").await,
-            ["log/03.json 3", "log/_side/01.parquet 4", "log/_side/02.parquet 5"]
-        );
-        assert!(behind(&files, "none", "none/01").await.is_empty());
+        for prefix in [Some("log"), Some("log/_side"), Some(""), None] {
+            for offset in
+                ["", "log/01.json", "log/02", "log/02.json", "log/_linked", "log/_side", "log/_side/01.parquet", "m"]
+            {
+                let whole = files.list_with_offset(prefix.map(Path::from).as_ref(), &Path::from(offset));
+                assert_eq!(behind(&files, prefix, offset).await, sorted(whole).await, "{prefix:?}, {offset}");
+            }
+        }
+        let found = ["log/03.json 3", "log/04.json 7", "log/_linked/01.parquet 7", "log/_side/01.parquet 4"];
+        assert_eq!(behind(&files, Some("log"), "log/02.json").await[..4], found);
+        assert_eq!(behind(&files, None, "log/02.json").await[..4], found);
+        assert!(behind(&files, Some("none"), "none/01").await.is_empty());
     }
 }
