@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::committing::{Change, with_causes};
-use super::turns::{Turns, Work};
+use super::turns::{Turns, Worker};
 use super::{Shared, Store, lock};
 use crate::catalog::{LoggedFiles, NewSegment, Replacing, SegmentName};
 use crate::compact::{self, Merge, Vacuumed, Written};
@@ -84,18 +84,43 @@ pub(super) struct Upkeep {
     pub(super) avoided: HashMap<Path, Instant>,
     /// Whose turn it is, by its place in [`Table::ALL`].
     first_table: usize,
-    turns: Turns,
+}
+
+impl Worker for Upkeep {
+    async fn merge_one(&mut self) -> bool {
+        if !self.shared.config.compaction.enabled {
+            return false;
+        }
+        let merged = self.merge_next(None).await;
+        let was_due = !matches!(merged, Ok(None));
+        self.note(merged.map(drop), "a merge of segments failed; they are left alone for ten minutes");
+        was_due
+    }
+
+    /// Lets rules take rows out of a segment.
+    async fn look_at_one(&mut self) -> bool {
+        let looked_at = self.expire_rows_next().await;
+        looked_at.unwrap_or_else(|error| {
+            let what = "rules could not take rows out of a segment; it is left alone for ten minutes";
+            self.shared.note_expiring(&error, what);
+            true
+        })
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
 }
 
 impl Upkeep {
     pub(super) fn new(shared: Arc<Shared>, changes: mpsc::Sender<Change>) -> Self {
-        Self { shared, changes, avoided: HashMap::new(), first_table: 0, turns: Turns::default() }
+        Self { shared, changes, avoided: HashMap::new(), first_table: 0 }
     }
 
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<Ask>) {
         let mut ticks = tokio::time::interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut vacuumed: Option<Instant> = None;
+        let (mut vacuumed, mut turns): (Option<Instant>, _) = (None, Turns::default());
         loop {
             self.vacuum_when_due(&mut vacuumed).await;
             tokio::select! {
@@ -108,7 +133,7 @@ impl Upkeep {
             self.keep_retention().await;
             self.avoided.retain(|_, until| *until > Instant::now());
             while asked.is_empty() && !self.shared.closing.load(Ordering::Relaxed) {
-                if !self.take_turn().await {
+                if !turns.take(&mut self).await {
                     break;
                 }
                 // Both may be due for hours, and each leaves files behind.
@@ -116,44 +141,6 @@ impl Upkeep {
                 self.keep_retention().await;
             }
         }
-    }
-
-    /// Does a piece of what is due. Whether there was one.
-    async fn take_turn(&mut self) -> bool {
-        for work in self.turns.order() {
-            let start = Instant::now();
-            let was_due = match work {
-                Work::Merge => self.merge_one().await,
-                Work::Look => self.look_at_one().await,
-            };
-            if was_due {
-                self.turns.took(work, start.elapsed());
-                return true;
-            }
-            self.turns.nothing_was_due();
-        }
-        false
-    }
-
-    /// Lets rules take rows out of a segment. Whether there was one to look at.
-    async fn look_at_one(&mut self) -> bool {
-        let looked_at = self.expire_rows_next().await;
-        looked_at.unwrap_or_else(|error| {
-            let what = "rules could not take rows out of a segment; it is left alone for ten minutes";
-            self.shared.note_expiring(&error, what);
-            true
-        })
-    }
-
-    /// Whether there was something to merge.
-    async fn merge_one(&mut self) -> bool {
-        if !self.shared.config.compaction.enabled {
-            return false;
-        }
-        let merged = self.merge_next(None).await;
-        let is_due = !matches!(merged, Ok(None));
-        self.note(merged.map(drop), "a merge of segments failed; they are left alone for ten minutes");
-        is_due
     }
 
     async fn vacuum_when_due(&mut self, vacuumed: &mut Option<Instant>) {
