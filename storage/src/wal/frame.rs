@@ -10,6 +10,7 @@ use super::record::{CUT, Record};
 use crate::{Error, Result};
 
 pub(super) const HEADER_BYTES: usize = 64;
+/// The digit is the format's. It rises only together with a checksum that covers these bytes, too, see [`check_format`].
 const MAGIC: &[u8; 8] = b"SPANWAL1";
 /// Length and checksum.
 const PREFIX_BYTES: usize = 8;
@@ -22,7 +23,8 @@ const LAST_OF_GROUP: u8 = 0x80;
 pub(super) const LARGEST_NUMBER: u64 = u64::MAX >> 1;
 
 /// Refuses a file of a later format: to this version it would look as if nothing had ever been written to it. Where the header's
-/// checksum holds as in this format, it is the version that is damaged.
+/// checksum holds as in this format, it is the version that is damaged. So a later format must not have the same checksum over the same
+/// bytes: of its files this version would say that they are damaged, and a repair would write this digit over theirs.
 pub(super) fn check_format(name: &str, file: &[u8]) -> Result<()> {
     match file.first_chunk::<{ MAGIC.len() }>() {
         Some([magic @ .., version @ b'2'..=b'9'])

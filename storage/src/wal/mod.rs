@@ -13,8 +13,9 @@
 //! A log is the files `wal/<generation>.log`, read in order of generation. Integers are little-endian.
 //!
 //! Header of a file, 64 bytes: `b"SPANWAL1"`, `u32` crc32c of what follows, `u32` zero, `u64` generation, `u64` salt,
-//! `u64` first LSN, `u64` first group, `u8` whether groups are synced, zeros. A later format has another digit, and a checksum
-//! over the name, too: one that holds without it behind another digit says that the digit is damaged.
+//! `u64` first LSN, `u64` first group, `u8` whether groups are synced, zeros. A later format has another digit, which may
+//! be given to it only together with a checksum that covers the name, too: one that holds without it behind another digit says
+//! that the digit is damaged.
 //!
 //! A frame: `u32` length of all that follows the checksum, `u32` crc32c of the same bytes seeded with the file's salt,
 //! `u64` LSN, `u64` generation, `u64` group, `u8` record type (high bit: last of its group), then the record. Type 4 is

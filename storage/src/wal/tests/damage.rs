@@ -336,6 +336,33 @@ fn a_file_of_a_later_format_is_refused_and_not_passed_over_or_cut() {
     refused(cut(&Shared(Arc::clone(&disk)), &|_| Ok(()), KEPT, |_| Vec::new()).unwrap_err());
 }
 
+#[test]
+fn of_another_format_is_a_file_whose_checksum_covers_its_name_too() {
+    for version in b'2'..=b'9' {
+        let disk = log(&vec![vec![100]; 2]);
+        let (_, name, _) = frames(&disk).remove(0);
+        disk.edit(&name, |bytes| {
+            bytes[7] = version;
+            let checksum = crc32c::crc32c_append(crc32c::crc32c(&bytes[..8]), &bytes[16..HEADER_BYTES]);
+            bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+        });
+        let refused = |error: Error| {
+            let Error::Read { what, source } = &error else { panic!("{error}") };
+            let format = format!("format {}", char::from(version));
+            assert!(what.contains(&name) && source.to_string().contains(&format), "{what}: {source}");
+        };
+        refused(read(&disk).unwrap_err());
+        refused(salvage(&Shared(Arc::clone(&disk)), &|_| Ok(()), |_| {}).unwrap_err());
+        // The same bytes with the checksum of today are today's.
+        disk.edit(&name, |bytes| {
+            let checksum = crc32c::crc32c(&bytes[16..HEADER_BYTES]);
+            bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+        });
+        assert!(matches!(read(&disk), Err(Error::Damaged { .. })));
+        assert_eq!(salvaged(&disk).0, [1, 2]);
+    }
+}
+
 proptest! {
     // No files beside the sources: a finding becomes a test of its own.
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
