@@ -9,13 +9,13 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::plan::Span;
 use crate::catalog::DeltaCatalog;
 use crate::model::{Head, SpanBatch, SpanId, TraceId, UnixNanos};
 use crate::recovery::DataDirectory;
 use crate::schema::{Table, spans};
+use crate::segment::open_file;
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -55,7 +55,7 @@ impl Tables {
         for segment in self.segments.iter().filter(may_hold) {
             let failed = |source| Error::Read { what: format!("segment {}", segment.location), source };
             let file = File::open(self.folder.join(segment.location.as_ref())).map_err(|error| failed(error.into()))?;
-            let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| failed(error.into()))?;
+            let reader = open_file(file).map_err(|error| failed(error.into()))?;
             let wanted = [spans::TRACE_ID, spans::SPAN_ID, spans::START_TIME, spans::START_NANOS];
             let mask = ProjectionMask::columns(reader.parquet_schema(), wanted);
             for batch in reader.with_projection(mask).build().map_err(|error| failed(error.into()))? {
@@ -71,9 +71,9 @@ fn spans_in(batch: &RecordBatch) -> Result<Vec<Span>> {
         let missing = || arrow::error::ArrowError::SchemaError(format!("a segment has no column {name}"));
         cast(batch.column_by_name(name).ok_or_else(missing)?, as_type)
     };
-    let ids = [column(spans::TRACE_ID, &DataType::Binary)?, column(spans::SPAN_ID, &DataType::Binary)?];
+    let ids = [column(spans::TRACE_ID, &DataType::BinaryView)?, column(spans::SPAN_ID, &DataType::BinaryView)?];
     let times = [column(spans::START_TIME, &DataType::Int64)?, column(spans::START_NANOS, &DataType::Int64)?];
-    let [trace_ids, span_ids] = [ids[0].as_binary::<i32>(), ids[1].as_binary::<i32>()];
+    let [trace_ids, span_ids] = [ids[0].as_binary_view(), ids[1].as_binary_view()];
     let [micros, nanos] = [times[0].as_primitive::<Int64Type>(), times[1].as_primitive::<Int64Type>()];
     let span = |row| {
         Some(Span {
