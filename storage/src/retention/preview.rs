@@ -64,17 +64,19 @@ pub async fn dry_run(directory: &Path, settings: &RetentionSettings, now: UnixNa
         live: ByTable::new(|table| tables.table(table).segments.clone()),
         promoted: Arc::clone(&tables.spans.promoted),
     };
-    preview(tables, &objects, settings, now, Settled::default()).await
+    // Nobody changes it under the lock.
+    preview(tables, &objects, settings, now, Settled::default(), |_| true).await
 }
 
 /// What would go once everything that is due has been looked at. As with a server, what does not read keeps its rows, and nothing else from
-/// going.
+/// going. It says nothing of a segment that is live no longer once it is looked at: nobody needs it, and its file may be gone.
 pub(crate) async fn preview(
     mut tables: Tables,
     objects: &Arc<dyn ObjectStore>,
     settings: &RetentionSettings,
     now: UnixNanos,
     mut settled: Settled,
+    is_live: impl Fn(&Segment) -> bool,
 ) -> Result<Preview> {
     let mut unread = Vec::new();
     let mut found: Vec<(Table, Why, Expiring)> = Vec::new();
@@ -83,7 +85,7 @@ pub(crate) async fn preview(
         let promoted = Arc::clone(&tables.promoted);
         let going = match look(&segment, due, promoted, &tables.live.traces, settings, objects).await {
             Err(error @ (Error::Damaged { .. } | Error::Read { .. })) => {
-                unread.push(error);
+                unread.extend(Some(error).filter(|_| is_live(&segment)));
                 continue;
             }
             looked => looked?,

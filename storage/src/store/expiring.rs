@@ -10,7 +10,7 @@ use super::maintaining::{AVOIDED, Ask, Upkeep};
 use super::{Shared, Store, lock};
 use crate::catalog::Replacing;
 use crate::config::RetentionSettings;
-use crate::retention::{self, Due, Going, Preview, Tables};
+use crate::retention::{self, Due, Going, Preview, Settled, Tables};
 use crate::schema::{ByTable, Table};
 use crate::snapshot::Segment;
 use crate::{Result, compact};
@@ -30,8 +30,7 @@ impl Store {
         let _one_at_a_time = shared.previewing.lock().await;
         let settings = lock(&shared.retention).clone();
         let settled = lock(&shared.settled).under(&settings).clone();
-        let now = shared.clock.now();
-        let preview = retention::preview(shared.tables(), &shared.objects, &settings, now, settled).await?;
+        let preview = shared.preview(shared.tables(), &settings, settled).await?;
         Ok((settings, preview))
     }
 }
@@ -43,6 +42,20 @@ impl Shared {
             live: ByTable::new(|table| memory.tables.table(table).segments.clone()),
             promoted: Arc::clone(&memory.tables.spans.promoted),
         }
+    }
+
+    /// `tables` may be those of a moment ago: merges and the vacuum go on.
+    pub(super) async fn preview(
+        &self,
+        tables: Tables,
+        settings: &RetentionSettings,
+        settled: Settled,
+    ) -> Result<Preview> {
+        let is_live = |segment: &Segment| {
+            let memory = lock(&self.memory);
+            memory.tables.spans.segments.iter().any(|live| live.location == segment.location)
+        };
+        retention::preview(tables, &self.objects, settings, self.clock.now(), settled, is_live).await
     }
 
     fn plan_retention(&self, tables: &Tables, settings: &RetentionSettings) -> retention::Plan {
