@@ -29,10 +29,10 @@ mod reader;
 mod spans;
 mod writer;
 
-pub use layout::ROW_GROUP_ROWS;
 pub use asserted::damaged_if_it_panics;
 #[cfg(test)]
 pub(crate) use asserted::tests::spoiled;
+pub use layout::ROW_GROUP_ROWS;
 pub use merge::{FlatColumns, MergeInput, MergeLimits, MergeReport, merge, rewrite};
 pub use ranges::ColumnRanges;
 pub(crate) use reader::open_file;
