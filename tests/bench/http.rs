@@ -40,6 +40,11 @@ impl Connection {
         Ok(Self { address, stream: BufReader::new(stream) })
     }
 
+    /// For an answer that takes longer than most.
+    pub fn wait_for(&mut self, timeout: Duration) -> anyhow::Result<()> {
+        Ok(self.stream.get_ref().set_read_timeout(Some(timeout))?)
+    }
+
     pub fn get(&mut self, path: &str) -> anyhow::Result<Answer> {
         let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
         self.exchange(head.as_bytes(), &[])

@@ -19,6 +19,8 @@ const LISTENERS: [&str; 5] = ["--otlp-grpc", "--otlp-http", "--http", "--samplin
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// A drain writes all that is in memory.
 const STOP_TIMEOUT: Duration = Duration::from_secs(300);
+/// Of twenty million spans it takes minutes.
+const COMPACT_TIMEOUT: Duration = Duration::from_secs(3_600);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
 /// Less than 3 % of a core over so many looks in a row is rest.
 const REST_LOOKS: u32 = 4;
@@ -112,7 +114,9 @@ impl Server {
 
     /// Small segments become large ones, as many dates later.
     pub fn compact(&self) -> anyhow::Result<()> {
-        let answer = self.connect()?.post_json("/api/spanhouse/compact", &json!({"to_the_end": true}))?;
+        let mut connection = self.connect()?;
+        connection.wait_for(COMPACT_TIMEOUT)?;
+        let answer = connection.post_json("/api/spanhouse/compact", &json!({"to_the_end": true}))?;
         ensure!(answer.status == 200, "compact: {} {}", answer.status, answer.text());
         Ok(())
     }
