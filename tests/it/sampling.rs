@@ -318,6 +318,7 @@ fn a_late_root_that_is_slow_is_stored_and_stands_for_nothing() -> anyhow::Result
 fn a_flush_has_the_budget_of_the_time_that_its_traces_came_in() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let server = on_a_budget(directory.path()).variable("SPANHOUSE_ASSEMBLY_ROOT_GRACE", "20s").start()?;
+    let started = std::time::Instant::now();
     for second in 0..3 {
         send(
             &server,
@@ -326,11 +327,19 @@ fn a_flush_has_the_budget_of_the_time_that_its_traces_came_in() -> anyhow::Resul
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
     server.flush()?;
-    // Three seconds of 600 spans, of 3,000; a tick alone has one.
+    // Three seconds of 600 spans, of 3,000, and as many more as a busy machine takes; a tick alone has one.
+    let most = 600 * (started.elapsed().as_millis() as i64 + 1_000) / 1_000;
     let kept = server.count("SELECT count(*) FROM spans")?;
     ensure!(server.count("SELECT count(*) FROM traces WHERE kept IS NULL")? == 0);
-    ensure!((1_300..2_400).contains(&kept), "{kept} spans are kept");
+    ensure!((1_300..most).contains(&kept), "{kept} spans are kept, of at most {most}");
     Ok(())
+}
+
+/// At once: a file that is written in place is empty for a moment, and an empty one has a meaning.
+fn replace(file: &std::path::Path, text: &str) -> anyhow::Result<()> {
+    let next = file.with_extension("next");
+    std::fs::write(&next, text)?;
+    Ok(std::fs::rename(&next, file)?)
 }
 
 #[test]
@@ -353,7 +362,7 @@ fn the_configuration_file_is_followed() -> anyhow::Result<()> {
     for revision in 1..=5 {
         let budget = format!("{revision}00 spans/s");
         let written = std::time::Instant::now();
-        std::fs::write(&file, format!("[sampling]\nbudget = \"{budget}\"\n"))?;
+        replace(&file, &format!("[sampling]\nbudget = \"{budget}\"\n"))?;
         while policy(&server)? != (json!(revision), json!(budget)) {
             ensure!(written.elapsed().as_secs() < 10, "{:?} instead of {budget}", policy(&server)?);
         }
@@ -369,14 +378,12 @@ fn the_configuration_file_is_followed() -> anyhow::Result<()> {
         "[samplin",
         "[sampling]\nbudget = \"500 spans/s\"\n[limits]\nattributes = 9\n",
     ] {
-        std::fs::write(&file, broken)?;
+        replace(&file, broken)?;
         std::thread::sleep(std::time::Duration::from_millis(300));
         ensure!(policy(&server)? == (json!(6), json!("7 spans/s")), "{:?} after {broken:?}", policy(&server)?);
     }
     // The last change counts, also after a kill.
-    let next = directory.path().join("next.toml");
-    std::fs::write(&next, "[sampling]\nbudget = \"8 spans/s\"\n")?;
-    std::fs::rename(&next, &file)?;
+    replace(&file, "[sampling]\nbudget = \"8 spans/s\"\n")?;
     server.wait_until("the file is followed", |server| Ok(policy(server)? == (json!(7), json!("8 spans/s"))))?;
     server.kill()?;
     let mut server = server.start_again()?;
