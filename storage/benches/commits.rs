@@ -4,8 +4,14 @@
 //! a level become one of the next, as compaction has it; with `MERGED=no` all of them stay. Prints wall and CPU time of a
 //! flush's commits at the ages and numbers of live files that `docs/benchmarks.md` quotes. With `COLUMNS`, so many attributes
 //! have columns of their own.
+//!
+//! Days of a table pass in minutes, so files of the log are made as old as they would be with a flush every [`FLUSH_EVERY`]: what
+//! is older than the log is kept for goes, as it does in a store. With `AGED=no` nothing goes.
 
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::Path as FilePath;
+use std::time::{Duration, Instant, SystemTime};
 
 use object_store::path::Path;
 use storage::Segment;
@@ -18,6 +24,12 @@ const COLLECTOR: &str = "0badcafe";
 /// Commits measured at each age.
 const WINDOW: u64 = 50;
 const NOW: UnixNanos = UnixNanos(1_767_225_600_000_000_000);
+
+const FLUSH_EVERY: Duration = Duration::from_secs(15);
+/// Longer than a log is kept.
+const EXPIRED: Duration = Duration::from_secs(7 * 3_600);
+/// Files of the log are made older now and then.
+const AGED_EVERY: u64 = 10;
 
 /// Segments of a level that become one of the next.
 const MERGED: u64 = 16;
@@ -63,6 +75,35 @@ fn new_segment(table: Table, epoch: u64, level: u32, promoted: usize) -> NewSegm
     }
 }
 
+/// Makes a table's log as old as its flushes are said to be.
+#[derive(Default)]
+struct Ageing {
+    /// The newest versions at some flushes that are not expired yet, the oldest first.
+    newest: VecDeque<(u64, u64)>,
+}
+
+impl Ageing {
+    fn age(&mut self, log: &FilePath, epoch: u64) -> std::io::Result<()> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(log)? {
+            let entry = entry?;
+            let version = entry.file_name().to_str().and_then(|name| name.split('.').next()?.parse::<u64>().ok());
+            files.extend(version.map(|version| (version, entry.path())));
+        }
+        self.newest.extend(files.iter().map(|(version, _)| *version).max().map(|newest| (epoch, newest)));
+        let young = EXPIRED.as_secs() / FLUSH_EVERY.as_secs();
+        let mut expired = None;
+        while let Some((_, version)) = self.newest.pop_front_if(|(at, _)| *at + young < epoch) {
+            expired = Some(version);
+        }
+        let Some(then) = SystemTime::now().checked_sub(EXPIRED) else { return Ok(()) };
+        for (_, path) in files.iter().filter(|(version, _)| Some(*version) <= expired) {
+            File::options().append(true).open(path)?.set_modified(then)?;
+        }
+        Ok(())
+    }
+}
+
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
@@ -76,6 +117,7 @@ fn median(mut times: Vec<Duration>) -> (Duration, Duration) {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let flushes: u64 = std::env::var("FLUSHES").ok().map_or(Ok(1_000), |text| text.parse())?;
     let is_merged = std::env::var("MERGED").as_deref() != Ok("no");
+    let is_aged = std::env::var("AGED").as_deref() != Ok("no");
     let columns: usize = std::env::var("COLUMNS").ok().map_or(Ok(0), |text| text.parse())?;
     let columns: Vec<Promoted> =
         (0..columns).filter_map(|number| Promoted::parse(&format!("attributes__text__key__{number}"))).collect();
@@ -85,22 +127,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut catalogs = Vec::new();
         for table in Table::ALL {
             let catalog = DeltaCatalog::open_or_create(table, directory.path(), COLLECTOR.to_owned()).await?;
-            catalogs.push((table, catalog));
+            catalogs.push((table, catalog, Ageing::default()));
         }
-        println!("flushes  live files  wall p50  wall p99  cpu mean  merges' commits and maintenance (all so far)");
+        println!("flushes  live files  log files  wall p50  wall p99  cpu mean  merges' commits and maintenance (all so far)");
         let (mut wall, mut maintained) = (Vec::new(), Duration::ZERO);
         let mut cpu = Duration::ZERO;
         for epoch in 1..=flushes {
             let (start, cpu_before) = (Instant::now(), cpu_time());
-            for (table, catalog) in &mut catalogs {
+            for (table, catalog, _) in &mut catalogs {
                 let columns = if *table == Table::Spans { columns.as_slice() } else { &[] };
                 let added = if epoch == 1 { columns } else { &[] };
                 catalog.commit(epoch, &[new_segment(*table, epoch, 0, columns.len())], added).await?;
             }
             wall.push(start.elapsed());
             cpu += cpu_time() - cpu_before;
+            if is_aged && epoch.is_multiple_of(AGED_EVERY) {
+                for (table, _, ageing) in &mut catalogs {
+                    ageing.age(&directory.path().join(table.name()).join("_delta_log"), epoch)?;
+                }
+            }
             let start = Instant::now();
-            for (table, catalog) in &mut catalogs {
+            for (table, catalog, _) in &mut catalogs {
                 if is_merged {
                     let promoted = if *table == Table::Spans { columns.len() } else { 0 };
                     merge(*table, catalog, epoch, promoted).await?;
@@ -113,7 +160,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let cpu_mean = std::mem::take(&mut cpu) / WINDOW as u32;
                 if [50, 100, 350, 1_000, 2_000, 5_000, 10_000].contains(&epoch) || epoch == flushes {
                     let live = catalogs[0].1.segments().len();
-                    println!("{epoch:>7}  {live:>10}  {p50:>8.1?}  {p99:>8.1?}  {cpu_mean:>8.1?}  {maintained:.1?}");
+                    let logged = fs::read_dir(directory.path().join(Table::Spans.name()).join("_delta_log"))?.count();
+                    println!(
+                        "{epoch:>7}  {live:>10}  {logged:>9}  {p50:>8.1?}  {p99:>8.1?}  {cpu_mean:>8.1?}  {maintained:.1?}"
+                    );
                 }
             }
         }

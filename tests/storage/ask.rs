@@ -98,6 +98,10 @@ fn ask(server: &Server, kind: Kind, calls: &[Call]) -> anyhow::Result<Timing> {
     for call in calls.iter().rev().take(WARM_UPS).take_while(|_| begun.elapsed() < MAX_WARM_UP) {
         make(&mut connection, call)?;
     }
+    if kind.asks_for_a_trace() {
+        // The first to name a trace has the server read where all traces are.
+        server.wait_for_rest()?;
+    }
     let (mut timing, before, begun) = (Timing::default(), server.usage()?, Instant::now());
     let mut answers = Vec::new();
     for call in calls {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use bench::corpus::Corpus;
 use bench::figures::millis;
 use bench::proc::Usage;
+use bench::server::Metrics;
 use serde_json::{Map, Value, json};
 
 use crate::ask::System;
@@ -80,6 +81,19 @@ pub fn compaction(usage: &Usage, spans: u64) -> String {
     let cpu_micros = usage.cpu().as_secs_f64() * 1e6 / spans.max(1) as f64;
     let peak_mib = usage.peak_memory_bytes >> 20;
     format!("compaction: {cpu_micros:.2} us of CPU a span; peak memory of the server {peak_mib} MiB")
+}
+
+/// What the server knows of where traces are, without which they are searched.
+pub fn trace_index(metrics: &Metrics) -> anyhow::Result<String> {
+    let value = |name: &str| metrics.value(&format!("spanhouse_trace_index_{name}"));
+    let mib = |name: &str| Ok::<_, anyhow::Error>(value(name)? / f64::from(1 << 20));
+    Ok(format!(
+        "trace index: {} segments, {} with rows, {:.1} of {:.0} MiB",
+        value("segments")?,
+        value("segments_with_rows")?,
+        mib("bytes")?,
+        mib("budget_bytes")?
+    ))
 }
 
 fn columns(table_name: &str, table: &Table, footprint: &Footprint, floors: &Floors) -> String {
