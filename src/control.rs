@@ -185,7 +185,12 @@ impl ServerControl for Control {
             self.pipeline.counts(),
             revision,
         );
-        page.push_str(&crate::metrics::trace_index(self.engine.trace_index(), self.engine.config().trace_index_bytes));
+        let config = self.engine.config();
+        page.push_str(&crate::metrics::trace_index(self.engine.trace_index(), config.trace_index_bytes));
+        page.push_str(&crate::metrics::dictionaries(
+            self.engine.dictionary_cache_bytes(),
+            config.dictionary_cache_bytes,
+        ));
         page
     }
 }

@@ -97,6 +97,14 @@ pub fn trace_index(known: TraceIndexStatus, budget_bytes: usize) -> String {
     page.0
 }
 
+/// What queries keep of segments' dictionaries.
+pub fn dictionaries(bytes: usize, budget_bytes: usize) -> String {
+    let mut page = Page::default();
+    page.gauge("spanhouse_dictionary_cache_bytes", "Bytes of memory that dictionaries of segments take.", bytes);
+    page.gauge("spanhouse_dictionary_cache_budget_bytes", "Bytes that they may take.", budget_bytes);
+    page.0
+}
+
 fn receivers(page: &mut Page, metrics: &Metrics) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     page.counter("spanhouse_requests_total", "Requests answered with success.", count(&metrics.requests));

@@ -11,6 +11,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use collector::{Limits, OtlpDecoder};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use query::{SqlRequest, present};
 use serde_json::json;
 use storage::{ReadOnlyStore, SystemClock};
@@ -108,7 +109,9 @@ fn write(rows: &Rows, format: Format, out: &mut impl Write) -> anyhow::Result<()
         }
         Format::Parquet => {
             let mut bytes = Vec::new();
-            let mut writer = ArrowWriter::try_new(&mut bytes, Arc::clone(&rows.schema), None)?;
+            // What is said of types in memory stops some readers from filtering by texts.
+            let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true);
+            let mut writer = ArrowWriter::try_new_with_options(&mut bytes, Arc::clone(&rows.schema), options)?;
             for batch in &rows.batches {
                 writer.write(batch)?;
             }

@@ -31,6 +31,11 @@ pub struct Config {
     pub metadata_cache_bytes: usize,
     /// What is kept in memory of where traces are in segments; 0 for nothing.
     pub trace_index_bytes: usize,
+    /// Dictionaries of segments' columns kept in memory; 0 for none.
+    pub dictionary_cache_bytes: usize,
+    /// Rows that may be among the first ones asked for are picked out of their pages one by one up to so many; more are decoded
+    /// page by page.
+    pub max_picked_rows: usize,
 }
 
 impl Default for Config {
@@ -47,7 +52,9 @@ impl Default for Config {
             max_plan_nodes: 10_000,
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             metadata_cache_bytes: 64 << 20,
-            trace_index_bytes: 64 << 20,
+            trace_index_bytes: 128 << 20,
+            dictionary_cache_bytes: 64 << 20,
+            max_picked_rows: 16_384,
         }
     }
 }

@@ -87,6 +87,11 @@ impl Engine {
         self.sessions.traces().status()
     }
 
+    /// Bytes of memory that dictionaries of segments take.
+    pub fn dictionary_cache_bytes(&self) -> usize {
+        self.sessions.dictionaries().size_bytes()
+    }
+
     /// Reads where the traces of all segments are, as far as the budget goes. Queries that name traces see to it, too, but
     /// do not wait for it; where they came first, this returns at once. Call it off the async threads.
     pub async fn index_traces(&self) -> Result<()> {

@@ -28,11 +28,11 @@ use crate::bind::{Parameter, bind};
 use crate::calibrate;
 use crate::config::Config;
 use crate::engine::Planned;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::estimate;
 use crate::guard;
 use crate::semantics::{AttributePlanner, Meaning, callable};
-use crate::table::{Computing, KnownTraces, SnapshotTable};
+use crate::table::{Computing, Dictionaries, KnownTraces, SnapshotTable};
 use crate::topk;
 
 pub(crate) const CATALOG: &str = "spanhouse";
@@ -55,13 +55,16 @@ pub(crate) struct Sessions {
     task: Arc<TaskContext>,
     weights: Arc<WeightsOfSegments>,
     traces: Arc<KnownTraces>,
+    dictionaries: Arc<Dictionaries>,
 }
 
 impl Sessions {
     pub(crate) fn new(config: Arc<Config>, source: Arc<dyn SnapshotSource>) -> Result<Self> {
         let runtime = runtime(&config, source.object_store())?;
+        let dictionaries = Dictionaries::new(config.dictionary_cache_bytes).map_err(Error::Internal)?;
+        let dictionaries = Arc::new(dictionaries);
         let base = SessionStateBuilder::new()
-            .with_config(session_config(&config))
+            .with_config(session_config(&config).with_extension(Arc::clone(&dictionaries)))
             .with_runtime_env(Arc::clone(&runtime))
             .with_expr_planners(expr_planners())
             .with_analyzer_rules(vec![
@@ -70,7 +73,10 @@ impl Sessions {
                 Arc::new(TypeCoercion::new()),
                 Arc::new(Computing),
             ])
-            .with_physical_optimizer_rules(topk::rules(runtime.cache_manager.get_file_metadata_cache()))
+            .with_physical_optimizer_rules(topk::rules(
+                runtime.cache_manager.get_file_metadata_cache(),
+                config.max_picked_rows,
+            ))
             .with_scalar_functions(callable(SessionStateDefaults::default_scalar_functions()))
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(aggregate_functions())
@@ -94,11 +100,15 @@ impl Sessions {
             HashMap::new(),
             Arc::clone(base.runtime_env()),
         ));
-        Ok(Self { config, source, base: Arc::new(base), task, weights: Arc::default(), traces })
+        Ok(Self { config, source, base: Arc::new(base), task, weights: Arc::default(), traces, dictionaries })
     }
 
     pub(crate) fn traces(&self) -> &KnownTraces {
         &self.traces
+    }
+
+    pub(crate) fn dictionaries(&self) -> &Dictionaries {
+        &self.dictionaries
     }
 
     /// Reads what is not known yet of the traces of the newest snapshot's segments.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::rows::{Rows, hex, text_at, times};
 use crate::semantics::attributes::json::objects;
 use crate::text::quoted;
-use crate::trace::{COLUMNS, SpanSummary, summaries};
+use crate::trace::{SpanSummary, columns_in_sql, summaries};
 
 /// A span's event. `attributes` is a JSON object, as everywhere here.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +51,9 @@ impl Engine {
         let filter =
             format!("trace_id = {} AND span_id = {}", quoted(&trace_id.to_string()), quoted(&span_id.to_string()));
         let query = format!(
-            "SELECT {COLUMNS}, attributes, resource, scope_name, scope_version, trace_state, flags, events, links \
-             FROM spans WHERE {filter} ORDER BY start_time, start_nanos"
+            "SELECT {}, attributes, resource, scope_name, scope_version, trace_state, flags, events, links \
+             FROM spans WHERE {filter} ORDER BY start_time, start_nanos",
+            columns_in_sql()
         );
         let answer = self.ask(&session, &query, 1).await?;
         let rows = &answer.rows;

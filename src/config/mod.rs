@@ -201,6 +201,8 @@ pub struct Query {
     pub metadata_cache_bytes: usize,
     /// What is kept in memory of where traces are in segments; 0 for nothing.
     pub trace_index_bytes: usize,
+    /// Dictionaries of segments' columns kept in memory; 0 for none.
+    pub dictionary_cache_bytes: usize,
 }
 
 impl Default for Config {
@@ -261,6 +263,7 @@ impl Default for Config {
                 max_concurrent_queries: query.max_concurrent_queries,
                 metadata_cache_bytes: query.metadata_cache_bytes,
                 trace_index_bytes: query.trace_index_bytes,
+                dictionary_cache_bytes: query.dictionary_cache_bytes,
             },
             compaction: Compaction {
                 enabled: storage.compaction.enabled,
@@ -364,6 +367,7 @@ impl Config {
             max_concurrent_queries: self.query.max_concurrent_queries,
             metadata_cache_bytes: self.query.metadata_cache_bytes,
             trace_index_bytes: self.query.trace_index_bytes,
+            dictionary_cache_bytes: self.query.dictionary_cache_bytes,
             ..query::Config::default()
         }
     }

@@ -136,6 +136,8 @@ fn sql_says_the_same_of_a_server_and_of_its_directory_afterwards() -> anyhow::Re
     for format in ["arrow", "parquet"] {
         let output = spanhouse(&["sql", query, "--data", &data, "--format", format]).output()?;
         ensure!(output.status.success() && output.stdout.len() > 100, "{format}");
+        let says_arrow = output.stdout.windows(12).any(|bytes| bytes == b"ARROW:schema");
+        ensure!(format != "parquet" || !says_arrow, "texts are views to whoever reads the file");
     }
     let refused = stderr(&["sql", "SELECT nope FROM spans", "--data", &data])?;
     ensure!(refused.contains("nope"), "{refused}");

@@ -24,7 +24,7 @@ mod segments;
 mod traces;
 
 pub(crate) use computed::Computing;
-pub(crate) use known_rows::{KnownRows, reads, scan as scan_rows};
+pub(crate) use known_rows::{Dictionaries, KnownRows, ROW, SEGMENT, reads, scan as scan_rows, scan_places};
 pub(crate) use known_traces::KnownTraces;
 pub(crate) use memory::MemoryScan;
 pub(crate) use of_trace::Output;

@@ -13,7 +13,8 @@ use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, conjunction};
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
-use super::reach::{Bound, Key};
+use super::key::Key;
+use super::reach::Candidates;
 use super::scan::WholeScan;
 
 /// So few columns of so few rows are decoded sooner than a segment is opened twice.
@@ -21,17 +22,21 @@ const FEW_COLUMNS: usize = 16;
 const FEW_ROWS: usize = 16_384;
 
 /// The scan with the bound in its filter; `None` if its keys cannot have one.
-pub(super) fn bounded(scan: &WholeScan<'_>, bound: &Bound) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+pub(super) fn bounded(
+    scan: &WholeScan<'_>,
+    candidates: &Candidates,
+    rank: i64,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(key) = scan.keys.first().and_then(|key| Key::of(key, scan.schema())) else { return Ok(None) };
     let operator = if key.is_descending() { Operator::GtEq } else { Operator::LtEq };
     let limit: Arc<dyn PhysicalExpr> =
-        Arc::new(BinaryExpr::new(Arc::new(key.column().clone()), operator, lit(key.value(bound.rank)?)));
+        Arc::new(BinaryExpr::new(Arc::new(key.column().clone()), operator, lit(key.value(rank)?)));
     let filter = conjunction(scan.source.filter().into_iter().chain([limit]));
-    let reaches = |file: &PartitionedFile| key.farthest(file).is_none_or(|farthest| farthest >= bound.rank);
+    let reaches = |file: &PartitionedFile| key.farthest(file).is_none_or(|farthest| farthest >= rank);
     let mut config = FileScanConfigBuilder::from(scan.config.clone())
         .with_source(Arc::new(scan.source.with_predicate(filter)))
         .with_statistics(scan.config.statistics().to_inexact());
-    if bound.rows_within <= FEW_ROWS {
+    if candidates.row_count <= FEW_ROWS {
         let files = scan.files().into_iter().filter(|file| reaches(file)).map(|file| {
             let mut whole = file.clone();
             whole.range = None;
@@ -53,9 +58,9 @@ pub(super) fn bounded(scan: &WholeScan<'_>, bound: &Bound) -> Result<Option<Arc<
 }
 
 /// Whether so little is read within the bound that it is best read at once.
-pub(super) fn is_little(scan: &WholeScan<'_>, bound: &Bound) -> bool {
+pub(super) fn is_little(scan: &WholeScan<'_>, candidates: &Candidates) -> bool {
     let wanted = scan.source.projection().into_iter().flat_map(|projection| projection.iter());
     let columns: HashSet<usize> =
         wanted.flat_map(|output| collect_columns(&output.expr)).map(|column| column.index()).collect();
-    bound.rows_within <= FEW_ROWS && columns.len() <= FEW_COLUMNS
+    candidates.row_count <= FEW_ROWS && columns.len() <= FEW_COLUMNS
 }

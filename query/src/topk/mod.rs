@@ -15,9 +15,10 @@
 //!
 //! - `rule`: finds such sorts, and decides how the scans below them read.
 //! - `scan`: such a scan.
-//! - `reach`: how far the first rows reach; `pages`: what it is told by; `certain`: which filters it understands.
+//! - `reach`: how far the first rows reach by their `key`; `pages`: what it is told by; `certain`: which filters it understands;
+//!   `ranges`: the rows that they let through.
 //! - `bounded`: the scan without what lies beyond.
-//! - `places`: the scan that gives sort keys and the place of each row.
+//! - `few`: the few rows that may be first, where these are known. `places`: else the scan that gives sort keys and the place of each row.
 //! - `late`: reads the rows in these places.
 //!
 //! Invariants: what is first among all rows is among the first of each scan, so a scan may leave out the rest; a scan that is
@@ -25,9 +26,12 @@
 
 mod bounded;
 mod certain;
+mod few;
+mod key;
 mod late;
 mod pages;
 mod places;
+mod ranges;
 mod reach;
 mod rule;
 mod scan;

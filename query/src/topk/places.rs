@@ -21,9 +21,8 @@ use storage::ROW_GROUP_ROWS;
 
 use super::late::Rows;
 use super::scan::{WholeScan, row_count};
+use crate::table::{ROW, SEGMENT};
 
-const SEGMENT: &str = "__segment";
-const ROW: &str = "__row";
 /// Columns that the first rows alone are to be read of, for it to be worth a second look into the segments.
 const MIN_LATE_COLUMNS: usize = 2;
 
@@ -39,7 +38,7 @@ impl Places {
     /// `None` unless `scan`, which is that of `plan`, reads more than what it is sorted and filtered by.
     pub(super) fn of(plan: &Arc<dyn ExecutionPlan>, scan: &WholeScan<'_>, fetch: usize) -> Result<Option<Self>> {
         let WholeScan { config, source, keys, .. } = scan;
-        if !is_worth(config, source, keys, fetch) {
+        if !is_worth(scan, fetch) {
             return Ok(None);
         }
         let groups = groups(scan);
@@ -53,7 +52,9 @@ impl Places {
     }
 }
 
-fn is_worth(config: &FileScanConfig, source: &ParquetSource, keys: &[PhysicalSortExpr], fetch: usize) -> bool {
+/// Whether there is enough beside what it is sorted and filtered by.
+pub(super) fn is_worth(scan: &WholeScan<'_>, fetch: usize) -> bool {
+    let WholeScan { config, source, keys, .. } = scan;
     let files = config.file_groups.iter().flat_map(|group| group.files());
     let rows = files.filter_map(row_count).fold(0, usize::saturating_add);
     let columns_of = |expr: &Arc<dyn PhysicalExpr>| -> Vec<usize> {

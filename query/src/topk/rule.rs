@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
@@ -18,9 +18,10 @@ use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::union::UnionExec;
 
 use super::bounded::{bounded, is_little};
+use super::few;
 use super::late::LateRowsExec;
 use super::places::Places;
-use super::reach::{Bound, Reach};
+use super::reach::{Candidates, Reach};
 use super::scan::WholeScan;
 
 /// More rows than these lie in too many places: the most that a search shows, and one to know that there are more.
@@ -29,15 +30,19 @@ const MAX_FETCH: usize = crate::search::MAX_LIMIT + 1;
 const BEFORE: &str = "PushdownSort";
 
 /// DataFusion's rules and this one.
-pub(crate) fn rules(footers: Arc<FileMetadataCache>) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+pub(crate) fn rules(
+    footers: Arc<FileMetadataCache>,
+    max_picked_rows: usize,
+) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let at = rules.iter().position(|rule| rule.name() == BEFORE).unwrap_or(rules.len());
-    rules.insert(at, Arc::new(FirstRows { footers }));
+    rules.insert(at, Arc::new(FirstRows { footers, max_picked_rows }));
     rules
 }
 
 struct FirstRows {
     footers: Arc<FileMetadataCache>,
+    max_picked_rows: usize,
 }
 
 impl fmt::Debug for FirstRows {
@@ -78,30 +83,42 @@ impl FirstRows {
             reach.add_scan(scan, fetch, &*self.footers)?;
             Ok(None)
         })?;
-        let bound = reach.of_first(fetch);
-        over_scans(sort.input(), sort.expr(), &mut |plan, scan| match &bound {
-            Some(bound) => within(scan, bound, fetch),
-            None => late(plan, scan, fetch),
+        let candidates = reach.of_first(fetch);
+        let are_few = candidates.row_count <= self.max_picked_rows;
+        let mut rows = candidates.scans.iter();
+        over_scans(sort.input(), sort.expr(), &mut |plan, scan| {
+            let few = rows.next().filter(|_| are_few).map(|rows| few::places(plan, scan, rows, fetch)).transpose()?;
+            match few.flatten() {
+                Some(places) => Ok(Some(late(places, fetch))),
+                None => first_of(plan, scan, &candidates, fetch),
+            }
         })
     }
 }
 
-/// The scan without what lies beyond the bound.
-fn within(scan: &WholeScan<'_>, bound: &Bound, fetch: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(plan) = bounded(scan, bound)? else { return Ok(None) };
+/// A scan that gives the first rows, and as few others as it can.
+fn first_of(
+    plan: &Arc<dyn ExecutionPlan>,
+    scan: &WholeScan<'_>,
+    candidates: &Candidates,
+    fetch: usize,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let late_of = |plan: &Arc<dyn ExecutionPlan>, scan: &WholeScan<'_>| {
+        Ok::<_, DataFusionError>(Places::of(plan, scan, fetch)?.map(|places| late(places, fetch)))
+    };
+    let Some(rank) = candidates.rank else { return late_of(plan, scan) };
+    let Some(plan) = bounded(scan, candidates, rank)? else { return Ok(None) };
     let read_late = match WholeScan::of(&plan, &scan.order) {
-        Some(scan) if !is_little(&scan, bound) => late(&plan, &scan, fetch)?,
+        Some(scan) if !is_little(&scan, candidates) => late_of(&plan, &scan)?,
         _ => None,
     };
     Ok(Some(read_late.unwrap_or(plan)))
 }
 
-/// The scan with rows read late.
-fn late(plan: &Arc<dyn ExecutionPlan>, scan: &WholeScan<'_>, fetch: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(places) = Places::of(plan, scan, fetch)? else { return Ok(None) };
-    let first =
-        Arc::new(SortExec::new(places.order, places.scan).with_fetch(Some(fetch)).with_preserve_partitioning(true));
-    Ok(Some(Arc::new(LateRowsExec::new(places.rows, first))))
+/// The rows in the first of these places.
+fn late(places: Places, fetch: usize) -> Arc<dyn ExecutionPlan> {
+    let first = SortExec::new(places.order, places.scan).with_fetch(Some(fetch)).with_preserve_partitioning(true);
+    Arc::new(LateRowsExec::new(places.rows, Arc::new(first)))
 }
 
 type Replacement<'r> =

@@ -35,8 +35,8 @@ async fn both() -> (Engine, Engine) {
     (memory, segments)
 }
 
-/// The same, with segments sorted as they are, whose footers are known.
-async fn both_known() -> (Engine, Engine) {
+/// The same, with segments sorted as they are, whose footers are known. Up to so many rows are picked.
+async fn both_known(max_picked_rows: usize) -> (Engine, Engine) {
     let mut parts: Vec<Vec<TestSpan>> = (0..3).map(spans).collect();
     let memory = Engine::new(config(), TestSource::new(&parts.concat(), &[]).await).unwrap();
     for part in &mut parts {
@@ -44,7 +44,8 @@ async fn both_known() -> (Engine, Engine) {
             (&one.service, &one.name, one.start).cmp(&(&other.service, &other.name, other.start))
         });
     }
-    let segments = Engine::new(config(), TestSource::new(&parts[0], &parts[1..]).await).unwrap();
+    let config = Config { max_picked_rows, ..config() };
+    let segments = Engine::new(config, TestSource::new(&parts[0], &parts[1..]).await).unwrap();
     ask(&segments, "SELECT max(duration_ns), count(*) FROM spans WHERE kind <> 'x'").await.unwrap();
     (memory, segments)
 }
@@ -157,7 +158,7 @@ async fn what_is_read_late_is_counted_once() {
 
 #[tokio::test]
 async fn a_scan_leaves_out_what_the_first_rows_do_not_reach() {
-    let (memory, segments) = both_known().await;
+    let (memory, segments) = both_known(0).await;
     let shown = "span_id, service_name, span_name, kind, start_time, duration_ns";
     for (rest, bound) in [
         ("ORDER BY start_time DESC, span_id LIMIT 20", "start_time@8 >="),
@@ -169,7 +170,6 @@ async fn a_scan_leaves_out_what_the_first_rows_do_not_reach() {
         ("WHERE 'b' < service_name ORDER BY start_time DESC, span_id LIMIT 20", "start_time@8 >="),
         ("WHERE 900 > duration_ns AND NOT is_root ORDER BY start_time DESC, span_id LIMIT 20", ""),
         ("WHERE service_name = 'b' AND lower(span_name) = 'op7' ORDER BY start_time DESC, span_id LIMIT 20", ""),
-        ("WHERE service_name = 'nobody' ORDER BY start_time DESC, span_id LIMIT 20", ""),
         ("ORDER BY parent_span_id DESC NULLS LAST, span_id LIMIT 5", ""),
     ] {
         let sql = format!("SELECT {shown} FROM spans {rest}");
@@ -204,7 +204,8 @@ async fn whatever_is_left_out_was_not_among_the_first() {
     ];
     const KEYS: [&str; 6] =
         ["start_time", "start_time DESC", "duration_ns", "duration_ns DESC", "self_ns DESC", "span_name DESC"];
-    let (memory, segments) = both_known().await;
+    let (memory, decoded) = both_known(0).await;
+    let (_, picked) = both_known(2_000).await;
     for seed in 0..150_u64 {
         let drawn = |salt: u64, below: usize| {
             (seed.wrapping_mul(31).wrapping_add(salt).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) as usize % below
@@ -215,6 +216,43 @@ async fn whatever_is_left_out_was_not_among_the_first() {
         let columns = if drawn(9, 3) == 0 { "*" } else { "span_id, service_name, span_name, start_time, duration_ns" };
         let (key, limit) = (KEYS[drawn(10, KEYS.len())], drawn(11, 90) + 1);
         let sql = format!("SELECT {columns} FROM spans {filter}ORDER BY {key}, span_id LIMIT {limit}");
-        assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap(), "seed {seed}: {sql}");
+        let segments = if seed % 2 == 0 { &decoded } else { &picked };
+        assert_eq!(ask(segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap(), "seed {seed}: {sql}");
     }
+}
+
+#[tokio::test]
+async fn few_rows_that_may_be_first_are_picked() {
+    let (memory, segments) = both_known(usize::MAX).await;
+    let shown = "span_id, trace_id, kind, status_code, duration_ns";
+    for (rest, rows) in [
+        // Pages of 64: those of each segment that may have some of the first.
+        ("WHERE service_name = 'b' ORDER BY start_time DESC, span_id LIMIT 3", 256..1_024),
+        ("WHERE service_name = 'b' AND span_name = 'op7' ORDER BY duration_ns DESC, span_id LIMIT 3", 128..513),
+        // A condition that pages say nothing of leaves the others.
+        ("WHERE service_name = 'b' AND lower(span_name) = 'op7' ORDER BY start_time, span_id LIMIT 3", 640..1_024),
+        ("WHERE service_name = 'nobody' ORDER BY start_time, span_id LIMIT 3", 0..1),
+        ("WHERE lower(service_name) = 'b' ORDER BY start_time, span_id LIMIT 3", 2_200..2_201),
+    ] {
+        let sql = format!("SELECT {shown} FROM spans {rest}");
+        let plan = plan(&segments, &sql).await;
+        let scan = plan.lines().find(|line| line.contains("known rows")).unwrap_or_else(|| panic!("{plan}"));
+        let picked: usize = scan.split("rows=").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+        assert!(rows.contains(&picked) && !plan.contains("file_groups"), "{picked} {sql}\n{plan}");
+        assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap(), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_is_read_twice_is_read_for_each() {
+    let (memory, segments) = both_known(usize::MAX).await;
+    let half = |name: &str| format!("SELECT * FROM spans WHERE service_name = '{name}'");
+    let sql = format!(
+        "SELECT span_id, kind, span_name FROM ({} UNION ALL {}) ORDER BY start_time DESC, span_id LIMIT 15",
+        half("a"),
+        half("b")
+    );
+    let plan = plan(&segments, &sql).await;
+    assert_eq!(plan.matches("known rows").count(), 2, "{plan}");
+    assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap());
 }

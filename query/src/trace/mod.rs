@@ -24,6 +24,7 @@ use crate::rows::{Rows, hex_at, text_at};
 use crate::text::quoted;
 use digests::{Digests, MAX_DIGESTS};
 pub use rows::TraceRows;
+pub(crate) use scan::columns_in_sql;
 use tree::Tree;
 
 type Plan = Box<dyn FnOnce() -> Result<Planned> + Send>;
@@ -96,13 +97,6 @@ pub struct TraceAnswer {
     starts: Vec<UnixNanos>,
     tree: Tree,
 }
-
-/// What `SpanSummary` is made of, in SQL. To count events and links, one field of theirs is enough: without the cast all attributes
-/// of all events of a page would be decoded.
-pub(crate) const COLUMNS: &str = "span_id, parent_span_id, service_name, span_name, kind, status_code, status_message, \
-exception_type, start_time, start_nanos, duration_ns, depth, self_ns, is_root, is_entry, \
-coalesce(array_length(arrow_cast(events, 'List(Struct(\"time_nanos\": Int32))')), 0) AS event_count, \
-coalesce(array_length(arrow_cast(links, 'List(Struct(\"flags\": Int64))')), 0) AS link_count";
 
 impl Engine {
     /// A trace by its id; not found if there is neither a span nor a digest of it.

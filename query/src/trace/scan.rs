@@ -59,6 +59,15 @@ const DIGEST: [Output; 16] = [
     Output::Column("trace_complete"),
 ];
 
+/// What `SpanSummary` is made of, in SQL.
+pub(crate) fn columns_in_sql() -> String {
+    let column = |output: &Output| match output {
+        Output::Column(name) => (*name).to_owned(),
+        Output::Length { name, list, .. } => format!("coalesce(array_length({list}), 0) AS {name}"),
+    };
+    SPANS.iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
 /// The first spans by start; one more than `limit` where there are more.
 pub(super) fn spans(tables: &Tables, trace: &TraceId, limit: usize) -> Result<Planned> {
     let rows = whole(tables.table(Table::Spans).of_trace(tables.state(), trace, &SPANS)?);

@@ -30,7 +30,8 @@ fn spans(trace: u64, first: u64) -> Vec<TestSpan> {
 
 async fn sql(engine: &Engine, trace: TraceId, limit: usize) -> (Vec<String>, Stats) {
     let query = format!(
-        "SELECT {COLUMNS} FROM spans WHERE trace_id = '{trace}' ORDER BY start_time, start_nanos, span_id LIMIT {limit}"
+        "SELECT {} FROM spans WHERE trace_id = '{trace}' ORDER BY start_time, start_nanos, span_id LIMIT {limit}",
+        columns_in_sql()
     );
     let mut answer = engine.sql(SqlRequest::new(query)).await.unwrap();
     let batches = answer.collect().await.unwrap();

@@ -15,7 +15,7 @@ use crate::catalog::DeltaCatalog;
 use crate::model::{Head, SpanBatch, SpanId, TraceId, UnixNanos};
 use crate::recovery::DataDirectory;
 use crate::schema::{Table, spans};
-use crate::segment::open_file;
+use crate::segment::{damaged_if_it_panics, open_file};
 use crate::snapshot::Segment;
 use crate::{Error, Result};
 
@@ -53,16 +53,23 @@ impl Tables {
         };
         let mut found = HashSet::new();
         for segment in self.segments.iter().filter(may_hold) {
-            let failed = |source| Error::Read { what: format!("segment {}", segment.location), source };
-            let file = File::open(self.folder.join(segment.location.as_ref())).map_err(|error| failed(error.into()))?;
-            let reader = open_file(file).map_err(|error| failed(error.into()))?;
-            let wanted = [spans::TRACE_ID, spans::SPAN_ID, spans::START_TIME, spans::START_NANOS];
-            let mask = ProjectionMask::columns(reader.parquet_schema(), wanted);
-            for batch in reader.with_projection(mask).build().map_err(|error| failed(error.into()))? {
-                found.extend(spans_in(&batch?)?.into_iter().filter(|span| asked.contains(span)));
-            }
+            let what = || format!("segment {}", segment.location);
+            damaged_if_it_panics(what, || self.add_spans(segment, &asked, &mut found))?;
         }
         Ok(found)
+    }
+
+    /// Adds those of `asked` that the segment has.
+    fn add_spans(&self, segment: &Segment, asked: &HashSet<Span>, found: &mut HashSet<Span>) -> Result<()> {
+        let failed = |source| Error::Read { what: format!("segment {}", segment.location), source };
+        let file = File::open(self.folder.join(segment.location.as_ref())).map_err(|error| failed(error.into()))?;
+        let reader = open_file(file).map_err(|error| failed(error.into()))?;
+        let wanted = [spans::TRACE_ID, spans::SPAN_ID, spans::START_TIME, spans::START_NANOS];
+        let mask = ProjectionMask::columns(reader.parquet_schema(), wanted);
+        for batch in reader.with_projection(mask).build().map_err(|error| failed(error.into()))? {
+            found.extend(spans_in(&batch?)?.into_iter().filter(|span| asked.contains(span)));
+        }
+        Ok(())
     }
 }
 

@@ -297,6 +297,25 @@ async fn a_store_with_a_lost_decision_and_seal_opens_after_repair_with_each_span
 }
 
 #[tokio::test]
+async fn a_damaged_segment_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let store = open(directory).await.unwrap();
+    append(&store, &[10]).await;
+    append(&store, &[20]).await;
+    store.decide(vec![keep(1), keep(2)]).await.unwrap();
+    store.flush().await.unwrap();
+    let location = store.snapshot().unwrap().spans.segments[0].location.clone();
+    drop(store);
+    // Whether the lost requests are in the segment is asked of it.
+    spoil(directory, 64..64 + 2 * REQUEST);
+    let path = DataDirectory::new(directory).tables().join(location.as_ref());
+    std::fs::write(&path, crate::segment::spoiled(&std::fs::read(&path).unwrap().into())).unwrap();
+    let error = inspect(directory, Arc::new(ByteDecoder)).await.unwrap_err().to_string();
+    assert!(error.contains(location.as_ref()) && error.contains("is damaged"), "{error}");
+}
+
+#[tokio::test]
 async fn a_request_that_no_longer_decodes_is_named_and_cut() {
     #[derive(Debug)]
     struct Refusing;

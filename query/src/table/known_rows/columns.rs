@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
@@ -22,18 +22,26 @@ pub(super) fn is_read(data_type: &DataType) -> bool {
     }
 }
 
+/// A leaf of a file, of a column of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leaf {
+    pub(super) number: usize,
+    /// The place of the column among the wanted ones.
+    pub(super) place: usize,
+}
+
 /// The file's leaves that make the wanted columns, ascending. A column that the file does not have has none.
-pub(super) fn leaves(file: &SchemaDescriptor, wanted: &SchemaRef) -> Result<Vec<usize>, ParquetError> {
+pub(super) fn leaves(file: &SchemaDescriptor, wanted: &SchemaRef) -> Result<Vec<Leaf>, ParquetError> {
     let mut leaves = Vec::new();
     let mut found = vec![0_usize; wanted.fields().len()];
     let mut has_root = vec![false; wanted.fields().len()];
-    for (leaf, column) in file.columns().iter().enumerate() {
+    for (number, column) in file.columns().iter().enumerate() {
         let Some(root) = column.path().parts().first() else { continue };
         let Some(place) = wanted.fields().iter().position(|field| field.name() == root) else { continue };
         has_root[place] = true;
         if is_of(column, wanted.field(place)) {
             found[place] += 1;
-            leaves.push(leaf);
+            leaves.push(Leaf { number, place });
         }
     }
     // Read as a list of nothing, it would have no rows.
@@ -53,15 +61,26 @@ fn is_of(column: &ColumnDescriptor, wanted: &Field) -> bool {
     }
 }
 
-/// What was read of a file as the table has it.
-pub(super) fn as_wanted(read: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let column = |field: &Arc<Field>| match read.column_by_name(field.name()) {
-        Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-        Some(column) => cast(column, field.data_type()),
-        None => Ok(new_null_array(field.data_type(), read.num_rows())),
+/// So many rows as the table has them: of columns that were picked, by their places, and of those that the crate read.
+pub(super) fn as_wanted(
+    row_count: usize,
+    picked: Vec<(usize, ArrayRef)>,
+    read: Option<&RecordBatch>,
+    wanted: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let mut columns: Vec<Option<ArrayRef>> = vec![None; wanted.fields().len()];
+    for (place, column) in picked {
+        columns[place] = Some(column);
+    }
+    let given = |(column, field): (Option<ArrayRef>, &Arc<Field>)| match column
+        .or_else(|| read?.column_by_name(field.name()).cloned())
+    {
+        Some(column) if column.data_type() == field.data_type() => Ok(column),
+        Some(column) => cast(&column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), row_count)),
     };
-    let columns = wanted.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    let columns = columns.into_iter().zip(wanted.fields()).map(given).collect::<Result<Vec<_>, _>>()?;
     // Where no column is asked for, rows are.
-    let options = RecordBatchOptions::new().with_row_count(Some(read.num_rows()));
+    let options = RecordBatchOptions::new().with_row_count(Some(row_count));
     RecordBatch::try_new_with_options(Arc::clone(wanted), columns, &options)
 }

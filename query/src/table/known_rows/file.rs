@@ -1,24 +1,25 @@
-//! Known rows of one file, a row group after the other.
+//! Known rows of one file, some of a row group after the other.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Int64Array, RecordBatch, UInt32Array};
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection, RowSelector};
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
-use datafusion::parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
+use datafusion::parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use datafusion::parquet::errors::Result as ParquetResult;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use futures::{FutureExt, Stream, TryStreamExt, stream};
 use storage::Segment;
 use zstd::bulk::Decompressor;
 
-use super::columns;
-use super::pages::{Chunk, Group, Parts, Zstd, wrong};
+use super::columns::{self, Leaf};
+use super::dictionaries::{Dictionaries, OfColumn};
+use super::pages::{Chunk, Group, Parts, ThinChunk, Zstd, wrong};
+use super::pick::Pick;
 use crate::error::Error;
 use crate::table::selection;
 
@@ -27,7 +28,28 @@ use crate::table::selection;
 pub(super) struct FileRows {
     pub(super) segment: Arc<Segment>,
     pub(super) rows: Vec<u32>,
+    /// Given behind the columns, with the row, if that is asked for.
+    pub(super) number: Option<u32>,
 }
+
+/// Rows of a row group.
+struct Part {
+    group: usize,
+    /// The first row of the group in the file.
+    start: u64,
+    /// Counted from it.
+    rows: Vec<usize>,
+}
+
+impl Part {
+    fn of_file(&self) -> ParquetResult<Int64Array> {
+        let row = |row: &usize| Ok(Some(i64::try_from(self.start.saturating_add(u64::try_from(*row)?))?));
+        self.rows.iter().map(row).collect()
+    }
+}
+
+/// Rows that are read at once: as many columns of them are in memory.
+const ROWS_AT_ONCE: usize = 65_536;
 
 /// A file whose footer was read.
 pub(super) struct OpenFile {
@@ -35,12 +57,11 @@ pub(super) struct OpenFile {
     footer: Arc<ParquetMetaData>,
     file: Arc<FileRows>,
     schema: SchemaRef,
-    leaves: Vec<usize>,
-    levels: FieldLevels,
-    /// Row groups that are still to be read, and their rows.
-    groups: VecDeque<(usize, Vec<usize>)>,
+    leaves: Vec<Leaf>,
+    /// What is still to be read.
+    parts: VecDeque<Part>,
     zstd: Zstd,
-    batch_rows: usize,
+    dictionaries: Option<Arc<Dictionaries>>,
 }
 
 impl OpenFile {
@@ -48,9 +69,9 @@ impl OpenFile {
         reader: Box<dyn AsyncFileReader + Send>,
         file: Arc<FileRows>,
         schema: &SchemaRef,
-        batch_rows: usize,
+        dictionaries: Option<Arc<Dictionaries>>,
     ) -> Result<Self> {
-        let opened = Self::try_open(reader, Arc::clone(&file), schema, batch_rows);
+        let opened = Self::try_open(reader, Arc::clone(&file), schema, dictionaries);
         unpanicked(opened).await.map_err(|error| failed(&file.segment, &error))
     }
 
@@ -58,78 +79,93 @@ impl OpenFile {
         mut reader: Box<dyn AsyncFileReader + Send>,
         file: Arc<FileRows>,
         schema: &SchemaRef,
-        batch_rows: usize,
+        dictionaries: Option<Arc<Dictionaries>>,
     ) -> ParquetResult<Self> {
         let footer = reader.get_metadata(None).await?;
-        let of_file = footer.file_metadata().schema_descr();
-        let leaves = columns::leaves(of_file, schema)?;
-        let mask = ProjectionMask::leaves(of_file, leaves.iter().copied());
-        let levels = parquet_to_arrow_field_levels(of_file, mask, None)?;
-        let groups = by_group(&footer, &file.rows)?;
+        let leaves = columns::leaves(footer.file_metadata().schema_descr(), schema)?;
+        let parts = parts(&footer, &file.rows)?;
         let zstd = Arc::new(Mutex::new(Decompressor::new()?));
-        Ok(Self { reader, footer, file, schema: Arc::clone(schema), leaves, levels, groups, zstd, batch_rows })
+        Ok(Self { reader, footer, file, schema: Arc::clone(schema), leaves, parts, zstd, dictionaries })
     }
 
-    pub(super) fn batches(self) -> impl Stream<Item = Result<RecordBatch>> + Send {
+    /// Of so many rows each.
+    pub(super) fn batches(self, batch_rows: usize) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        let batch_rows = batch_rows.max(1);
         stream::try_unfold(self, |mut file| async move {
-            let Some((group, rows)) = file.groups.pop_front() else { return Ok(None) };
-            let read = unpanicked(file.read(group, &rows)).await.map_err(|error| failed(&file.file.segment, &error))?;
-            let (schema, of_file) = (Arc::clone(&file.schema), Arc::clone(&file.file));
-            let wanted = move |batch: std::result::Result<RecordBatch, ArrowError>| {
-                let batch = batch.and_then(|batch| columns::as_wanted(&batch, &schema));
-                batch.map_err(|error| failed(&of_file.segment, &error))
-            };
-            Ok::<_, DataFusionError>(Some((
-                stream::iter(Decoded { reader: Some(read), rows_left: rows.len() }.map(wanted)),
-                file,
-            )))
+            let Some(part) = file.parts.pop_front() else { return Ok(None) };
+            let read = unpanicked(file.read(&part)).await.map_err(|error| failed(&file.file.segment, &error))?;
+            Ok::<_, DataFusionError>(Some((read, file)))
+        })
+        .map_ok(move |read| {
+            let starts = (0..read.num_rows()).step_by(batch_rows);
+            let batches: Vec<_> =
+                starts.map(|start| Ok(read.slice(start, batch_rows.min(read.num_rows() - start)))).collect();
+            stream::iter(batches)
         })
         .try_flatten()
     }
 
-    async fn read(&mut self, group: usize, rows: &[usize]) -> ParquetResult<ParquetRecordBatchReader> {
-        let mut ranges = Vec::new();
-        let chunk = |leaf: &usize| Chunk::plan(&self.footer, group, *leaf, rows, &mut ranges);
-        let chunks = self.leaves.iter().map(chunk).collect::<ParquetResult<Vec<_>>>()?;
+    async fn read(&mut self, part: &Part) -> ParquetResult<RecordBatch> {
+        let (group, rows) = (part.group, part.rows.as_slice());
+        let known = self.dictionaries.as_deref();
+        let (mut ranges, mut picks, mut others, mut thin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for leaf in &self.leaves {
+            let chunk = Chunk::of(&self.footer, group, leaf.number)?;
+            let location = self.file.segment.location.clone();
+            let of = OfColumn { location, group, leaf: leaf.number };
+            let wanted = self.schema.field(leaf.place).data_type();
+            match Pick::plan(&chunk, of, wanted, rows, known, &mut ranges)? {
+                Some(pick) => picks.push((leaf.place, pick)),
+                None => {
+                    others.push(leaf.number);
+                    thin.push(chunk.thin(leaf.number, rows, &mut ranges)?);
+                }
+            }
+        }
         let starts: Vec<u64> = ranges.iter().map(|range| range.start).collect();
         let parts = if ranges.is_empty() { Vec::new() } else { self.reader.get_byte_ranges(ranges).await? };
-        let parts = Parts::new(self.file.segment.size_bytes, starts.into_iter().zip(parts).collect());
+        let parts = Arc::new(Parts::new(self.file.segment.size_bytes, starts.into_iter().zip(parts).collect()));
+        let known = self.dictionaries.as_deref();
+        let picked = picks.into_iter().map(|(place, pick)| {
+            let read = pick.read(rows, &parts, &self.zstd, known);
+            let named = |error| wrong(&format!("{}: {error}", self.schema.field(place).name()));
+            Ok((place, read.map_err(named)?))
+        });
+        let mut picked = picked.collect::<ParquetResult<Vec<_>>>()?;
+        if let Some((number, place)) = self.file.number.zip(self.schema.fields().len().checked_sub(2)) {
+            picked.push((place, Arc::new(UInt32Array::from_value(number, rows.len()))));
+            picked.push((place + 1, Arc::new(part.of_file()?)));
+        }
+        let read = if others.is_empty() { None } else { Some(self.decoded(group, rows, &others, thin, parts)?) };
+        Ok(columns::as_wanted(rows.len(), picked, read.as_ref(), &self.schema)?)
+    }
+
+    /// These leaves by the crate's readers.
+    fn decoded(
+        &self,
+        group: usize,
+        rows: &[usize],
+        leaves: &[usize],
+        chunks: Vec<ThinChunk>,
+        parts: Arc<Parts>,
+    ) -> ParquetResult<RecordBatch> {
+        let of_file = self.footer.file_metadata().schema_descr();
+        let mask = ProjectionMask::leaves(of_file, leaves.iter().copied());
+        let levels = parquet_to_arrow_field_levels(of_file, mask, None)?;
         let row_count = usize::try_from(self.footer.row_group(group).num_rows())?;
         let (footer, zstd) = (Arc::clone(&self.footer), Arc::clone(&self.zstd));
-        let pages = Group { footer, group, row_count, chunks, parts: Arc::new(parts), zstd };
-        let rows = by_steps(selection(rows.iter().copied(), row_count));
-        ParquetRecordBatchReader::try_new_with_row_groups(&self.levels, &pages, self.batch_rows, Some(rows))
+        let pages = Group { footer, group, row_count, chunks, parts, zstd };
+        let steps = by_steps(selection(rows.iter().copied(), row_count));
+        let mut reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, rows.len(), Some(steps))?;
+        // It ends without a word where a page has fewer rows than the index says.
+        let read = reader.next().transpose()?.filter(|read| read.num_rows() == rows.len());
+        read.ok_or_else(|| wrong("rows are missing"))
     }
 }
 
 /// The crate trusts what a file says of itself, and panics where that is damaged.
 async fn unpanicked<T>(work: impl Future<Output = ParquetResult<T>>) -> ParquetResult<T> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| Err(wrong("it is damaged")))
-}
-
-/// The batches of a row group. The crate's reader ends without a word where a page has fewer rows than the index says.
-struct Decoded {
-    reader: Option<ParquetRecordBatchReader>,
-    rows_left: usize,
-}
-
-impl Iterator for Decoded {
-    type Item = std::result::Result<RecordBatch, ArrowError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let damaged = |what: &str| Some(Err(ArrowError::ParquetError(what.to_owned())));
-        let mut reader = self.reader.take()?;
-        match catch_unwind(AssertUnwindSafe(|| reader.next())) {
-            Ok(Some(Ok(batch))) => {
-                self.rows_left = self.rows_left.saturating_sub(batch.num_rows());
-                self.reader = Some(reader);
-                Some(Ok(batch))
-            }
-            Ok(None) if self.rows_left > 0 => damaged("rows are missing"),
-            Ok(ended) => ended,
-            Err(_) => damaged("a page is damaged"),
-        }
-    }
 }
 
 /// Short steps are otherwise read with what lies between them, and filtered then: also pages that are not there. The crate
@@ -142,20 +178,21 @@ fn by_steps(selection: RowSelection) -> RowSelection {
     RowSelection::from(steps)
 }
 
-/// The rows by row group, counted from its first.
-fn by_group(footer: &ParquetMetaData, rows: &[u32]) -> ParquetResult<VecDeque<(usize, Vec<usize>)>> {
-    let (mut groups, mut start, mut rest) = (VecDeque::new(), 0_u64, rows);
+/// The rows by row group, counted from its first, some at once.
+fn parts(footer: &ParquetMetaData, rows: &[u32]) -> ParquetResult<VecDeque<Part>> {
+    let (mut parts, mut start, mut rest) = (VecDeque::new(), 0_u64, rows);
     for (group, of_group) in footer.row_groups().iter().enumerate() {
         let count = u64::try_from(of_group.num_rows()).map_err(|_| wrong("a row group has less than no rows"))?;
         let end = start.checked_add(count).ok_or_else(|| wrong("its rows are without number"))?;
         let (within, beyond) = rest.split_at(rest.partition_point(|row| u64::from(*row) < end));
-        if !within.is_empty() {
-            let local = within.iter().map(|row| usize::try_from(u64::from(*row).saturating_sub(start)));
-            groups.push_back((group, local.collect::<std::result::Result<_, _>>()?));
+        for part in within.chunks(ROWS_AT_ONCE) {
+            let local = part.iter().map(|row| usize::try_from(u64::from(*row).saturating_sub(start)));
+            let rows = local.collect::<std::result::Result<_, _>>()?;
+            parts.push_back(Part { group, start, rows });
         }
         (start, rest) = (end, beyond);
     }
-    if rest.is_empty() { Ok(groups) } else { Err(wrong(&format!("a row lies beyond its {start} rows"))) }
+    if rest.is_empty() { Ok(parts) } else { Err(wrong(&format!("a row lies beyond its {start} rows"))) }
 }
 
 fn failed(segment: &Segment, error: &dyn std::fmt::Display) -> DataFusionError {

@@ -4,20 +4,24 @@
 //! that it opens, and the crate's page reader a decompressor and a compressor for each column: a sixth of what a trace took.
 //!
 //! - `file`: a file's rows as batches: which pages hold them, their bytes, their columns.
-//! - `pages`: what the crate's column readers see of a row group: the pages that hold rows.
+//! - `pick`: flat columns: single values are `picked` out of their pages, by `dictionaries` that stay in memory.
+//! - `pages`: which pages of a column hold rows, and what the crate's readers see of a row group, for columns of lists.
 //! - `columns`: which leaves of a file make which columns, and their types in the table.
 //!
 //! Invariants: exactly the rows that were named are given, in their order within each file; a column that a file does not
 //! have is NULL; whatever a damaged file says of itself is an error that names it.
 
 mod columns;
+mod dictionaries;
 mod file;
 mod pages;
+mod pick;
+mod picked;
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, Statistics, internal_datafusion_err};
@@ -36,7 +40,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use storage::Segment;
 use storage::schema::Table;
 
+pub(crate) use dictionaries::Dictionaries;
 use file::{FileRows, OpenFile};
+
+/// Where a row is.
+pub(crate) const SEGMENT: &str = "__segment";
+pub(crate) const ROW: &str = "__row";
 
 /// Known rows of segments as a source of columns.
 #[derive(Debug, Clone)]
@@ -64,9 +73,25 @@ pub(crate) fn scan(
     let mut spread = vec![Vec::new(); partitions.min(segments.len()).max(1)];
     for (index, (segment, rows)) in segments.into_iter().enumerate() {
         let partition = index % spread.len();
-        spread[partition].push(Arc::new(FileRows { segment, rows }));
+        spread[partition].push(Arc::new(FileRows { segment, rows, number: None }));
     }
     let partitions = spread.into_iter().map(Arc::from).collect();
+    DataSourceExec::from_data_source(KnownRows { table, schema, partitions, readers, metrics: Default::default() })
+}
+
+/// The same, and behind the columns the place of each row: the segment's number among `segments`, and its row there.
+pub(crate) fn scan_places(
+    table: Table,
+    schema: SchemaRef,
+    segments: Vec<(Arc<Segment>, Vec<u32>)>,
+    readers: Arc<dyn ParquetFileReaderFactory>,
+) -> Arc<dyn ExecutionPlan> {
+    let places = [Field::new(SEGMENT, DataType::UInt32, false), Field::new(ROW, DataType::Int64, false)];
+    let fields = schema.fields().iter().cloned().chain(places.map(Arc::new));
+    let schema = Arc::new(Schema::new(fields.collect::<Fields>()));
+    let files = (0..).zip(segments).filter(|(_, (_, rows))| !rows.is_empty());
+    let files = files.map(|(number, (segment, rows))| Arc::new(FileRows { segment, rows, number: Some(number) }));
+    let partitions = vec![files.collect()];
     DataSourceExec::from_data_source(KnownRows { table, schema, partitions, readers, metrics: Default::default() })
 }
 
@@ -90,13 +115,15 @@ impl DataSource for KnownRows {
         let files = self.partitions.get(partition).cloned();
         let files = files.ok_or_else(|| internal_datafusion_err!("there is no partition {partition}"))?;
         let (scan, batch_rows) = (self.clone(), task.session_config().batch_size());
+        let dictionaries = task.session_config().get_extension::<Dictionaries>();
         let counts = BaselineMetrics::new(&self.metrics, partition);
         let open = move |place: usize| {
-            let (scan, file) = (scan.clone(), Arc::clone(&files[place]));
+            let (scan, file, dictionaries) = (scan.clone(), Arc::clone(&files[place]), dictionaries.clone());
             async move {
                 let location = PartitionedFile::new(file.segment.location.as_ref(), file.segment.size_bytes);
                 let reader = scan.readers.create_reader(partition, location, None, &scan.metrics)?;
-                Ok::<_, DataFusionError>(OpenFile::open(reader, file, &scan.schema, batch_rows).await?.batches())
+                let file = OpenFile::open(reader, file, &scan.schema, dictionaries).await?;
+                Ok::<_, DataFusionError>(file.batches(batch_rows))
             }
         };
         let count = self.partitions[partition].len();

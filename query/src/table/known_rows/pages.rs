@@ -22,23 +22,28 @@ const PAGE_VALUES: u32 = 1 << 26;
 
 pub(super) type Zstd = Arc<Mutex<Decompressor<'static>>>;
 
-/// What is read of a column of a row group.
-pub(super) struct Chunk {
-    leaf: usize,
-    /// The pages that hold rows, and a page for all that lie between two of them, which is passed and never read. `None` if
-    /// the file does not say where pages are: then all are read.
-    pages: Option<Vec<PageLocation>>,
+/// Where a column of a row group lies in its file.
+pub(super) struct Chunk<'f> {
+    pub(super) column: &'f ColumnChunkMetaData,
+    bytes: Range<u64>,
+    /// Empty if the file does not say where pages are.
+    pages: &'f [PageLocation],
+    row_count: usize,
 }
 
-impl Chunk {
-    /// `rows` are those of the row group, ascending; adds the bytes to read to `ranges`.
-    pub(super) fn plan(
-        footer: &ParquetMetaData,
-        group: usize,
-        leaf: usize,
-        rows: &[usize],
-        ranges: &mut Vec<Range<u64>>,
-    ) -> Result<Self> {
+/// A page that holds rows.
+#[derive(Debug)]
+pub(super) struct HeldPage {
+    number: usize,
+    pub(super) location: PageLocation,
+    pub(super) first_row: usize,
+    pub(super) row_count: usize,
+    /// The rows it holds, by their places among those that are asked for.
+    pub(super) asked: Range<usize>,
+}
+
+impl<'f> Chunk<'f> {
+    pub(super) fn of(footer: &'f ParquetMetaData, group: usize, leaf: usize) -> Result<Self> {
         let of_group = footer.row_groups().get(group).ok_or_else(|| wrong("there is no such row group"))?;
         let column = of_group.columns().get(leaf).ok_or_else(|| wrong("a row group lacks a column"))?;
         let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
@@ -47,56 +52,101 @@ impl Chunk {
         };
         let end = start.checked_add(length).ok_or_else(|| wrong("a column has no end"))?;
         let index = footer.offset_index().and_then(|index| index.get(group)).and_then(|index| index.get(leaf));
-        let Some(pages) = index.map(|index| index.page_locations()).filter(|pages| !pages.is_empty()) else {
-            ranges.push(start..end);
-            return Ok(Self { leaf, pages: None });
-        };
-        let pages = thin(pages, rows, usize::try_from(of_group.num_rows())?, start..end, ranges)?;
-        Ok(Self { leaf, pages: Some(pages) })
+        let pages = index.map(|index| index.page_locations().as_slice()).unwrap_or_default();
+        Ok(Self { column, bytes: start..end, pages, row_count: usize::try_from(of_group.num_rows())? })
+    }
+
+    /// Whether it is known where pages are.
+    pub(super) fn has_index(&self) -> bool {
+        !self.pages.is_empty()
+    }
+
+    pub(super) fn row_count(&self) -> usize {
+        self.row_count
+    }
+
+    /// The bytes of a dictionary, if any.
+    pub(super) fn dictionary(&self) -> Result<Range<u64>> {
+        let first = self.pages.first().and_then(|page| self.first_byte(page)).ok_or_else(outside)?;
+        Ok(self.bytes.start..first)
+    }
+
+    fn first_byte(&self, page: &PageLocation) -> Option<u64> {
+        u64::try_from(page.offset).ok().filter(|at| self.bytes.contains(at))
+    }
+
+    /// The pages that hold one of the rows, which are ascending; their bytes go to `ranges`.
+    pub(super) fn held(&self, rows: &[usize], ranges: &mut Vec<Range<u64>>) -> Result<Vec<HeldPage>> {
+        let mut held = Vec::new();
+        let mut asked = 0;
+        while let Some(row) = rows.get(asked) {
+            let behind = self.pages.partition_point(|page| first_row(page) <= *row);
+            let page = behind.checked_sub(1).and_then(|number| Some((number, self.pages.get(number)?)));
+            let (number, page) = page.ok_or_else(outside)?;
+            let (first, end) = (first_row(page), self.pages.get(behind).map_or(self.row_count, first_row));
+            if first > *row || end <= *row {
+                return Err(wrong("pages are not in the order of their rows"));
+            }
+            let start = self.first_byte(page).ok_or_else(outside)?;
+            let length = u64::try_from(page.compressed_page_size).map_err(|_| outside())?;
+            let bytes_end = start.checked_add(length).filter(|end| *end <= self.bytes.end).ok_or_else(outside)?;
+            match ranges.last_mut().filter(|last| last.end == start) {
+                Some(last) => last.end = bytes_end,
+                None => ranges.push(start..bytes_end),
+            }
+            let until = asked + rows[asked..].partition_point(|row| *row < end);
+            held.push(HeldPage {
+                number,
+                location: page.clone(),
+                first_row: first,
+                row_count: end - first,
+                asked: asked..until,
+            });
+            asked = until;
+        }
+        Ok(held)
+    }
+
+    /// What the crate reads of it; adds the bytes to `ranges`.
+    pub(super) fn thin(&self, leaf: usize, rows: &[usize], ranges: &mut Vec<Range<u64>>) -> Result<ThinChunk> {
+        if !self.has_index() {
+            ranges.push(self.bytes.clone());
+            return Ok(ThinChunk { leaf, pages: None });
+        }
+        let dictionary = self.dictionary()?;
+        if !dictionary.is_empty() {
+            ranges.push(dictionary);
+        }
+        let (mut thin, mut next) = (Vec::new(), 0);
+        for page in self.held(rows, ranges)? {
+            let between = self.pages.get(next..page.number);
+            thin.extend(between.ok_or_else(|| wrong("pages are not in the order of their rows"))?.first().cloned());
+            thin.push(page.location);
+            next = page.number + 1;
+        }
+        thin.extend(self.pages.get(next).cloned());
+        let firsts: Vec<usize> = thin.iter().map(first_row).chain([self.row_count]).collect();
+        if firsts.first() != Some(&0) || !firsts.is_sorted_by(|one, next| one < next) {
+            return Err(wrong("pages are not in the order of their rows"));
+        }
+        Ok(ThinChunk { leaf, pages: Some(thin) })
     }
 }
 
-/// The pages that hold one of the rows, and one for all between two of these; their bytes, and those of a dictionary before
-/// them, go to `ranges`.
-fn thin(
-    pages: &[PageLocation],
-    rows: &[usize],
-    row_count: usize,
-    chunk: Range<u64>,
-    ranges: &mut Vec<Range<u64>>,
-) -> Result<Vec<PageLocation>> {
-    let first_row = |page: &PageLocation| usize::try_from(page.first_row_index).unwrap_or(usize::MAX);
-    let first_byte = |page: &PageLocation| u64::try_from(page.offset).ok().filter(|at| chunk.contains(at));
-    let outside = || wrong("a page lies outside of its column");
-    let dictionary = chunk.start..pages.first().and_then(first_byte).ok_or_else(outside)?;
-    if !dictionary.is_empty() {
-        ranges.push(dictionary);
-    }
-    let mut thin: Vec<PageLocation> = Vec::new();
-    let (mut next_page, mut rows) = (0, rows.iter().copied().peekable());
-    while let Some(row) = rows.next() {
-        let at = pages.partition_point(|page| first_row(page) <= row);
-        let Some(page) = at.checked_sub(1).and_then(|at| pages.get(at)) else { return Err(outside()) };
-        let between = pages.get(next_page..at - 1).ok_or_else(|| wrong("pages are not in the order of their rows"))?;
-        thin.extend(between.first().cloned());
-        let start = first_byte(page).ok_or_else(outside)?;
-        let length = u64::try_from(page.compressed_page_size).map_err(|_| outside())?;
-        let end = start.checked_add(length).filter(|end| *end <= chunk.end).ok_or_else(outside)?;
-        match ranges.last_mut().filter(|last| last.end == start) {
-            Some(last) => last.end = end,
-            None => ranges.push(start..end),
-        }
-        thin.push(page.clone());
-        let page_end = pages.get(at).map_or(row_count, first_row);
-        while rows.next_if(|row| *row < page_end).is_some() {}
-        next_page = at;
-    }
-    thin.extend(pages.get(next_page).cloned());
-    let firsts: Vec<usize> = thin.iter().map(first_row).chain([row_count]).collect();
-    if firsts.first() != Some(&0) || !firsts.is_sorted_by(|one, next| one < next) {
-        return Err(wrong("pages are not in the order of their rows"));
-    }
-    Ok(thin)
+/// What the crate reads of a column of a row group.
+pub(super) struct ThinChunk {
+    leaf: usize,
+    /// The pages that hold rows, and a page for all that lie between two of them, which is passed and never read. `None` if
+    /// the file does not say where pages are: then all are read.
+    pages: Option<Vec<PageLocation>>,
+}
+
+fn first_row(page: &PageLocation) -> usize {
+    usize::try_from(page.first_row_index).unwrap_or(usize::MAX)
+}
+
+fn outside() -> ParquetError {
+    wrong("a page lies outside of its column")
 }
 
 pub(super) fn wrong(what: &str) -> ParquetError {
@@ -157,7 +207,7 @@ pub(super) struct Group {
     pub(super) footer: Arc<ParquetMetaData>,
     pub(super) group: usize,
     pub(super) row_count: usize,
-    pub(super) chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<ThinChunk>,
     pub(super) parts: Arc<Parts>,
     pub(super) zstd: Zstd,
 }
@@ -171,16 +221,7 @@ impl RowGroups for Group {
         let chunk = self.chunks.iter().find(|chunk| chunk.leaf == leaf);
         let chunk = chunk.ok_or_else(|| wrong("a column was not read"))?;
         let column = self.footer.row_group(self.group).column(leaf);
-        let pages = |column: &ColumnChunkMetaData| {
-            SerializedPageReader::new(Arc::clone(&self.parts), column, self.row_count, chunk.pages.clone())
-        };
-        let pages = match column.compression() {
-            Compression::ZSTD(_) => {
-                let plain = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
-                CheckedPages { pages: pages(&plain)?, zstd: Some(Arc::clone(&self.zstd)) }
-            }
-            _ => CheckedPages { pages: pages(column)?, zstd: None },
-        };
+        let pages = CheckedPages::new(&self.parts, column.clone(), self.row_count, chunk.pages.clone(), &self.zstd)?;
         Ok(Box::new(OneChunk(Some(Box::new(pages)))))
     }
 
@@ -207,13 +248,30 @@ impl PageIterator for OneChunk {}
 
 /// Refuses pages that would be given more memory than they can need, which no decoder behind it asks. Decompresses the pages of
 /// a reader that takes them for uncompressed: one that knows better would make a decompressor of its own, and a compressor.
-struct CheckedPages {
+pub(super) struct CheckedPages {
     pages: SerializedPageReader<Parts>,
     /// `None` if the reader decompresses by itself.
     zstd: Option<Zstd>,
 }
 
 impl CheckedPages {
+    /// The pages of a column in these places; all if no places are given.
+    pub(super) fn new(
+        parts: &Arc<Parts>,
+        mut column: ColumnChunkMetaData,
+        row_count: usize,
+        places: Option<Vec<PageLocation>>,
+        zstd: &Zstd,
+    ) -> Result<Self> {
+        let mut own = None;
+        if matches!(column.compression(), Compression::ZSTD(_)) {
+            column = column.into_builder().set_compression(Compression::UNCOMPRESSED).build()?;
+            own = Some(Arc::clone(zstd));
+        }
+        let pages = SerializedPageReader::new(Arc::clone(parts), &column, row_count, places)?;
+        Ok(Self { pages, zstd: own })
+    }
+
     /// The first `plain` bytes are not compressed.
     fn decompressed(&self, page: &Bytes, plain: usize) -> Result<Bytes> {
         let Some(zstd) = &self.zstd else { return Ok(page.clone()) };

@@ -11,6 +11,7 @@ use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use bytes::Bytes;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::SessionConfig;
 use futures::FutureExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -18,6 +19,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use proptest::prelude::*;
 use storage::model::UnixNanos;
 use storage::schema::promoted::Keys;
 
@@ -115,13 +117,24 @@ fn written(properties: WriterPropertiesBuilder) -> Bytes {
 }
 
 async fn read(file: &Bytes, rows: &[u32], schema: &SchemaRef) -> crate::Result<RecordBatch> {
+    Ok(read_with(&Dictionaries::new(0).unwrap().into(), file, ROWS, rows, schema).await?.0)
+}
+
+/// The rows, and how many bytes of the file were asked for.
+async fn read_with(
+    dictionaries: &Arc<Dictionaries>,
+    file: &Bytes,
+    row_count: usize,
+    rows: &[u32],
+    schema: &SchemaRef,
+) -> crate::Result<(RecordBatch, usize)> {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let location = Path::from("tables/spans/one.parquet");
     store.put(&location, file.clone().into()).await.unwrap();
     let segment = Segment {
         location,
         size_bytes: file.len() as u64,
-        row_count: ROWS as u64,
+        row_count: row_count as u64,
         start_range: None,
         written_at: UnixNanos(0),
         keys: Keys::default(),
@@ -131,8 +144,11 @@ async fn read(file: &Bytes, rows: &[u32], schema: &SchemaRef) -> crate::Result<R
     let readers = Arc::new(SegmentReaders::new(store, footers));
     assert!(reads(schema));
     let scan = scan(Table::Spans, Arc::clone(schema), vec![(Arc::new(segment), rows.to_vec())], 2, readers);
-    let batches = datafusion::physical_plan::collect(scan, Arc::new(TaskContext::default())).await?;
-    Ok(concat_batches(schema, &batches)?)
+    let config = SessionConfig::new().with_extension(Arc::clone(dictionaries));
+    let task = Arc::new(TaskContext::default().with_session_config(config));
+    let batches = datafusion::physical_plan::collect(Arc::clone(&scan), task).await?;
+    let scanned = scan.metrics().and_then(|metrics| metrics.sum_by_name("bytes_scanned"));
+    Ok((concat_batches(schema, &batches)?, scanned.map_or(0, |bytes| bytes.as_usize())))
 }
 
 fn some_rows() -> Vec<Vec<u32>> {
@@ -231,4 +247,108 @@ async fn a_damaged_file_is_an_error_or_other_values_and_never_a_panic() {
     assert!(errors > 50, "{errors}");
     let cut = read(&file.slice(..file.len() / 2), &rows, &wanted).await.unwrap_err().to_string();
     assert!(cut.contains("tables/spans/one.parquet"), "{cut}");
+}
+
+#[tokio::test]
+async fn a_dictionary_is_read_once_as_far_as_there_is_room() {
+    let file = written(WriterProperties::builder().set_compression(Compression::ZSTD(Default::default())));
+    let (whole, wanted) = (batch(), wanted());
+    for (room, is_kept) in [(1 << 20, true), (0, false)] {
+        let dictionaries = Arc::new(Dictionaries::new(room).unwrap());
+        let mut scanned = Vec::new();
+        for rows in [[5, 1_200, 2_499], [6, 1_201, 2_498]] {
+            let (read, bytes) = read_with(&dictionaries, &file, ROWS, &rows, &wanted).await.unwrap();
+            assert!(read == expected(&whole, &rows, &wanted), "{rows:?}");
+            scanned.push(bytes);
+        }
+        assert_eq!(scanned[1] < scanned[0] / 2, is_kept, "{scanned:?}");
+        assert_eq!(dictionaries.size_bytes() > 0, is_kept);
+    }
+}
+
+/// What a column is made of: short runs of few values or many.
+fn numbers() -> impl Strategy<Value = Vec<Option<i64>>> {
+    let value = prop_oneof![
+        3 => (0_i64..4).prop_map(Some),
+        2 => any::<i64>().prop_map(Some),
+        1 => Just(None),
+    ];
+    let runs = prop::collection::vec((value, prop_oneof![4 => 1_usize..4, 1 => 8_usize..60]), 1..80);
+    runs.prop_map(|runs| runs.into_iter().flat_map(|(value, run)| std::iter::repeat_n(value, run)).collect())
+}
+
+/// A column of each kind that is picked, with these numbers and without those that are not there.
+fn flat(numbers: &[Option<i64>]) -> RecordBatch {
+    let there = || numbers.iter().map(|number| number.unwrap_or(7));
+    let text = |number: i64| format!("{number:x}").repeat(usize::try_from(number.rem_euclid(3)).unwrap());
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("long", Arc::new(Int64Array::from_iter_values(there()))),
+        ("some_long", Arc::new(Int64Array::from_iter(numbers.iter().copied()))),
+        ("int", Arc::new(Int32Array::from_iter_values(there().map(|number| number as i32)))),
+        ("some_int", Arc::new(Int32Array::from_iter(numbers.iter().map(|number| number.map(|number| number as i32))))),
+        ("flag", Arc::new(BooleanArray::from_iter(there().map(|number| Some(number % 2 == 0))))),
+        ("some_flag", Arc::new(BooleanArray::from_iter(numbers.iter().map(|number| number.map(|it| it % 2 == 0))))),
+        ("double", Arc::new(Float64Array::from_iter_values(there().map(|number| number as f64)))),
+        ("text", Arc::new(StringArray::from_iter_values(there().map(text)))),
+        ("some_text", Arc::new(StringArray::from_iter(numbers.iter().map(|number| number.map(text))))),
+        ("id", Arc::new(BinaryArray::from_iter_values(there().map(i64::to_le_bytes)))),
+        ("time", Arc::new(TimestampMicrosecondArray::from_iter_values(there()).with_timezone("UTC"))),
+    ];
+    let columns = columns.into_iter().map(|(name, column)| (name, column, name.starts_with("some")));
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+fn as_table(file: &Schema) -> SchemaRef {
+    let field = |field: &Arc<Field>| {
+        let data_type = match field.data_type() {
+            DataType::Utf8 => DataType::Utf8View,
+            DataType::Binary => DataType::BinaryView,
+            other => other.clone(),
+        };
+        field.as_ref().clone().with_data_type(data_type)
+    };
+    Arc::new(Schema::new(file.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+proptest! {
+    #[test]
+    fn flat_columns_are_picked_as_they_are(
+        numbers in numbers(),
+        is_dictionary in any::<bool>(),
+        is_second in any::<bool>(),
+        is_deltas in any::<bool>(),
+        page_rows in 1_usize..300,
+        asked in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+    ) {
+        let batch = flat(&numbers);
+        let mut properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(Default::default()))
+            .set_dictionary_enabled(is_dictionary)
+            .set_writer_version(if is_second { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 })
+            .set_data_page_row_count_limit(page_rows)
+            .set_write_batch_size(page_rows.min(64));
+        for name in ["long", "some_long", "int", "some_int", "time", "text", "some_text", "id"] {
+            let is_number = !["text", "some_text", "id"].contains(&name);
+            let encoding = if is_deltas && is_number { Encoding::DELTA_BINARY_PACKED } else { Encoding::PLAIN };
+            properties = properties.set_column_encoding(name.into(), encoding);
+        }
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties.build())).unwrap();
+        writer.write(&batch).unwrap();
+        let footer = writer.close().unwrap();
+        let schema = as_table(&batch.schema());
+        for (column, field) in footer.row_group(0).columns().iter().zip(schema.fields()) {
+            prop_assert!(picked::Picked::new(column, field.data_type(), 1).is_some(), "{} is picked", field.name());
+        }
+        let mut rows: Vec<u32> = asked.iter().map(|index| index.index(numbers.len()) as u32).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let (file, dictionaries) = (Bytes::from(bytes), Arc::new(Dictionaries::new(1 << 20).unwrap()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for _ in 0..2 {
+            let read = read_with(&dictionaries, &file, numbers.len(), &rows, &schema);
+            let (read, _) = runtime.block_on(read).unwrap();
+            prop_assert_eq!(&read, &expected(&batch, &rows, &schema));
+        }
+    }
 }

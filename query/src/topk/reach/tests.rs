@@ -6,15 +6,16 @@ use arrow::array::{BooleanArray, Int64Array, RecordBatch, StringViewArray};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Operator;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 use datafusion::parquet::file::properties::WriterProperties;
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, NotExpr, col, in_list, lit};
+use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use proptest::prelude::*;
 
 use super::*;
-use datafusion::logical_expr::Operator;
 
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -158,15 +159,21 @@ proptest! {
     ) {
         let options = SortOptions { descending, nulls_first: descending };
         let key = Key::of(&PhysicalSortExpr::new(col("key", &schema()).unwrap(), options), &schema()).unwrap();
-        let conditions: Option<Vec<Condition>> = tests.iter().map(|test| Condition::of(&test.expr())).collect();
-        let Some(conditions) = conditions else { return Ok(()) };
-        let mut reach = Reach::default();
+        let conditions: Vec<Option<Condition>> = tests.iter().map(|test| Condition::of(&test.expr())).collect();
+        let mut reach = Reach { scans: vec![Vec::new()], ..Reach::default() };
         reach.add_segment(&written(&rows), &schema(), &key, &conditions).unwrap();
-        let Some(bound) = reach.of_first(fetch) else { return Ok(()) };
-        let matching = rows.iter().filter(|row| tests.iter().all(|test| test.holds(row)));
-        let reaching = matching.filter(|row| key.rank(row.key) >= bound.rank).count();
-        prop_assert!(reaching >= fetch, "{reaching} rows of {fetch} reach {bound:?}");
-        prop_assert!(bound.rows_within >= reaching, "{reaching} rows reach {bound:?}");
+        reach.end_file(&Path::from("one"));
+        let within = reach.of_first(fetch);
+        let matching = rows.iter().enumerate().filter(|(_, row)| tests.iter().all(|test| test.holds(row)));
+        let reaching = matching.filter(|(_, row)| within.rank.is_none_or(|rank| key.rank(row.key) >= rank));
+        let reaching: Vec<usize> = reaching.map(|(place, _)| place).collect();
+        prop_assert!(within.rank.is_none() || reaching.len() >= fetch, "{reaching:?} of {fetch} reach {within:?}");
+        let looked_at = within.scans[0].0.get(&Path::from("one")).map(Vec::as_slice).unwrap_or_default();
+        for row in reaching {
+            prop_assert!(looked_at.iter().any(|rows| rows.contains(&row)), "row {row} is not in {within:?}");
+        }
+        prop_assert_eq!(looked_at.iter().map(Range::len).sum::<usize>(), within.row_count);
+        prop_assert!(looked_at.is_sorted_by(|one, next| one.end < next.start) && within.row_count <= rows.len());
     }
 }
 
@@ -184,10 +191,10 @@ fn known() -> ParquetMetaData {
 fn bound(test: Option<Test>, descending: bool, fetch: usize) -> Option<i64> {
     let key = PhysicalSortExpr::new(col("key", &schema()).unwrap(), SortOptions { descending, nulls_first: true });
     let key = Key::of(&key, &schema()).unwrap();
-    let conditions: Vec<Condition> = test.iter().map(|test| Condition::of(&test.expr()).unwrap()).collect();
+    let conditions: Vec<Option<Condition>> = test.iter().map(|test| Condition::of(&test.expr())).collect();
     let mut reach = Reach::default();
     reach.add_segment(&known(), &schema(), &key, &conditions).unwrap();
-    Some(key.rank(reach.of_first(fetch)?.rank))
+    Some(key.rank(reach.of_first(fetch).rank?))
 }
 
 #[test]
