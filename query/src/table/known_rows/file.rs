@@ -20,6 +20,7 @@ use super::columns::{self, Leaf};
 use super::dictionaries::{Dictionaries, OfColumn};
 use super::pages::{Chunk, Group, Parts, ThinChunk, Zstd, wrong};
 use super::pick::Pick;
+use super::picked::Picked;
 use crate::error::Error;
 use crate::table::selection;
 
@@ -109,35 +110,49 @@ impl OpenFile {
         let (group, rows) = (part.group, part.rows.as_slice());
         let known = self.dictionaries.as_deref();
         let (mut ranges, mut picks, mut others, mut thin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for leaf in &self.leaves {
-            let chunk = Chunk::of(&self.footer, group, leaf.number)?;
-            let location = self.file.segment.location.clone();
-            let of = OfColumn { location, group, leaf: leaf.number };
-            let wanted = self.schema.field(leaf.place).data_type();
-            match Pick::plan(&chunk, of, wanted, rows, known, &mut ranges)? {
-                Some(pick) => picks.push((leaf.place, pick)),
-                None => {
-                    others.push(leaf.number);
-                    thin.push(chunk.thin(leaf.number, rows, &mut ranges)?);
+        for leaves in self.leaves.chunk_by(|one, next| one.place == next.place) {
+            let chunk = |leaf: &Leaf| Ok((leaf.number, Chunk::of(&self.footer, group, leaf.number)?));
+            let chunks = leaves.iter().map(chunk).collect::<ParquetResult<Vec<_>>>()?;
+            let Some(place) = leaves.first().map(|leaf| leaf.place) else { continue };
+            let Some(picked) = self.picked(place, &chunks, rows.len()) else {
+                for (leaf, chunk) in chunks {
+                    others.push(leaf);
+                    thin.push(chunk.thin(leaf, rows, &mut ranges)?);
                 }
-            }
+                continue;
+            };
+            let pick = |((leaf, chunk), picked): (&(usize, Chunk<'_>), Picked)| {
+                let of = OfColumn { location: self.file.segment.location.clone(), group, leaf: *leaf };
+                Pick::plan(chunk, of, picked, rows, known, &mut ranges)
+            };
+            picks.push((place, chunks.iter().zip(picked).map(pick).collect::<ParquetResult<Vec<_>>>()?));
         }
         let starts: Vec<u64> = ranges.iter().map(|range| range.start).collect();
         let parts = if ranges.is_empty() { Vec::new() } else { self.reader.get_byte_ranges(ranges).await? };
         let parts = Arc::new(Parts::new(self.file.segment.size_bytes, starts.into_iter().zip(parts).collect()));
-        let known = self.dictionaries.as_deref();
-        let picked = picks.into_iter().map(|(place, pick)| {
-            let read = pick.read(rows, &parts, &self.zstd, known);
-            let named = |error| wrong(&format!("{}: {error}", self.schema.field(place).name()));
-            Ok((place, read.map_err(named)?))
-        });
-        let mut picked = picked.collect::<ParquetResult<Vec<_>>>()?;
+        let mut picked = Vec::with_capacity(picks.len());
+        for (place, leaves) in picks {
+            let column = self.schema.field(place);
+            let named = |error| wrong(&format!("{}: {error}", column.name()));
+            let known = self.dictionaries.as_deref();
+            let read = leaves.into_iter().map(|leaf| leaf.read(rows, &parts, &self.zstd, known));
+            picked.push((place, columns::assembled(column, read.collect::<ParquetResult<_>>().map_err(named)?)?));
+        }
         if let Some((number, place)) = self.file.number.zip(self.schema.fields().len().checked_sub(2)) {
             picked.push((place, Arc::new(UInt32Array::from_value(number, rows.len()))));
             picked.push((place + 1, Arc::new(part.of_file()?)));
         }
         let read = if others.is_empty() { None } else { Some(self.decoded(group, rows, &others, thin, parts)?) };
         Ok(columns::as_wanted(rows.len(), picked, read.as_ref(), &self.schema)?)
+    }
+
+    /// The leaves of a column, to be filled with so many rows; `None` if one of them cannot be picked.
+    fn picked(&self, place: usize, chunks: &[(usize, Chunk<'_>)], rows: usize) -> Option<Vec<Picked>> {
+        let picked = |(_, chunk): &(usize, Chunk<'_>)| {
+            let wanted = columns::leaf_type(chunk.column.column_descr(), self.schema.field(place))?;
+            Picked::new(chunk.column, wanted, rows).filter(|_| chunk.has_index())
+        };
+        chunks.iter().map(picked).collect()
     }
 
     /// These leaves by the crate's readers.

@@ -1,16 +1,15 @@
-//! A flat column of known rows: what of a row group is read for it, and its values.
+//! A leaf of known rows: what of a row group is read for it, and its values.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::DataType;
 use bytes::Bytes;
 use datafusion::parquet::column::page::{Page, PageReader};
 use datafusion::parquet::errors::Result;
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::file::page_index::offset_index::PageLocation;
 
+use super::columns::PickedLeaf;
 use super::dictionaries::{Dictionaries, OfColumn};
 use super::pages::{CheckedPages, Chunk, HeldPage, Parts, Zstd, wrong};
 use super::picked::{Dictionary, Picked};
@@ -31,17 +30,15 @@ enum Source {
 }
 
 impl Pick {
-    /// `None` if the crate has to read the column; else adds the bytes to read to `ranges`.
+    /// Adds the bytes to read to `ranges`.
     pub(super) fn plan(
         chunk: &Chunk<'_>,
         of: OfColumn,
-        wanted: &DataType,
+        picked: Picked,
         rows: &[usize],
         known: Option<&Dictionaries>,
         ranges: &mut Vec<Range<u64>>,
-    ) -> Result<Option<Self>> {
-        let picked = Picked::new(chunk.column, wanted, rows.len()).filter(|_| chunk.has_index());
-        let Some(picked) = picked else { return Ok(None) };
+    ) -> Result<Self> {
         let bytes = chunk.dictionary()?;
         let dictionary = match known.and_then(|known| known.get(&of)) {
             _ if bytes.is_empty() => Source::Nowhere,
@@ -57,24 +54,26 @@ impl Pick {
             }
         };
         let pages = chunk.held(rows, ranges)?;
-        Ok(Some(Self { column: chunk.column.clone(), picked, pages, row_count: chunk.row_count(), dictionary }))
+        Ok(Self { column: chunk.column.clone(), picked, pages, row_count: chunk.row_count(), dictionary })
     }
 
-    /// The values in these rows, the same as before. A dictionary that was not known is, from now on.
+    /// The values in these rows, the same as before, and of lists where each begins. A dictionary that was not known is, from now
+    /// on.
     pub(super) fn read(
         mut self,
         rows: &[usize],
         parts: &Arc<Parts>,
         zstd: &Zstd,
         known: Option<&Dictionaries>,
-    ) -> Result<ArrayRef> {
+    ) -> Result<PickedLeaf> {
         let in_file = match &self.dictionary {
             Source::File(location, _) => Some(location.clone()),
             _ => None,
         };
         let places: Vec<PageLocation> =
             in_file.into_iter().chain(self.pages.iter().map(|page| page.location.clone())).collect();
-        let Some(first) = places.first() else { return Ok(self.picked.finish()) };
+        let name = self.column.column_path().parts().last().cloned().unwrap_or_default();
+        let Some(first) = places.first() else { return Ok(leaf(name, self.picked)) };
         // The reader takes what lies before the first place for a dictionary.
         let column =
             self.column.into_builder().set_dictionary_page_offset(None).set_data_page_offset(first.offset).build()?;
@@ -104,6 +103,11 @@ impl Pick {
             let within = asked.iter().map(|row| row - held.first_row);
             self.picked.add(&page, held.row_count, within, dictionary.as_deref())?;
         }
-        Ok(self.picked.finish())
+        Ok(leaf(name, self.picked))
     }
+}
+
+fn leaf(name: String, picked: Picked) -> PickedLeaf {
+    let (offsets, values) = picked.finish();
+    PickedLeaf { name, offsets, values }
 }

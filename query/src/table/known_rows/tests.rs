@@ -277,8 +277,30 @@ fn numbers() -> impl Strategy<Value = Vec<Option<i64>>> {
     runs.prop_map(|runs| runs.into_iter().flat_map(|(value, run)| std::iter::repeat_n(value, run)).collect())
 }
 
+/// Lists of up to three values, and some longer.
+fn lists(numbers: &[Option<i64>]) -> [ArrayRef; 2] {
+    let length = |number: &Option<i64>| match number {
+        Some(number @ 0..4) => usize::try_from(*number).unwrap(),
+        Some(number) => usize::try_from(number.rem_euclid(40)).unwrap(),
+        None => 0,
+    };
+    let lengths: Vec<usize> = numbers.iter().map(length).collect();
+    let offsets = || OffsetBuffer::<i32>::from_lengths(lengths.iter().copied());
+    let items = i32::try_from(lengths.iter().sum::<usize>()).unwrap();
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..items).map(|item| format!("text {}", item % 9))));
+    let nanos: ArrayRef = Arc::new(Int32Array::from_iter_values((0..items).map(|item| item * 31 % 1_000)));
+    let list = |items: ArrayRef| {
+        let item = Arc::new(Field::new("element", items.data_type().clone(), false));
+        Arc::new(arrow::array::ListArray::new(item, offsets(), items, None))
+    };
+    let fields = vec![Field::new("name", DataType::Utf8, false), Field::new("nanos", DataType::Int32, false)];
+    let structs: ArrayRef = Arc::new(StructArray::new(fields.into(), vec![Arc::clone(&texts), nanos], None));
+    [list(texts), list(structs)]
+}
+
 /// A column of each kind that is picked, with these numbers and without those that are not there.
 fn flat(numbers: &[Option<i64>]) -> RecordBatch {
+    let [texts, structs] = lists(numbers);
     let there = || numbers.iter().map(|number| number.unwrap_or(7));
     let text = |number: i64| format!("{number:x}").repeat(usize::try_from(number.rem_euclid(3)).unwrap());
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -293,6 +315,8 @@ fn flat(numbers: &[Option<i64>]) -> RecordBatch {
         ("some_text", Arc::new(StringArray::from_iter(numbers.iter().map(|number| number.map(text))))),
         ("id", Arc::new(BinaryArray::from_iter_values(there().map(i64::to_le_bytes)))),
         ("time", Arc::new(TimestampMicrosecondArray::from_iter_values(there()).with_timezone("UTC"))),
+        ("texts", texts),
+        ("structs", structs),
     ];
     let columns = columns.into_iter().map(|(name, column)| (name, column, name.starts_with("some")));
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
@@ -312,7 +336,7 @@ fn as_table(file: &Schema) -> SchemaRef {
 
 proptest! {
     #[test]
-    fn flat_columns_are_picked_as_they_are(
+    fn columns_are_picked_as_they_are(
         numbers in numbers(),
         is_dictionary in any::<bool>(),
         is_second in any::<bool>(),
@@ -327,18 +351,25 @@ proptest! {
             .set_writer_version(if is_second { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 })
             .set_data_page_row_count_limit(page_rows)
             .set_write_batch_size(page_rows.min(64));
-        for name in ["long", "some_long", "int", "some_int", "time", "text", "some_text", "id"] {
-            let is_number = !["text", "some_text", "id"].contains(&name);
+        let list = |column: &'static str, rest: &[&'static str]| [&[column, "list", "element"], rest].concat();
+        let numbers_in = ["long", "some_long", "int", "some_int", "time"].map(|name| vec![name]);
+        let texts_in = ["text", "some_text", "id"].map(|name| vec![name]);
+        let plain = texts_in.into_iter().chain([list("texts", &[]), list("structs", &["name"])]);
+        let packed = numbers_in.into_iter().chain([list("structs", &["nanos"])]);
+        for (path, is_number) in plain.map(|path| (path, false)).chain(packed.map(|path| (path, true))) {
             let encoding = if is_deltas && is_number { Encoding::DELTA_BINARY_PACKED } else { Encoding::PLAIN };
-            properties = properties.set_column_encoding(name.into(), encoding);
+            let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
+            properties = properties.set_column_encoding(path.into(), encoding);
         }
         let mut bytes = Vec::new();
         let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties.build())).unwrap();
         writer.write(&batch).unwrap();
         let footer = writer.close().unwrap();
         let schema = as_table(&batch.schema());
-        for (column, field) in footer.row_group(0).columns().iter().zip(schema.fields()) {
-            prop_assert!(picked::Picked::new(column, field.data_type(), 1).is_some(), "{} is picked", field.name());
+        for column in footer.row_group(0).columns() {
+            let field = schema.field_with_name(&column.column_path().parts()[0]).unwrap();
+            let wanted = columns::leaf_type(column.column_descr(), field).unwrap();
+            prop_assert!(picked::Picked::new(column, wanted, 1).is_some(), "{} is picked", column.column_path());
         }
         let mut rows: Vec<u32> = asked.iter().map(|index| index.index(numbers.len()) as u32).collect();
         rows.sort_unstable();

@@ -13,6 +13,9 @@ pub(super) struct Hybrid<'b> {
     ones: usize,
 }
 
+/// Of a byte.
+const BITS: usize = 8;
+
 #[derive(Debug, Clone, Copy)]
 enum Run<'b> {
     Same(u32),
@@ -55,19 +58,44 @@ impl<'b> Hybrid<'b> {
         }
     }
 
-    fn seek(&mut self, place: usize) -> Option<()> {
-        while place >= self.end {
-            self.ones += match self.run {
+    /// The place of the 0 that has so many before it, where values are bits. It is not before one that was asked for.
+    pub fn zero(&mut self, number: usize) -> Option<usize> {
+        // Zeros before the run, and in it.
+        while number >= self.end.checked_sub(self.ones_through_run())? {
+            self.next()?;
+        }
+        let within = number.checked_sub(self.start.checked_sub(self.ones)?)?;
+        let Run::Packed(packed) = self.run else { return self.start.checked_add(within) };
+        let mut left = within;
+        for (at, byte) in packed.iter().enumerate() {
+            let zeros = byte.count_zeros() as usize;
+            if left < zeros {
+                let bit = (0..BITS).filter(|bit| byte >> bit & 1 == 0).nth(left)?;
+                return self.start.checked_add(at * BITS + bit);
+            }
+            left -= zeros;
+        }
+        None
+    }
+
+    fn ones_through_run(&self) -> usize {
+        self.ones
+            + match self.run {
                 Run::Same(1) => self.end - self.start,
                 Run::Packed(packed) if self.width == 1 => count_ones(packed),
                 _ => 0,
-            };
-            self.next_run()?;
+            }
+    }
+
+    fn seek(&mut self, place: usize) -> Option<()> {
+        while place >= self.end {
+            self.next()?;
         }
         Some(())
     }
 
-    fn next_run(&mut self) -> Option<()> {
+    fn next(&mut self) -> Option<()> {
+        self.ones = self.ones_through_run();
         let header = varint(&mut self.rest)?;
         let length = usize::try_from(header >> 1).ok().filter(|length| *length > 0)?;
         self.start = self.end;
