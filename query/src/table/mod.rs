@@ -24,12 +24,12 @@ mod segments;
 mod traces;
 
 pub(crate) use computed::Computing;
-pub(crate) use known_rows::{Dictionaries, KnownRows, ROW, SEGMENT, reads, scan as scan_rows, scan_places};
+pub(crate) use known_rows::{Dictionaries, KnownRows, ROW, SEGMENT, scan as scan_rows, scan_places};
 pub(crate) use known_traces::KnownTraces;
 pub(crate) use memory::MemoryScan;
 pub(crate) use of_trace::Output;
 pub(crate) use provider::SnapshotTable;
-pub(crate) use segments::{OfSegment, selection};
+pub(crate) use segments::OfSegment;
 
 #[cfg(test)]
 mod tests;

@@ -10,17 +10,15 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Column, ColumnStatistics, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::Expr;
-use datafusion::parquet::arrow::arrow_reader::RowSelection;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::physical_plan::ExecutionPlan;
 use storage::Segment;
 use storage::schema::{Table, span_metrics, spans};
 
@@ -68,7 +66,27 @@ impl Scan<'_> {
                 .with_statistics(statistics)
                 .with_extension(OfSegment { table: self.table, segment: Arc::clone(segment) })
         };
-        self.leg(segments.iter().map(file).collect(), pushdown, self.partitions, None)
+        let files: Vec<PartitionedFile> = segments.iter().map(file).collect();
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let source = ParquetSource::new(TableSchema::from(Arc::clone(self.schema)))
+            .with_pushdown_filters(pushdown)
+            .with_reorder_filters(pushdown)
+            .with_parquet_file_reader_factory(Arc::clone(&self.readers));
+        let statistics = files.iter().filter_map(|file| file.statistics.as_deref());
+        let total = Statistics::try_merge_iter(statistics, self.schema)?;
+        let mut groups = vec![Vec::new(); self.partitions.min(files.len())];
+        for (index, file) in files.into_iter().enumerate() {
+            let group = index % groups.len();
+            groups[group].push(file);
+        }
+        let config = FileScanConfigBuilder::new(store_url()?, Arc::new(source))
+            .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
+            .with_statistics(total)
+            .with_projection_indices(Some(self.columns.to_vec()))?
+            .build();
+        Ok(Some(DataSourceExec::from_data_source(config)))
     }
 
     /// A leg over these rows of segments.
@@ -79,65 +97,12 @@ impl Scan<'_> {
         let count: usize = segments.iter().map(|(_, rows)| rows.len()).sum();
         let partitions = if count <= FEW_ROWS { 1 } else { self.partitions };
         let columns = Arc::new(self.schema.project(self.columns)?);
-        if known_rows::reads(&columns) {
-            let readers = Arc::clone(&self.readers);
-            return Ok(Some(known_rows::scan(self.table, columns, segments, partitions, readers)));
-        }
-        let file = |(segment, rows): (Arc<Segment>, Vec<u32>)| {
-            // The ranges are those of all rows. Nothing may be answered from them, or from the number of rows: whoever
-            // asks what the answer rests on looks at the scans.
-            let mut statistics = statistics(&segment, self.schema).to_inexact();
-            statistics.num_rows = Precision::Inexact(rows.len());
-            let rows = rows.into_iter().map(|row| row as usize);
-            let row_count = usize::try_from(segment.row_count).unwrap_or(usize::MAX);
-            PartitionedFile::new(segment.location.as_ref(), segment.size_bytes)
-                .with_statistics(Arc::new(statistics))
-                .with_extension(ParquetRowSelection::new(selection(rows, row_count)))
-        };
-        let files: Vec<PartitionedFile> = segments.into_iter().map(file).collect();
-        // Splitting files by size would open them more than once for a few rows.
-        let fixed = Partitioning::UnknownPartitioning(partitions.min(files.len()));
-        self.leg(files, false, partitions, Some(fixed))
-    }
-
-    fn leg(
-        &self,
-        files: Vec<PartitionedFile>,
-        pushdown: bool,
-        partitions: usize,
-        partitioning: Option<Partitioning>,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        if files.is_empty() {
-            return Ok(None);
-        }
-        let source = ParquetSource::new(TableSchema::from(Arc::clone(self.schema)))
-            .with_pushdown_filters(pushdown)
-            .with_reorder_filters(pushdown)
-            .with_parquet_file_reader_factory(Arc::clone(&self.readers));
-        let statistics = files.iter().filter_map(|file| file.statistics.as_deref());
-        let total = Statistics::try_merge_iter(statistics, self.schema)?;
-        let mut groups = vec![Vec::new(); partitions.min(files.len())];
-        for (index, file) in files.into_iter().enumerate() {
-            let group = index % groups.len();
-            groups[group].push(file);
-        }
-        let config = FileScanConfigBuilder::new(store_url()?, Arc::new(source))
-            .with_file_groups(groups.into_iter().map(FileGroup::new).collect())
-            .with_statistics(total)
-            .with_output_partitioning(partitioning)
-            .with_projection_indices(Some(self.columns.to_vec()))?
-            .build();
-        Ok(Some(DataSourceExec::from_data_source(config)))
+        Ok(Some(known_rows::scan(self.table, columns, segments, partitions, Arc::clone(&self.readers))))
     }
 }
 
 /// Rows that one thread reads sooner than two.
 const FEW_ROWS: usize = 8_192;
-
-/// These rows of a file with so many; they come ascending.
-pub(crate) fn selection(rows: impl IntoIterator<Item = usize>, row_count: usize) -> RowSelection {
-    RowSelection::from_consecutive_ranges(rows.into_iter().map(|row| row..row + 1), row_count)
-}
 
 /// The columns that segments know the range of; a table has one of them at most.
 const TIMES: [&str; 2] = [spans::START_TIME, span_metrics::WINDOW_START];

@@ -17,9 +17,9 @@ use super::late::Rows;
 use super::places::{Places, is_worth};
 use super::reach::RowsOfScan;
 use super::scan::WholeScan;
-use crate::table::{OfSegment, reads, scan_places};
+use crate::table::{OfSegment, scan_places};
 
-/// Of these rows, which are few. `None` if they cannot be picked, or there is nothing to read late.
+/// Of these rows, which are few. `None` if there is nothing to read late.
 pub(super) fn places(
     plan: &Arc<dyn ExecutionPlan>,
     scan: &WholeScan<'_>,
@@ -36,9 +36,6 @@ pub(super) fn places(
     columns.sort_unstable();
     columns.dedup();
     let schema = Arc::new(scan.schema().project(&columns)?);
-    if !reads(&schema) {
-        return Ok(None);
-    }
     let files: Vec<PartitionedFile> = scan.files().into_iter().cloned().collect();
     let of_segment = |file: &PartitionedFile| file.extensions.get::<OfSegment>().cloned();
     let Some(segments) = files.iter().map(of_segment).collect::<Option<Vec<_>>>() else { return Ok(None) };
@@ -50,7 +47,7 @@ pub(super) fn places(
     let Some(rows) = rows.collect::<Option<Vec<(Arc<Segment>, Vec<u32>)>>>() else { return Ok(None) };
 
     let config = scan.config;
-    let Some(late) = Rows::new(config, scan.source, files, plan.equivalence_properties().clone())? else {
+    let Some(late) = Rows::new(config, scan.source, &files, plan.equivalence_properties().clone())? else {
         return Ok(None);
     };
     let mut picked = scan_places(table, Arc::clone(&schema), rows, Arc::clone(readers));

@@ -2,47 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::TryFromIntError;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef, UInt32Type};
-use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result, Statistics, internal_datafusion_err, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err, internal_err};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetFileReaderFactory, ParquetSource,
-};
-use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSource, ParquetFileReaderFactory, ParquetSource};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionExpr;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions,
 };
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricValue, MetricsSet};
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
 };
 use futures::{StreamExt, TryStreamExt};
 use storage::Segment;
+use storage::schema::Table;
 
-use super::places::same_reader;
 use super::scan::row_count;
-use crate::table::{OfSegment, reads, scan_rows, selection};
+use crate::table::{OfSegment, scan_rows};
 
 const BYTES_SCANNED: &str = "bytes_scanned";
 
 /// What is read of the rows.
 #[derive(Debug, Clone)]
 pub(super) struct Rows {
-    scan: FileScanConfig,
-    /// The readers of plain columns, if no more than these are read.
-    readers: Option<Arc<dyn ParquetFileReaderFactory>>,
-    /// By the number that places have for them.
-    files: Arc<[PartitionedFile]>,
+    table: Table,
+    readers: Arc<dyn ParquetFileReaderFactory>,
+    /// By the number that places have for them, with their numbers of rows.
+    segments: Arc<[(Arc<Segment>, usize)]>,
+    read: SchemaRef,
+    /// What is made of the columns that are read; `None` where they are what is wanted.
+    projection: Option<Arc<[ProjectionExpr]>>,
     schema: SchemaRef,
     /// What holds for all rows of the whole scan, as that its filter lets one value of a column through: the plan above may
     /// rest on it.
@@ -50,63 +51,83 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// What `config` reads, without its filter; `None` if it reads no columns by name.
+    /// What `config` reads of these files, without its filter; `None` if they are not segments.
     pub(super) fn new(
         config: &FileScanConfig,
         source: &ParquetSource,
-        files: Vec<PartitionedFile>,
+        files: &[PartitionedFile],
         mut known: EquivalenceProperties,
     ) -> Result<Option<Self>> {
         known.clear_orderings();
-        let Some(projection) = source.projection() else { return Ok(None) };
-        let plain = same_reader(source, source.table_schema().clone()).with_pushdown_filters(false);
-        let Some(plain) = plain.try_pushdown_projection(projection)? else { return Ok(None) };
+        let projection = source.projection();
+        let Some((projection, readers)) = projection.zip(source.parquet_file_reader_factory()) else { return Ok(None) };
+        let segment = |file: &PartitionedFile| {
+            let of = file.extensions.get::<OfSegment>()?;
+            Some((of.table, (Arc::clone(&of.segment), row_count(file)?)))
+        };
+        let segments: Option<Vec<_>> = files.iter().map(segment).collect();
+        let Some((table, segments)) = segments.and_then(|segments| {
+            let (tables, segments): (Vec<Table>, Vec<_>) = segments.into_iter().unzip();
+            Some((*tables.first()?, segments))
+        }) else {
+            return Ok(None);
+        };
+        let mut columns: Vec<usize> = Vec::new();
+        for column in projection.iter().flat_map(|output| sorted_columns(&output.expr)) {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        let read = Arc::new(source.table_schema().file_schema().project(&columns)?);
         let schema = config.projected_schema()?;
-        let scan = FileScanConfigBuilder::new(config.object_store_url.clone(), plain).build();
-        let names = projection.iter().map(|output| Some(output.expr.downcast_ref::<Column>()?.name() == output.alias));
-        let is_plain = names.into_iter().all(|is_plain| is_plain == Some(true)) && reads(&schema);
-        let readers = source.parquet_file_reader_factory().filter(|_| is_plain).cloned();
-        Ok(Some(Self { scan, readers, files: files.into(), schema, known }))
+        let is_read = |(place, output): (usize, &ProjectionExpr)| {
+            let column = output.expr.downcast_ref::<Column>();
+            column.is_some_and(|column| columns.get(place) == Some(&column.index()) && column.name() == output.alias)
+        };
+        let made = |output: &ProjectionExpr| {
+            let expr = reassign_expr_columns(Arc::clone(&output.expr), &read)?;
+            Ok(ProjectionExpr { expr, alias: output.alias.clone() })
+        };
+        let projection = match projection.iter().enumerate().all(is_read) {
+            true => None,
+            false => Some(projection.iter().map(made).collect::<Result<_>>()?),
+        };
+        let readers = Arc::clone(readers);
+        Ok(Some(Self { table, readers, segments: segments.into(), read, projection, schema, known }))
     }
 
-    /// A scan of these rows; `places` are the rows of files.
+    /// A scan of these rows; `places` are the rows of segments.
     fn scan(&self, places: BTreeMap<usize, Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut files = Vec::with_capacity(places.len());
+        let mut segments = Vec::with_capacity(places.len());
         for (number, mut rows) in places {
-            let file = self.files.get(number);
-            let Some((file, count)) = file.and_then(|file| Some((file, row_count(file)?))) else {
-                return internal_err!("a row lies in segment {number} of {}", self.files.len());
+            let Some((segment, count)) = self.segments.get(number) else {
+                return internal_err!("a row lies in segment {number} of {}", self.segments.len());
             };
             rows.sort_unstable();
-            if rows.last().is_some_and(|last| *last >= count) {
-                return internal_err!("a row lies beyond the {count} rows of {}", file.object_meta.location);
+            if rows.last().is_some_and(|last| last >= count) {
+                return internal_err!("a row lies beyond the {count} rows of {}", segment.location);
             }
-            files.push((file, rows, count));
+            let rows = rows.into_iter().map(|row| Ok(u32::try_from(row)?));
+            let rows = rows.collect::<Result<_, TryFromIntError>>();
+            let rows = rows.map_err(|_| internal_datafusion_err!("{} has too many rows", segment.location))?;
+            segments.push((Arc::clone(segment), rows));
         }
-        let table = self.files.first().and_then(|file| Some(file.extensions.get::<OfSegment>()?.table));
-        if let Some((readers, table)) = self.readers.as_ref().zip(table)
-            && let Some(segments) = files.iter().map(of_segment).collect()
-        {
-            return Ok(scan_rows(table, Arc::clone(&self.schema), segments, 1, Arc::clone(readers)));
+        Ok(scan_rows(self.table, Arc::clone(&self.read), segments, 1, Arc::clone(&self.readers)))
+    }
+
+    /// What is wanted of such a scan.
+    fn projected(&self, scan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        match &self.projection {
+            Some(projection) => Ok(Arc::new(ProjectionExec::try_new(projection.iter().cloned(), scan)?)),
+            None => Ok(scan),
         }
-        let file = |(file, rows, count): (&PartitionedFile, Vec<usize>, usize)| {
-            let mut statistics = Statistics::new_unknown(self.scan.file_schema());
-            statistics.num_rows = Precision::Inexact(rows.len());
-            let mut file = file.clone().with_statistics(Arc::new(statistics));
-            file.range = None;
-            file.with_extension(ParquetRowSelection::new(selection(rows, count)))
-        };
-        let files = files.into_iter().map(file).collect();
-        let scan = FileScanConfigBuilder::from(self.scan.clone()).with_file_groups(vec![FileGroup::new(files)]).build();
-        Ok(DataSourceExec::from_data_source(scan))
     }
 }
 
-/// The rows in the segment that the file is.
-fn of_segment((file, rows, _): &(&PartitionedFile, Vec<usize>, usize)) -> Option<(Arc<Segment>, Vec<u32>)> {
-    let segment = &file.extensions.get::<OfSegment>()?.segment;
-    let rows = rows.iter().map(|row| u32::try_from(*row).ok()).collect::<Option<_>>()?;
-    Some((Arc::clone(segment), rows))
+fn sorted_columns(expr: &Arc<dyn PhysicalExpr>) -> Vec<usize> {
+    let mut columns: Vec<usize> = collect_columns(expr).into_iter().map(|column| column.index()).collect();
+    columns.sort_unstable();
+    columns
 }
 
 /// Gives rows whole of which its input gives the places, in any order.
@@ -188,7 +209,7 @@ impl ExecutionPlan for LateRowsExec {
                 return Ok::<_, DataFusionError>(futures::stream::empty().boxed());
             }
             let scan = rows.scan(found)?;
-            let batches = scan.execute(0, task)?;
+            let batches = rows.projected(Arc::clone(&scan))?.execute(0, task)?;
             Ok(batches.inspect(move |_| count_bytes(&scan, &scanned)).boxed())
         };
         let stream = futures::stream::once(read).try_flatten();

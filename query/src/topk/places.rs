@@ -42,10 +42,10 @@ impl Places {
             return Ok(None);
         }
         let groups = groups(scan);
-        let files = groups.iter().flatten().cloned().collect();
+        let files: Vec<PartitionedFile> = groups.iter().flatten().cloned().collect();
         let (scan, order) = of_keys(config, source, keys, groups)?;
         let Some(order) = LexOrdering::new(order) else { return Ok(None) };
-        let Some(rows) = Rows::new(config, source, files, plan.equivalence_properties().clone())? else {
+        let Some(rows) = Rows::new(config, source, &files, plan.equivalence_properties().clone())? else {
             return Ok(None);
         };
         Ok(Some(Self { scan, order, rows }))

@@ -18,11 +18,10 @@ use zstd::bulk::Decompressor;
 
 use super::columns::{self, Leaf};
 use super::dictionaries::{Dictionaries, OfColumn};
-use super::pages::{Chunk, Group, Parts, ThinChunk, Zstd, wrong};
+use super::pages::{Chunk, Group, Parts, SmallPages, ThinChunk, Zstd, wrong};
 use super::pick::Pick;
-use super::picked::Picked;
+use super::picked::{Flat, Nested};
 use crate::error::Error;
-use crate::table::selection;
 
 /// Rows of a segment, ascending.
 #[derive(Debug)]
@@ -109,73 +108,90 @@ impl OpenFile {
     async fn read(&mut self, part: &Part) -> ParquetResult<RecordBatch> {
         let (group, rows) = (part.group, part.rows.as_slice());
         let known = self.dictionaries.as_deref();
-        let (mut ranges, mut picks, mut others, mut thin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for leaves in self.leaves.chunk_by(|one, next| one.place == next.place) {
-            let chunk = |leaf: &Leaf| Ok((leaf.number, Chunk::of(&self.footer, group, leaf.number)?));
-            let chunks = leaves.iter().map(chunk).collect::<ParquetResult<Vec<_>>>()?;
-            let Some(place) = leaves.first().map(|leaf| leaf.place) else { continue };
-            let Some(picked) = self.picked(place, &chunks, rows.len()) else {
-                for (leaf, chunk) in chunks {
-                    others.push(leaf);
-                    thin.push(chunk.thin(leaf, rows, &mut ranges)?);
+        let of = |leaf: usize| OfColumn { location: self.file.segment.location.clone(), group, leaf };
+        let (mut ranges, mut flat, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for leaf in &self.leaves {
+            let chunk = Chunk::of(&self.footer, group, leaf.number)?;
+            let wanted = self.schema.field(leaf.place).data_type();
+            match Flat::new(chunk.column, wanted, rows.len()).filter(|_| chunk.has_index()) {
+                Some(filled) => {
+                    flat.push((leaf.place, Pick::plan(&chunk, of(leaf.number), filled, rows, known, &mut ranges)?));
                 }
-                continue;
-            };
-            let pick = |((leaf, chunk), picked): (&(usize, Chunk<'_>), Picked)| {
-                let of = OfColumn { location: self.file.segment.location.clone(), group, leaf: *leaf };
-                Pick::plan(chunk, of, picked, rows, known, &mut ranges)
-            };
-            picks.push((place, chunks.iter().zip(picked).map(pick).collect::<ParquetResult<Vec<_>>>()?));
+                None => others.push((leaf.number, chunk)),
+            }
         }
+        let nested = |(_, chunk): &(usize, Chunk<'_>)| Nested::new(chunk.column).filter(|_| chunk.has_index());
+        let nested: Option<Vec<Nested>> = others.iter().map(nested).collect();
+        let leaves: Vec<usize> = others.iter().map(|(leaf, _)| *leaf).collect();
+        let others = match nested {
+            Some(nested) => {
+                let pick = |((leaf, chunk), filled): (&(usize, Chunk<'_>), Nested)| {
+                    Ok((*leaf, Pick::plan(chunk, of(*leaf), filled, rows, known, &mut ranges)?))
+                };
+                Others::Picked(others.iter().zip(nested).map(pick).collect::<ParquetResult<Vec<_>>>()?)
+            }
+            None => {
+                let thin = |(leaf, chunk): &(usize, Chunk<'_>)| chunk.thin(*leaf, rows, &mut ranges);
+                Others::Thin(others.iter().map(thin).collect::<ParquetResult<Vec<_>>>()?)
+            }
+        };
         let starts: Vec<u64> = ranges.iter().map(|range| range.start).collect();
         let parts = if ranges.is_empty() { Vec::new() } else { self.reader.get_byte_ranges(ranges).await? };
         let parts = Arc::new(Parts::new(self.file.segment.size_bytes, starts.into_iter().zip(parts).collect()));
-        let mut picked = Vec::with_capacity(picks.len());
-        for (place, leaves) in picks {
-            let column = self.schema.field(place);
-            let named = |error| wrong(&format!("{}: {error}", column.name()));
-            let known = self.dictionaries.as_deref();
-            let read = leaves.into_iter().map(|leaf| leaf.read(rows, &parts, &self.zstd, known));
-            picked.push((place, columns::assembled(column, read.collect::<ParquetResult<_>>().map_err(named)?)?));
-        }
+        let known = self.dictionaries.as_deref();
+        let mut flat = flat
+            .into_iter()
+            .map(|(place, pick)| {
+                let named = |error| wrong(&format!("{}: {error}", self.schema.field(place).name()));
+                Ok((place, pick.read(rows, &parts, &self.zstd, known).map_err(named)?.finish()))
+            })
+            .collect::<ParquetResult<Vec<_>>>()?;
         if let Some((number, place)) = self.file.number.zip(self.schema.fields().len().checked_sub(2)) {
-            picked.push((place, Arc::new(UInt32Array::from_value(number, rows.len()))));
-            picked.push((place + 1, Arc::new(part.of_file()?)));
+            flat.push((place, Arc::new(UInt32Array::from_value(number, rows.len()))));
+            flat.push((place + 1, Arc::new(part.of_file()?)));
         }
-        let read = if others.is_empty() { None } else { Some(self.decoded(group, rows, &others, thin, parts)?) };
-        Ok(columns::as_wanted(rows.len(), picked, read.as_ref(), &self.schema)?)
+        let nested = if leaves.is_empty() { None } else { Some(self.made(part, &leaves, others, parts)?) };
+        Ok(columns::as_wanted(rows.len(), flat, nested.as_ref(), &self.schema)?)
     }
 
-    /// The leaves of a column, to be filled with so many rows; `None` if one of them cannot be picked.
-    fn picked(&self, place: usize, chunks: &[(usize, Chunk<'_>)], rows: usize) -> Option<Vec<Picked>> {
-        let picked = |(_, chunk): &(usize, Chunk<'_>)| {
-            let wanted = columns::leaf_type(chunk.column.column_descr(), self.schema.field(place))?;
-            Picked::new(chunk.column, wanted, rows).filter(|_| chunk.has_index())
-        };
-        chunks.iter().map(picked).collect()
-    }
-
-    /// These leaves by the crate's readers.
-    fn decoded(
-        &self,
-        group: usize,
-        rows: &[usize],
-        leaves: &[usize],
-        chunks: Vec<ThinChunk>,
-        parts: Arc<Parts>,
-    ) -> ParquetResult<RecordBatch> {
+    /// Columns of these leaves, which the crate makes.
+    fn made(&self, part: &Part, leaves: &[usize], others: Others, parts: Arc<Parts>) -> ParquetResult<RecordBatch> {
+        let (group, rows) = (part.group, part.rows.as_slice());
         let of_file = self.footer.file_metadata().schema_descr();
         let mask = ProjectionMask::leaves(of_file, leaves.iter().copied());
         let levels = parquet_to_arrow_field_levels(of_file, mask, None)?;
-        let row_count = usize::try_from(self.footer.row_group(group).num_rows())?;
-        let (footer, zstd) = (Arc::clone(&self.footer), Arc::clone(&self.zstd));
-        let pages = Group { footer, group, row_count, chunks, parts, zstd };
-        let steps = by_steps(selection(rows.iter().copied(), row_count));
-        let mut reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, rows.len(), Some(steps))?;
+        let footer = Arc::clone(&self.footer);
+        let mut reader = match others {
+            Others::Picked(picks) => {
+                let page = |(leaf, pick): (usize, Pick<Nested>)| {
+                    let named = |error| wrong(&format!("{}: {error}", of_file.column(leaf).path()));
+                    let filled = pick.read(rows, &parts, &self.zstd, self.dictionaries.as_deref()).map_err(named)?;
+                    Ok((leaf, filled.finish()?))
+                };
+                let pages = picks.into_iter().map(page).collect::<ParquetResult<Vec<_>>>()?;
+                let pages = SmallPages { footer, group, row_count: rows.len(), pages };
+                ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, rows.len(), None)?
+            }
+            Others::Thin(chunks) => {
+                let row_count = usize::try_from(footer.row_group(group).num_rows())?;
+                let zstd = Arc::clone(&self.zstd);
+                let pages = Group { footer, group, row_count, chunks, parts, zstd };
+                let ranges = rows.iter().map(|row| *row..row + 1);
+                let steps = by_steps(RowSelection::from_consecutive_ranges(ranges, row_count));
+                ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, rows.len(), Some(steps))?
+            }
+        };
         // It ends without a word where a page has fewer rows than the index says.
         let read = reader.next().transpose()?.filter(|read| read.num_rows() == rows.len());
         read.ok_or_else(|| wrong("rows are missing"))
     }
+}
+
+/// Leaves of columns that are not picked as they are.
+enum Others {
+    Picked(Vec<(usize, Pick<Nested>)>),
+    /// One of them cannot be: pages that hold rows.
+    Thin(Vec<ThinChunk>),
 }
 
 /// The crate trusts what a file says of itself, and panics where that is damaged.

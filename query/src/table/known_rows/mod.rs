@@ -4,8 +4,8 @@
 //! that it opens, and the crate's page reader a decompressor and a compressor for each column: a sixth of what a trace took.
 //!
 //! - `file`: a file's rows as batches: which pages hold them, their bytes, their columns.
-//! - `pick`: flat columns: single values are `picked` out of their pages, by `dictionaries` that stay in memory.
-//! - `pages`: which pages of a column hold rows, and what the crate's readers see of a row group, for columns of lists.
+//! - `pick`: values are `picked` out of their pages, with `dictionaries` that stay in memory.
+//! - `pages`: which pages of a column hold rows, and what the crate's readers see of a row group: they make lists, maps and structs.
 //! - `columns`: which leaves of a file make which columns, and their types in the table.
 //!
 //! Invariants: exactly the rows that were named are given, in their order within each file; a column that a file does not
@@ -55,11 +55,6 @@ pub(crate) struct KnownRows {
     partitions: Vec<Arc<[Arc<FileRows>]>>,
     readers: Arc<dyn ParquetFileReaderFactory>,
     metrics: ExecutionPlanMetricsSet,
-}
-
-/// Whether columns of this schema can be read here.
-pub(crate) fn reads(schema: &SchemaRef) -> bool {
-    schema.fields().iter().all(|field| columns::is_read(field.data_type()))
 }
 
 /// A leg over these rows, ascending in each segment, with the columns of `schema`; there is a segment at least.

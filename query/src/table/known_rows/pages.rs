@@ -234,6 +234,63 @@ impl RowGroups for Group {
     }
 }
 
+/// Rows of a row group: of each column one page.
+pub(super) struct SmallPages {
+    pub(super) footer: Arc<ParquetMetaData>,
+    pub(super) group: usize,
+    pub(super) row_count: usize,
+    pub(super) pages: Vec<(usize, Page)>,
+}
+
+impl RowGroups for SmallPages {
+    fn num_rows(&self) -> usize {
+        self.row_count
+    }
+
+    fn column_chunks(&self, leaf: usize) -> Result<Box<dyn PageIterator>> {
+        let page = self.pages.iter().find(|(of, _)| *of == leaf).map(|(_, page)| page.clone());
+        let page = OnePage { page: Some(page.ok_or_else(|| wrong("a column was not read"))?), rows: self.row_count };
+        Ok(Box::new(OneChunk(Some(Box::new(page)))))
+    }
+
+    fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
+        Box::new(std::iter::once(self.footer.row_group(self.group)))
+    }
+
+    fn metadata(&self) -> &ParquetMetaData {
+        &self.footer
+    }
+}
+
+struct OnePage {
+    page: Option<Page>,
+    rows: usize,
+}
+
+impl PageReader for OnePage {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        Ok(self.page.take())
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        let there = self.page.as_ref();
+        Ok(there.map(|_| PageMetadata { num_rows: Some(self.rows), num_levels: None, is_dict: false }))
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        self.page = None;
+        Ok(())
+    }
+}
+
+impl Iterator for OnePage {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
 struct OneChunk(Option<Box<dyn PageReader>>);
 
 impl Iterator for OneChunk {

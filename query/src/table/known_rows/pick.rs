@@ -1,4 +1,4 @@
-//! A leaf of known rows: what of a row group is read for it, and its values.
+//! A leaf of known rows: what of a row group is read for it, and what is filled with its values.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,14 +9,13 @@ use datafusion::parquet::errors::Result;
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::file::page_index::offset_index::PageLocation;
 
-use super::columns::PickedLeaf;
 use super::dictionaries::{Dictionaries, OfColumn};
 use super::pages::{CheckedPages, Chunk, HeldPage, Parts, Zstd, wrong};
-use super::picked::{Dictionary, Picked};
+use super::picked::{Dictionary, Filled};
 
-pub(super) struct Pick {
+pub(super) struct Pick<F> {
     column: ColumnChunkMetaData,
-    picked: Picked,
+    filled: F,
     pages: Vec<HeldPage>,
     row_count: usize,
     dictionary: Source,
@@ -29,12 +28,12 @@ enum Source {
     File(PageLocation, OfColumn),
 }
 
-impl Pick {
+impl<F: Filled> Pick<F> {
     /// Adds the bytes to read to `ranges`.
     pub(super) fn plan(
         chunk: &Chunk<'_>,
         of: OfColumn,
-        picked: Picked,
+        filled: F,
         rows: &[usize],
         known: Option<&Dictionaries>,
         ranges: &mut Vec<Range<u64>>,
@@ -54,26 +53,24 @@ impl Pick {
             }
         };
         let pages = chunk.held(rows, ranges)?;
-        Ok(Self { column: chunk.column.clone(), picked, pages, row_count: chunk.row_count(), dictionary })
+        Ok(Self { column: chunk.column.clone(), filled, pages, row_count: chunk.row_count(), dictionary })
     }
 
-    /// The values in these rows, the same as before, and of lists where each begins. A dictionary that was not known is, from now
-    /// on.
+    /// Filled with the values in these rows, the same as before. A dictionary that was not known is, from now on.
     pub(super) fn read(
         mut self,
         rows: &[usize],
         parts: &Arc<Parts>,
         zstd: &Zstd,
         known: Option<&Dictionaries>,
-    ) -> Result<PickedLeaf> {
+    ) -> Result<F> {
         let in_file = match &self.dictionary {
             Source::File(location, _) => Some(location.clone()),
             _ => None,
         };
         let places: Vec<PageLocation> =
             in_file.into_iter().chain(self.pages.iter().map(|page| page.location.clone())).collect();
-        let name = self.column.column_path().parts().last().cloned().unwrap_or_default();
-        let Some(first) = places.first() else { return Ok(leaf(name, self.picked)) };
+        let Some(first) = places.first() else { return Ok(self.filled) };
         // The reader takes what lies before the first place for a dictionary.
         let column =
             self.column.into_builder().set_dictionary_page_offset(None).set_data_page_offset(first.offset).build()?;
@@ -101,13 +98,8 @@ impl Pick {
             let page = pages.get_next_page()?.filter(|page| page.is_data_page()).ok_or_else(missing)?;
             let asked = rows.get(held.asked).ok_or_else(missing)?;
             let within = asked.iter().map(|row| row - held.first_row);
-            self.picked.add(&page, held.row_count, within, dictionary.as_deref())?;
+            self.filled.add(&page, held.row_count, within, dictionary.as_deref())?;
         }
-        Ok(leaf(name, self.picked))
+        Ok(self.filled)
     }
-}
-
-fn leaf(name: String, picked: Picked) -> PickedLeaf {
-    let (offsets, values) = picked.finish();
-    PickedLeaf { name, offsets, values }
 }

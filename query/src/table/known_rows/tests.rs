@@ -3,10 +3,10 @@
 use std::panic::AssertUnwindSafe;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, StructArray, TimestampMicrosecondArray, UInt32Array,
+    Array, ArrayRef, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array, Int64Builder, ListBuilder,
+    MapBuilder, RecordBatch, StringArray, StringBuilder, StructArray, TimestampMicrosecondArray, UInt32Array,
 };
-use arrow::buffer::OffsetBuffer;
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 use bytes::Bytes;
@@ -142,7 +142,6 @@ async fn read_with(
     };
     let footers = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
     let readers = Arc::new(SegmentReaders::new(store, footers));
-    assert!(reads(schema));
     let scan = scan(Table::Spans, Arc::clone(schema), vec![(Arc::new(segment), rows.to_vec())], 2, readers);
     let config = SessionConfig::new().with_extension(Arc::clone(dictionaries));
     let task = Arc::new(TaskContext::default().with_session_config(config));
@@ -277,8 +276,9 @@ fn numbers() -> impl Strategy<Value = Vec<Option<i64>>> {
     runs.prop_map(|runs| runs.into_iter().flat_map(|(value, run)| std::iter::repeat_n(value, run)).collect())
 }
 
-/// Lists of up to three values, and some longer.
-fn lists(numbers: &[Option<i64>]) -> [ArrayRef; 2] {
+/// Lists of up to three values, and some longer: of texts, of structs, of structs with maps; and structs that may be NULL with
+/// lists that may be NULL of values that may be.
+fn nested(numbers: &[Option<i64>]) -> [ArrayRef; 4] {
     let length = |number: &Option<i64>| match number {
         Some(number @ 0..4) => usize::try_from(*number).unwrap(),
         Some(number) => usize::try_from(number.rem_euclid(40)).unwrap(),
@@ -295,12 +295,32 @@ fn lists(numbers: &[Option<i64>]) -> [ArrayRef; 2] {
     };
     let fields = vec![Field::new("name", DataType::Utf8, false), Field::new("nanos", DataType::Int32, false)];
     let structs: ArrayRef = Arc::new(StructArray::new(fields.into(), vec![Arc::clone(&texts), nanos], None));
-    [list(texts), list(structs)]
+    let mut maps = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+    for item in 0..items {
+        for key in 0..item % 5 / 2 {
+            maps.keys().append_value(format!("key {key}"));
+            maps.values().append_option((item % 3 > 0).then_some(i64::from(item)));
+        }
+        maps.append(true).unwrap();
+    }
+    let maps = maps.finish();
+    let fields = vec![Field::new("map", maps.data_type().clone(), false)];
+    let with_maps: ArrayRef = Arc::new(StructArray::new(fields.into(), vec![Arc::new(maps)], None));
+    let mut longs = ListBuilder::new(Int64Builder::new());
+    for number in numbers {
+        let number = number.unwrap_or(-1);
+        (0..number.rem_euclid(4)).for_each(|item| longs.values().append_option((item % 2 == 0).then_some(number)));
+        longs.append(number % 5 != 0);
+    }
+    let fields = vec![Field::new_list("longs", Field::new_list_field(DataType::Int64, true), true)];
+    let nulls = NullBuffer::from_iter(numbers.iter().map(Option::is_some));
+    let some: ArrayRef = Arc::new(StructArray::new(fields.into(), vec![Arc::new(longs.finish())], Some(nulls)));
+    [list(texts), list(structs), list(with_maps), some]
 }
 
 /// A column of each kind that is picked, with these numbers and without those that are not there.
 fn flat(numbers: &[Option<i64>]) -> RecordBatch {
-    let [texts, structs] = lists(numbers);
+    let [texts, structs, with_maps, some_struct] = nested(numbers);
     let there = || numbers.iter().map(|number| number.unwrap_or(7));
     let text = |number: i64| format!("{number:x}").repeat(usize::try_from(number.rem_euclid(3)).unwrap());
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -317,6 +337,8 @@ fn flat(numbers: &[Option<i64>]) -> RecordBatch {
         ("time", Arc::new(TimestampMicrosecondArray::from_iter_values(there()).with_timezone("UTC"))),
         ("texts", texts),
         ("structs", structs),
+        ("with_maps", with_maps),
+        ("some_struct", some_struct),
     ];
     let columns = columns.into_iter().map(|(name, column)| (name, column, name.starts_with("some")));
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
@@ -354,8 +376,10 @@ proptest! {
         let list = |column: &'static str, rest: &[&'static str]| [&[column, "list", "element"], rest].concat();
         let numbers_in = ["long", "some_long", "int", "some_int", "time"].map(|name| vec![name]);
         let texts_in = ["text", "some_text", "id"].map(|name| vec![name]);
-        let plain = texts_in.into_iter().chain([list("texts", &[]), list("structs", &["name"])]);
-        let packed = numbers_in.into_iter().chain([list("structs", &["nanos"])]);
+        let key = |part| list("with_maps", &["map", "entries", part]);
+        let plain = texts_in.into_iter().chain([list("texts", &[]), list("structs", &["name"]), key("keys")]);
+        let longs = vec!["some_struct", "longs", "list", "item"];
+        let packed = numbers_in.into_iter().chain([list("structs", &["nanos"]), key("values"), longs]);
         for (path, is_number) in plain.map(|path| (path, false)).chain(packed.map(|path| (path, true))) {
             let encoding = if is_deltas && is_number { Encoding::DELTA_BINARY_PACKED } else { Encoding::PLAIN };
             let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
@@ -367,9 +391,14 @@ proptest! {
         let footer = writer.close().unwrap();
         let schema = as_table(&batch.schema());
         for column in footer.row_group(0).columns() {
-            let field = schema.field_with_name(&column.column_path().parts()[0]).unwrap();
-            let wanted = columns::leaf_type(column.column_descr(), field).unwrap();
-            prop_assert!(picked::Picked::new(column, wanted, 1).is_some(), "{} is picked", column.column_path());
+            let is_picked = match column.column_path().parts() {
+                [name] => {
+                    let wanted = schema.field_with_name(name).unwrap().data_type();
+                    picked::Flat::new(column, wanted, 1).is_some()
+                }
+                _ => picked::Nested::new(column).is_some(),
+            };
+            prop_assert!(is_picked, "{} is picked", column.column_path());
         }
         let mut rows: Vec<u32> = asked.iter().map(|index| index.index(numbers.len()) as u32).collect();
         rows.sort_unstable();

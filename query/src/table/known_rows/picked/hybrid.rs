@@ -1,20 +1,19 @@
 //! Parquet's hybrid of run lengths and bit-packed groups, asked at ascending places.
 
 /// Levels, or numbers of a dictionary. What lies between two places is passed run by run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Hybrid<'b> {
     rest: &'b [u8],
     width: u8,
+    /// The value whose places are counted.
+    counted: u32,
     run: Run<'b>,
     /// The places of the run.
     start: usize,
     end: usize,
-    /// How many values before the run are 1, where they are bits.
-    ones: usize,
+    /// How many values before the run are counted.
+    before: usize,
 }
-
-/// Of a byte.
-const BITS: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
 enum Run<'b> {
@@ -25,7 +24,12 @@ enum Run<'b> {
 impl<'b> Hybrid<'b> {
     /// Of values of so many bits, 32 at most.
     pub fn new(bytes: &'b [u8], width: u8) -> Self {
-        Self { rest: bytes, width, run: Run::Same(0), start: 0, end: 0, ones: 0 }
+        Self::counting(bytes, width, 0)
+    }
+
+    /// The same; `counted` can be counted.
+    pub fn counting(bytes: &'b [u8], width: u8, counted: u32) -> Self {
+        Self { rest: bytes, width, counted, run: Run::Same(0), start: 0, end: 0, before: 0 }
     }
 
     /// `None` if the bytes have no such place. It is not before one that was asked for.
@@ -36,55 +40,68 @@ impl<'b> Hybrid<'b> {
         self.seek(place)?;
         match self.run {
             Run::Same(value) => Some(value),
-            Run::Packed(packed) => {
-                let bit = place.checked_sub(self.start)?.checked_mul(usize::from(self.width))?;
-                u32::try_from(bits(packed, bit, self.width)?).ok()
-            }
+            Run::Packed(packed) => value_at(packed, place.checked_sub(self.start)?, self.width),
         }
     }
 
-    /// How many of the values before this place are 1, and the value there, where values are bits.
-    pub fn ones_before(&mut self, place: usize) -> Option<(usize, bool)> {
+    /// How many of the values before this place are the counted one, and whether that is there.
+    pub fn rank(&mut self, place: usize) -> Option<(usize, bool)> {
         self.seek(place)?;
         let within = place.checked_sub(self.start)?;
-        match self.run {
-            Run::Same(value) => Some((self.ones + if value == 1 { within } else { 0 }, value == 1)),
-            Run::Packed(packed) => {
-                let last = *packed.get(within / 8)?;
-                let before = u32::from(last) & ((1 << (within % 8)) - 1);
-                let ones = count_ones(&packed[..within / 8]) + before.count_ones() as usize;
-                Some((self.ones + ones, last >> (within % 8) & 1 == 1))
-            }
-        }
+        let (of_run, value) = match self.run {
+            Run::Same(value) if value == self.counted => (within, value),
+            Run::Same(value) => (0, value),
+            Run::Packed(packed) => (self.count(packed, within)?, value_at(packed, within, self.width)?),
+        };
+        Some((self.before + of_run, value == self.counted))
     }
 
-    /// The place of the 0 that has so many before it, where values are bits. It is not before one that was asked for.
-    pub fn zero(&mut self, number: usize) -> Option<usize> {
-        // Zeros before the run, and in it.
-        while number >= self.end.checked_sub(self.ones_through_run())? {
+    /// The place of the counted value that has so many before it. It is not before one that was asked for.
+    pub fn nth(&mut self, number: usize) -> Option<usize> {
+        while number >= self.through_run()? {
             self.next()?;
         }
-        let within = number.checked_sub(self.start.checked_sub(self.ones)?)?;
-        let Run::Packed(packed) = self.run else { return self.start.checked_add(within) };
-        let mut left = within;
-        for (at, byte) in packed.iter().enumerate() {
-            let zeros = byte.count_zeros() as usize;
-            if left < zeros {
-                let bit = (0..BITS).filter(|bit| byte >> bit & 1 == 0).nth(left)?;
-                return self.start.checked_add(at * BITS + bit);
+        let mut left = number.checked_sub(self.before)?;
+        let Run::Packed(packed) = self.run else { return self.start.checked_add(left) };
+        // Eight values are as many bytes as they have bits.
+        for (at, eight) in packed.chunks(usize::from(self.width)).enumerate() {
+            let values = eight.len() * 8 / usize::from(self.width);
+            let counted = self.count(eight, values)?;
+            if left < counted {
+                let is_counted = |within: &usize| value_at(eight, *within, self.width) == Some(self.counted);
+                return self.start.checked_add(at * 8 + (0..values).filter(is_counted).nth(left)?);
             }
-            left -= zeros;
+            left -= counted;
         }
         None
     }
 
-    fn ones_through_run(&self) -> usize {
-        self.ones
-            + match self.run {
-                Run::Same(1) => self.end - self.start,
-                Run::Packed(packed) if self.width == 1 => count_ones(packed),
-                _ => 0,
+    /// How many of the first values are the counted one.
+    fn count(&self, packed: &[u8], values: usize) -> Option<usize> {
+        if self.width != 1 {
+            let mut count = 0;
+            for within in 0..values {
+                count += usize::from(value_at(packed, within, self.width)? == self.counted);
             }
+            return Some(count);
+        }
+        let last = if values % 8 > 0 { *packed.get(values / 8)? & ((1 << (values % 8)) - 1) } else { 0 };
+        let ones = count_ones(packed.get(..values / 8)?) + last.count_ones() as usize;
+        Some(if self.counted == 1 { ones } else { values - ones })
+    }
+
+    /// How many are counted before the run's end.
+    fn through_run(&self) -> Option<usize> {
+        let of_run = match self.run {
+            Run::Same(value) if value == self.counted => self.end - self.start,
+            Run::Same(_) => 0,
+            // A run that is cut off has fewer values than it says.
+            Run::Packed(packed) => {
+                let values = packed.len() * 8 / usize::from(self.width);
+                self.count(packed, values.min(self.end - self.start))?
+            }
+        };
+        self.before.checked_add(of_run)
     }
 
     fn seek(&mut self, place: usize) -> Option<()> {
@@ -95,7 +112,7 @@ impl<'b> Hybrid<'b> {
     }
 
     fn next(&mut self) -> Option<()> {
-        self.ones = self.ones_through_run();
+        self.before = self.through_run()?;
         let header = varint(&mut self.rest)?;
         let length = usize::try_from(header >> 1).ok().filter(|length| *length > 0)?;
         self.start = self.end;
@@ -114,6 +131,10 @@ impl<'b> Hybrid<'b> {
         }
         Some(())
     }
+}
+
+fn value_at(packed: &[u8], place: usize, width: u8) -> Option<u32> {
+    u32::try_from(bits(packed, place.checked_mul(usize::from(width))?, width)?).ok()
 }
 
 fn count_ones(bytes: &[u8]) -> usize {

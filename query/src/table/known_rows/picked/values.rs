@@ -1,7 +1,12 @@
 //! The values of a page in whatever encoding, asked at ascending places.
 
 use datafusion::parquet::basic::{Encoding, Type};
+use datafusion::parquet::column::page::Page;
+use datafusion::parquet::errors::Result;
+use datafusion::parquet::file::metadata::ColumnChunkMetaData;
+use datafusion::parquet::schema::types::ColumnDescriptor;
 
+use super::super::pages::wrong;
 use super::deltas::Deltas;
 use super::dictionary::Dictionary;
 use super::hybrid::{Hybrid, bits};
@@ -32,38 +37,46 @@ pub(super) enum Value<'p> {
 }
 
 impl<'p> Values<'p> {
-    /// Whether values in this encoding are read here.
-    pub fn reads(encoding: Encoding, physical: Type) -> bool {
-        match encoding {
-            Encoding::PLAIN => true,
-            // Levels are said to be in it, too.
-            Encoding::RLE => true,
+    /// Whether the values of a column are read here, in all of its encodings.
+    pub fn read(chunk: &ColumnChunkMetaData) -> bool {
+        let physical = chunk.column_type();
+        chunk.encodings().all(|encoding| match encoding {
+            // Levels are said to be in runs, too.
+            Encoding::PLAIN | Encoding::RLE => true,
             Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => physical != Type::BOOLEAN,
             Encoding::DELTA_BINARY_PACKED => matches!(physical, Type::INT32 | Type::INT64),
             _ => false,
-        }
+        })
+    }
+
+    /// The values of a page, which are these bytes of it.
+    pub fn of(
+        page: &Page,
+        bytes: &'p [u8],
+        column: &ColumnDescriptor,
+        dictionary: Option<&'p Dictionary>,
+    ) -> Result<Self> {
+        let values = Self::new(bytes, page.encoding(), column.physical_type(), dictionary);
+        values.ok_or_else(|| wrong("a page is not as its column says"))
     }
 
     /// `None` if the page is too short, or lacks its dictionary, or its encoding is none of those.
-    pub fn new(
-        bytes: &'p [u8],
-        encoding: Encoding,
-        physical: Type,
-        dictionary: Option<&'p Dictionary>,
-    ) -> Option<Self> {
+    fn new(bytes: &'p [u8], encoding: Encoding, physical: Type, dictionary: Option<&'p Dictionary>) -> Option<Self> {
+        if bytes.is_empty() {
+            // A page of nothing but NULL.
+            return Some(Self::Bits(bytes));
+        }
         match (encoding, physical) {
             (Encoding::PLAIN, Type::BOOLEAN) => Some(Self::Bits(bytes)),
             (Encoding::PLAIN, Type::BYTE_ARRAY) => Some(Self::Texts(Texts { rest: bytes, place: 0 })),
             (Encoding::PLAIN, Type::INT32) => Some(Self::Even { bytes, length: 4 }),
             (Encoding::PLAIN, Type::INT64 | Type::DOUBLE) => Some(Self::Even { bytes, length: 8 }),
             // Behind their length.
-            (Encoding::RLE, Type::BOOLEAN) => Some(Self::Runs(Hybrid::new(bytes.get(4..)?, 1))),
+            (Encoding::RLE, Type::BOOLEAN) => Some(Self::Runs(Hybrid::new(bytes.get(4..).unwrap_or_default(), 1))),
             (Encoding::DELTA_BINARY_PACKED, Type::INT32 | Type::INT64) => Deltas::new(bytes).map(Self::Deltas),
             (Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY, _) => {
-                // A page of nothing but NULL may not even say how wide its numbers are.
-                let width = bytes.first().copied().unwrap_or(0);
-                let numbers =
-                    Hybrid::new(bytes.get(1..).unwrap_or_default(), Some(width).filter(|width| *width <= 32)?);
+                let (width, numbers) = bytes.split_first().filter(|(width, _)| **width <= 32)?;
+                let numbers = Hybrid::new(numbers, *width);
                 Some(Self::Numbers { numbers, dictionary: dictionary? })
             }
             _ => None,

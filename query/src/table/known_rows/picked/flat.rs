@@ -1,33 +1,79 @@
-//! Picked values as they become an array of the table's type.
+//! A column of single values as it is filled.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryViewBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
-    StringViewBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BinaryViewBuilder, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, StringViewBuilder,
+    TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::parquet::basic::{ConvertedType, LogicalType, TimeUnit as ParquetUnit, Type};
+use datafusion::parquet::column::page::Page;
 use datafusion::parquet::errors::Result;
-use datafusion::parquet::schema::types::ColumnDescriptor;
+use datafusion::parquet::file::metadata::ColumnChunkMetaData;
+use datafusion::parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
 use super::super::pages::wrong;
-use super::values::Value;
+use super::page::Levels;
+use super::values::{Value, Values};
+use super::{Dictionary, Filled};
 
-pub(super) enum Built {
+pub(in super::super) struct Flat {
+    column: ColumnDescPtr,
+    values: Built,
+}
+
+impl Flat {
+    /// For so many rows; `None` unless what the file has is what the table has, in an encoding that is read here.
+    pub fn new(chunk: &ColumnChunkMetaData, wanted: &DataType, rows: usize) -> Option<Self> {
+        let column = chunk.column_descr_ptr();
+        let is_flat = column.path().parts().len() == 1 && column.max_rep_level() == 0 && column.max_def_level() <= 1;
+        let values = Built::new(&column, wanted, rows).filter(|_| is_flat && Values::read(chunk))?;
+        Some(Self { column, values })
+    }
+
+    pub fn finish(self) -> ArrayRef {
+        self.values.finish()
+    }
+}
+
+impl Filled for Flat {
+    fn add(
+        &mut self,
+        page: &Page,
+        row_count: usize,
+        rows: impl Iterator<Item = usize>,
+        dictionary: Option<&Dictionary>,
+    ) -> Result<()> {
+        let ends = || wrong("a page ends too early");
+        let (mut levels, values) = Levels::split(page, &self.column).ok_or_else(ends)?;
+        if !levels.may_have(row_count) {
+            return Err(wrong("a page has other rows than the index says"));
+        }
+        let mut values = Values::of(page, values, &self.column, dictionary)?;
+        for row in rows {
+            match levels.value_of(row).ok_or_else(ends)? {
+                Some(place) => self.values.push(values.at(place).ok_or_else(ends)?)?,
+                None => self.values.push_null(),
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Built {
     Bools(BooleanBuilder),
     Ints(Int32Builder),
     Longs(Int64Builder),
     Times(TimestampMicrosecondBuilder),
     Doubles(Float64Builder),
-    Texts(StringBuilder),
-    TextViews(StringViewBuilder),
-    BytesViews(BinaryViewBuilder),
+    Texts(StringViewBuilder),
+    Bytes(BinaryViewBuilder),
 }
 
 impl Built {
     /// For so many rows; `None` unless what the file has is what the table has, without a conversion.
-    pub fn new(column: &ColumnDescriptor, wanted: &DataType, rows: usize) -> Option<Self> {
+    fn new(column: &ColumnDescriptor, wanted: &DataType, rows: usize) -> Option<Self> {
         let physical = column.physical_type();
         let logical = column.logical_type_ref();
         let is_plain = match logical {
@@ -48,18 +94,17 @@ impl Built {
                 let times = TimestampMicrosecondBuilder::with_capacity(rows);
                 Some(Self::Times(times.with_data_type(wanted.clone())))
             }
-            (DataType::Utf8, Type::BYTE_ARRAY) if is_text => Some(Self::Texts(StringBuilder::new())),
             (DataType::Utf8View, Type::BYTE_ARRAY) if is_text => {
-                Some(Self::TextViews(StringViewBuilder::with_capacity(rows)))
+                Some(Self::Texts(StringViewBuilder::with_capacity(rows)))
             }
             (DataType::BinaryView, Type::BYTE_ARRAY) if is_plain => {
-                Some(Self::BytesViews(BinaryViewBuilder::with_capacity(rows)))
+                Some(Self::Bytes(BinaryViewBuilder::with_capacity(rows)))
             }
             _ => None,
         }
     }
 
-    pub fn push(&mut self, value: Value<'_>) -> Result<()> {
+    fn push(&mut self, value: Value<'_>) -> Result<()> {
         let is_pushed = match self {
             Self::Bools(values) => bool(value).map(|value| values.append_value(value)),
             Self::Ints(values) => int(value).map(|value| values.append_value(value)),
@@ -67,13 +112,12 @@ impl Built {
             Self::Times(values) => long(value).map(|value| values.append_value(value)),
             Self::Doubles(values) => double(value).map(|value| values.append_value(value)),
             Self::Texts(values) => text(value)?.map(|value| values.append_value(value)),
-            Self::TextViews(values) => text(value)?.map(|value| values.append_value(value)),
-            Self::BytesViews(values) => bytes(value).map(|value| values.append_value(value)),
+            Self::Bytes(values) => bytes(value).map(|value| values.append_value(value)),
         };
         is_pushed.ok_or_else(|| wrong("a value is not of its column's type"))
     }
 
-    pub fn push_null(&mut self) {
+    fn push_null(&mut self) {
         match self {
             Self::Bools(values) => values.append_null(),
             Self::Ints(values) => values.append_null(),
@@ -81,12 +125,11 @@ impl Built {
             Self::Times(values) => values.append_null(),
             Self::Doubles(values) => values.append_null(),
             Self::Texts(values) => values.append_null(),
-            Self::TextViews(values) => values.append_null(),
-            Self::BytesViews(values) => values.append_null(),
+            Self::Bytes(values) => values.append_null(),
         }
     }
 
-    pub fn finish(self) -> ArrayRef {
+    fn finish(self) -> ArrayRef {
         match self {
             Self::Bools(mut values) => Arc::new(values.finish()),
             Self::Ints(mut values) => Arc::new(values.finish()),
@@ -94,8 +137,7 @@ impl Built {
             Self::Times(mut values) => Arc::new(values.finish()),
             Self::Doubles(mut values) => Arc::new(values.finish()),
             Self::Texts(mut values) => Arc::new(values.finish()),
-            Self::TextViews(mut values) => Arc::new(values.finish()),
-            Self::BytesViews(mut values) => Arc::new(values.finish()),
+            Self::Bytes(mut values) => Arc::new(values.finish()),
         }
     }
 }
