@@ -9,7 +9,7 @@ use arrow::error::ArrowError;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
-use super::pages::wrong;
+use super::chunk::wrong;
 
 /// A leaf of a file, of a column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

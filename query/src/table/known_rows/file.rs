@@ -16,9 +16,11 @@ use futures::{FutureExt, Stream, TryStreamExt, stream};
 use storage::Segment;
 use zstd::bulk::Decompressor;
 
+use super::chunk::{Chunk, ThinChunk, wrong};
 use super::columns::{self, Leaf};
 use super::dictionaries::{Dictionaries, OfColumn};
-use super::pages::{Chunk, Group, Parts, SmallPages, ThinChunk, Zstd, wrong};
+use super::groups::{Group, SmallPages};
+use super::pages::{Parts, Zstd};
 use super::pick::Pick;
 use super::picked::{Flat, Nested};
 use crate::error::Error;

@@ -5,15 +5,18 @@
 //!
 //! - `file`: a file's rows as batches: which pages hold them, their bytes, their columns.
 //! - `pick`: values are `picked` out of their pages, with `dictionaries` that stay in memory.
-//! - `pages`: which pages of a column hold rows, and what the crate's readers see of a row group: they make lists, maps and structs.
+//! - `chunk`: which pages of a column hold rows; `pages`: these, decompressed.
+//! - `groups`: what the crate's readers see of a row group: they make lists, maps and structs.
 //! - `columns`: which leaves of a file make which columns, and their types in the table.
 //!
 //! Invariants: exactly the rows that were named are given, in their order within each file; a column that a file does not
 //! have is NULL; whatever a damaged file says of itself is an error that names it.
 
+mod chunk;
 mod columns;
 mod dictionaries;
 mod file;
+mod groups;
 mod pages;
 mod pick;
 mod picked;

@@ -9,8 +9,9 @@ use datafusion::parquet::errors::Result;
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::file::page_index::offset_index::PageLocation;
 
+use super::chunk::{Chunk, HeldPage, wrong};
 use super::dictionaries::{Dictionaries, OfColumn};
-use super::pages::{CheckedPages, Chunk, HeldPage, Parts, Zstd, wrong};
+use super::pages::{CheckedPages, Parts, Zstd};
 use super::picked::{Dictionary, Filled};
 
 pub(super) struct Pick<F> {

@@ -13,7 +13,7 @@ use datafusion::parquet::errors::Result;
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
-use super::super::pages::wrong;
+use super::super::chunk::wrong;
 use super::page::Levels;
 use super::values::{Value, Values};
 use super::{Dictionary, Filled};

@@ -7,7 +7,7 @@ use datafusion::parquet::errors::Result;
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::schema::types::ColumnDescPtr;
 
-use super::super::pages::wrong;
+use super::super::chunk::wrong;
 use super::page::{Levels, bit_width};
 use super::values::{Value, Values};
 use super::{Dictionary, Filled};

@@ -6,7 +6,7 @@ use datafusion::parquet::errors::Result;
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::schema::types::ColumnDescriptor;
 
-use super::super::pages::wrong;
+use super::super::chunk::wrong;
 use super::deltas::Deltas;
 use super::dictionary::Dictionary;
 use super::hybrid::{Hybrid, bits};
