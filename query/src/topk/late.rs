@@ -1,8 +1,6 @@
 //! Reads the rows in the places that its input names.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::num::TryFromIntError;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -29,8 +27,9 @@ use futures::{StreamExt, TryStreamExt};
 use storage::Segment;
 use storage::schema::Table;
 
+use super::first::First;
 use super::scan::row_count;
-use crate::table::{OfSegment, scan_rows};
+use crate::table::{OfSegment, scan_places, scan_rows};
 
 const BYTES_SCANNED: &str = "bytes_scanned";
 
@@ -96,23 +95,33 @@ impl Rows {
         Ok(Some(Self { table, readers, segments: segments.into(), read, projection, schema, known }))
     }
 
-    /// A scan of these rows; `places` are the rows of segments.
-    fn scan(&self, places: BTreeMap<usize, Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut segments = Vec::with_capacity(places.len());
-        for (number, mut rows) in places {
-            let Some((segment, count)) = self.segments.get(number) else {
+    /// A scan of these rows.
+    fn scan(&self, places: &[Place]) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut segments = self.by_segment(places)?;
+        segments.retain(|(_, rows)| !rows.is_empty());
+        Ok(scan_rows(self.table, Arc::clone(&self.read), segments, 1, Arc::clone(&self.readers)))
+    }
+
+    /// A scan of these columns of these rows, and of their places.
+    pub(super) fn places(&self, columns: &SchemaRef, places: &[Place]) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(scan_places(self.table, Arc::clone(columns), self.by_segment(places)?, Arc::clone(&self.readers)))
+    }
+
+    /// The rows of each segment, ascending.
+    fn by_segment(&self, places: &[Place]) -> Result<Vec<(Arc<Segment>, Vec<u32>)>> {
+        let mut segments: Vec<_> = self.segments.iter().map(|(segment, _)| (Arc::clone(segment), Vec::new())).collect();
+        for Place { segment: number, row } in places {
+            let Some((segment, rows)) = segments.get_mut(*number) else {
                 return internal_err!("a row lies in segment {number} of {}", self.segments.len());
             };
-            rows.sort_unstable();
-            if rows.last().is_some_and(|last| last >= count) {
-                return internal_err!("a row lies beyond the {count} rows of {}", segment.location);
+            let count = self.segments.get(*number).map_or(0, |(_, count)| *count);
+            match u32::try_from(*row) {
+                Ok(of_segment) if *row < count => rows.push(of_segment),
+                _ => return internal_err!("a row lies beyond the {count} rows of {}", segment.location),
             }
-            let rows = rows.into_iter().map(|row| Ok(u32::try_from(row)?));
-            let rows = rows.collect::<Result<_, TryFromIntError>>();
-            let rows = rows.map_err(|_| internal_datafusion_err!("{} has too many rows", segment.location))?;
-            segments.push((Arc::clone(segment), rows));
         }
-        Ok(scan_rows(self.table, Arc::clone(&self.read), segments, 1, Arc::clone(&self.readers)))
+        segments.iter_mut().for_each(|(_, rows)| rows.sort_unstable());
+        Ok(segments)
     }
 
     /// What is wanted of such a scan.
@@ -130,17 +139,27 @@ fn sorted_columns(expr: &Arc<dyn PhysicalExpr>) -> Vec<usize> {
     columns
 }
 
-/// Gives rows whole of which its input gives the places, in any order.
+/// Where a row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// By its number among the segments of [`Rows`].
+    pub(super) segment: usize,
+    pub(super) row: usize,
+}
+
+/// Gives rows whole of which its input gives the places, in any order. Of `first` the input gives the key as well, and only those that
+/// may be first are read.
 #[derive(Debug)]
 pub(crate) struct LateRowsExec {
     rows: Rows,
+    first: Option<First>,
     places: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl LateRowsExec {
-    pub(super) fn new(rows: Rows, places: Arc<dyn ExecutionPlan>) -> Self {
+    pub(super) fn new(rows: Rows, first: Option<First>, places: Arc<dyn ExecutionPlan>) -> Self {
         let partitions = places.output_partitioning().partition_count();
         let properties = PlanProperties::new(
             rows.known.clone(),
@@ -148,14 +167,18 @@ impl LateRowsExec {
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { rows, places, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        Self { rows, first, places, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
 impl DisplayAs for LateRowsExec {
     fn fmt_as(&self, _: DisplayFormatType, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<&str> = self.rows.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        write!(out, "LateRowsExec: columns=[{}]", columns.join(", "))
+        write!(out, "LateRowsExec: columns=[{}]", columns.join(", "))?;
+        match &self.first {
+            Some(first) => write!(out, ", first={} by {}", first.fetch, first.order),
+            None => Ok(()),
+        }
     }
 }
 
@@ -189,7 +212,7 @@ impl ExecutionPlan for LateRowsExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match <[_; 1]>::try_from(children) {
-            Ok([places]) => Ok(Arc::new(Self::new(self.rows.clone(), places))),
+            Ok([places]) => Ok(Arc::new(Self::new(self.rows.clone(), self.first.clone(), places))),
             Err(children) => internal_err!("LateRowsExec has one input, not {}", children.len()),
         }
     }
@@ -200,15 +223,20 @@ impl ExecutionPlan for LateRowsExec {
 
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let places = self.places.execute(partition, Arc::clone(&task))?;
-        let rows = self.rows.clone();
+        let (rows, first) = (self.rows.clone(), self.first.clone());
         let scanned = MetricBuilder::new(&self.metrics).counter(BYTES_SCANNED, partition);
         let read = async move {
-            let found =
-                places.try_fold(BTreeMap::new(), |found, batch| async move { add_places(found, &batch) }).await?;
+            let found = match &first {
+                Some(first) => first.of(places, &rows, &task).await?,
+                None => {
+                    let found = places.map(|batch| places_of(&batch?)).try_collect::<Vec<_>>().await?;
+                    found.concat()
+                }
+            };
             if found.is_empty() {
                 return Ok::<_, DataFusionError>(futures::stream::empty().boxed());
             }
-            let scan = rows.scan(found)?;
+            let scan = rows.scan(&found)?;
             let batches = rows.projected(Arc::clone(&scan))?.execute(0, task)?;
             Ok(batches.inspect(move |_| count_bytes(&scan, &scanned)).boxed())
         };
@@ -221,17 +249,17 @@ impl ExecutionPlan for LateRowsExec {
     }
 }
 
-/// Adds rows by segment. The last two columns are the places.
-fn add_places(mut found: BTreeMap<usize, Vec<usize>>, batch: &RecordBatch) -> Result<BTreeMap<usize, Vec<usize>>> {
+/// The last two columns.
+pub(super) fn places_of(batch: &RecordBatch) -> Result<Vec<Place>> {
     let [.., segments, rows] = batch.columns() else { return internal_err!("rows without places") };
     let segments = segments.as_primitive_opt::<UInt32Type>();
     let rows = rows.as_primitive_opt::<Int64Type>();
     let (segments, rows) = segments.zip(rows).ok_or_else(|| internal_datafusion_err!("places of other types"))?;
-    for (segment, row) in segments.values().iter().zip(rows.values()) {
+    let place = |(segment, row): (&u32, &i64)| {
         let row = usize::try_from(*row).map_err(|_| internal_datafusion_err!("a row below zero"))?;
-        found.entry(*segment as usize).or_default().push(row);
-    }
-    Ok(found)
+        Ok(Place { segment: *segment as usize, row })
+    };
+    segments.values().iter().zip(rows.values()).map(place).collect()
 }
 
 /// The scan is not part of the plan, but what it reads is part of what the plan costs.

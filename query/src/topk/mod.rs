@@ -19,7 +19,7 @@
 //!   `ranges`: the rows that they let through.
 //! - `bounded`: the scan without what lies beyond.
 //! - `few`: the few rows that may be first, where these are known. `places`: else the scan that gives sort keys and the place of each row.
-//! - `late`: reads the rows in these places.
+//! - `late`: reads the rows in these places; `first`: of few rows, those that are first.
 //!
 //! Invariants: what is first among all rows is among the first of each scan, so a scan may leave out the rest; a scan that is
 //! not understood stays as it is.
@@ -27,6 +27,7 @@
 mod bounded;
 mod certain;
 mod few;
+mod first;
 mod key;
 mod late;
 mod pages;

@@ -87,9 +87,9 @@ impl FirstRows {
         let are_few = candidates.row_count <= self.max_picked_rows;
         let mut rows = candidates.scans.iter();
         over_scans(sort.input(), sort.expr(), &mut |plan, scan| {
-            let few = rows.next().filter(|_| are_few).map(|rows| few::places(plan, scan, rows, fetch)).transpose()?;
+            let few = rows.next().filter(|_| are_few).map(|rows| few::rows(plan, scan, rows, fetch)).transpose()?;
             match few.flatten() {
-                Some(places) => Ok(Some(late(places, fetch))),
+                Some(rows) => Ok(Some(rows)),
                 None => first_of(plan, scan, &candidates, fetch),
             }
         })
@@ -118,7 +118,7 @@ fn first_of(
 /// The rows in the first of these places.
 fn late(places: Places, fetch: usize) -> Arc<dyn ExecutionPlan> {
     let first = SortExec::new(places.order, places.scan).with_fetch(Some(fetch)).with_preserve_partitioning(true);
-    Arc::new(LateRowsExec::new(places.rows, Arc::new(first)))
+    Arc::new(LateRowsExec::new(places.rows, None, Arc::new(first)))
 }
 
 type Replacement<'r> =

@@ -202,8 +202,16 @@ async fn whatever_is_left_out_was_not_among_the_first() {
         "NOT is_root",
         "parent_span_id IS NOT NULL",
     ];
-    const KEYS: [&str; 6] =
-        ["start_time", "start_time DESC", "duration_ns", "duration_ns DESC", "self_ns DESC", "span_name DESC"];
+    // All have the same nanoseconds.
+    const KEYS: [&str; 7] = [
+        "start_time",
+        "start_time DESC",
+        "duration_ns",
+        "duration_ns DESC",
+        "self_ns DESC",
+        "span_name DESC",
+        "start_nanos DESC",
+    ];
     let (memory, decoded) = both_known(0).await;
     let (_, picked) = both_known(2_000).await;
     for seed in 0..150_u64 {
