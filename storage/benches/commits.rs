@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::Path as FilePath;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use object_store::path::Path;
 use storage::Segment;
@@ -96,9 +96,11 @@ impl Ageing {
         while let Some((_, version)) = self.newest.pop_front_if(|(at, _)| *at + young < epoch) {
             expired = Some(version);
         }
-        let Some(then) = SystemTime::now().checked_sub(EXPIRED) else { return Ok(()) };
         for (_, path) in files.iter().filter(|(version, _)| Some(*version) <= expired) {
-            File::options().append(true).open(path)?.set_modified(then)?;
+            let file = File::options().append(true).open(path)?;
+            if let Some(then) = file.metadata()?.modified()?.checked_sub(EXPIRED) {
+                file.set_modified(then)?;
+            }
         }
         Ok(())
     }

@@ -85,8 +85,9 @@ impl<'b> Hybrid<'b> {
             }
             return Some(count);
         }
-        let last = if values % 8 > 0 { *packed.get(values / 8)? & ((1 << (values % 8)) - 1) } else { 0 };
-        let ones = count_ones(packed.get(..values / 8)?) + last.count_ones() as usize;
+        let (whole, rest) = (values / 8, values % 8);
+        let last = if rest > 0 { *packed.get(whole)? & ((1 << rest) - 1) } else { 0 };
+        let ones = count_ones(packed.get(..whole)?) + last.count_ones() as usize;
         Some(if self.counted == 1 { ones } else { values - ones })
     }
 
