@@ -303,12 +303,14 @@ async fn a_damaged_segment_is_named() {
     let store = open(directory).await.unwrap();
     append(&store, &[10]).await;
     append(&store, &[20]).await;
-    store.decide(vec![keep(1), keep(2)]).await.unwrap();
+    store.decide(vec![keep(1)]).await.unwrap();
     store.flush().await.unwrap();
+    append(&store, &[30]).await;
     let location = store.snapshot().unwrap().spans.segments[0].location.clone();
     drop(store);
-    // Whether the lost requests are in the segment is asked of it.
-    spoil(directory, 64..64 + 2 * REQUEST);
+    // Which spans the lost decision was about is asked of the segment.
+    let hole = 64 + 2 * REQUEST;
+    spoil(directory, hole..hole + DECISION + SEAL);
     let path = DataDirectory::new(directory).tables().join(location.as_ref());
     std::fs::write(&path, crate::segment::spoiled(&std::fs::read(&path).unwrap().into())).unwrap();
     let error = inspect(directory, Arc::new(ByteDecoder)).await.unwrap_err().to_string();
