@@ -363,6 +363,7 @@ proptest! {
         is_dictionary in any::<bool>(),
         is_second in any::<bool>(),
         is_deltas in any::<bool>(),
+        is_apart in any::<bool>(),
         page_rows in 1_usize..300,
         asked in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
     ) {
@@ -381,7 +382,11 @@ proptest! {
         let longs = vec!["some_struct", "longs", "list", "item"];
         let packed = numbers_in.into_iter().chain([list("structs", &["nanos"]), key("values"), longs]);
         for (path, is_number) in plain.map(|path| (path, false)).chain(packed.map(|path| (path, true))) {
-            let encoding = if is_deltas && is_number { Encoding::DELTA_BINARY_PACKED } else { Encoding::PLAIN };
+            let encoding = match is_number {
+                true if is_deltas => Encoding::DELTA_BINARY_PACKED,
+                false if is_apart => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+                _ => Encoding::PLAIN,
+            };
             let path: Vec<String> = path.into_iter().map(str::to_owned).collect();
             properties = properties.set_column_encoding(path.into(), encoding);
         }

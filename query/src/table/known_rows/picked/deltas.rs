@@ -6,7 +6,7 @@ use super::hybrid::{bits, varint};
 const BLOCK_VALUES: u64 = 1 << 20;
 
 /// Each value is the one before it and a difference, so that all before a place are added up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Deltas<'b> {
     rest: &'b [u8],
     /// Values of a miniblock.
@@ -37,6 +37,28 @@ impl<'b> Deltas<'b> {
         let count = usize::try_from(count).ok()?;
         let (least, widths, packed, width) = (0, &[][..], &[][..], 0);
         Some(Self { rest, length, count, total, at: 0, value, least, widths, packed, width, taken: length })
+    }
+
+    pub fn has(&self, place: usize) -> bool {
+        place < self.total
+    }
+
+    /// What lies behind the values, and whether all of them are the first one. `None` if the bytes have fewer values.
+    pub fn behind(&self) -> Option<(&'b [u8], bool)> {
+        let mut passed = self.clone();
+        let mut are_same = true;
+        // The first is in the header.
+        let mut left = self.total.saturating_sub(1);
+        while left > 0 {
+            passed.next_miniblock()?;
+            let packed_bytes = passed.length / 8 * usize::from(passed.width);
+            if passed.packed.len() < packed_bytes {
+                return None;
+            }
+            are_same &= passed.least == 0 && passed.width == 0;
+            left = left.saturating_sub(passed.length);
+        }
+        Some((passed.rest, are_same))
     }
 
     /// `None` if there is no such place. It is not before one that was asked for.

@@ -20,6 +20,7 @@ pub(super) enum Values<'p> {
         length: usize,
     },
     Texts(Texts<'p>),
+    Apart(Apart<'p>),
     Bits(&'p [u8]),
     Runs(Hybrid<'p>),
     Numbers {
@@ -45,6 +46,7 @@ impl<'p> Values<'p> {
             Encoding::PLAIN | Encoding::RLE => true,
             Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => physical != Type::BOOLEAN,
             Encoding::DELTA_BINARY_PACKED => matches!(physical, Type::INT32 | Type::INT64),
+            Encoding::DELTA_LENGTH_BYTE_ARRAY => physical == Type::BYTE_ARRAY,
             _ => false,
         })
     }
@@ -74,6 +76,7 @@ impl<'p> Values<'p> {
             // Behind their length.
             (Encoding::RLE, Type::BOOLEAN) => Some(Self::Runs(Hybrid::new(bytes.get(4..).unwrap_or_default(), 1))),
             (Encoding::DELTA_BINARY_PACKED, Type::INT32 | Type::INT64) => Deltas::new(bytes).map(Self::Deltas),
+            (Encoding::DELTA_LENGTH_BYTE_ARRAY, Type::BYTE_ARRAY) => Apart::new(bytes).map(Self::Apart),
             (Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY, _) => {
                 let (width, numbers) = bytes.split_first().filter(|(width, _)| **width <= 32)?;
                 let numbers = Hybrid::new(numbers, *width);
@@ -91,6 +94,7 @@ impl<'p> Values<'p> {
                 bytes.get(start..start.checked_add(*length)?).map(Value::Bytes)
             }
             Self::Texts(texts) => texts.at(place).map(Value::Bytes),
+            Self::Apart(texts) => texts.at(place).map(Value::Bytes),
             Self::Bits(packed) => bits(packed, place, 1).map(|bit| Value::Bool(bit == 1)),
             Self::Runs(runs) => runs.at(place).map(|bit| Value::Bool(bit == 1)),
             Self::Numbers { numbers, dictionary } => dictionary.value(numbers.at(place)?).map(Value::Bytes),
@@ -119,5 +123,46 @@ impl<'p> Texts<'p> {
     fn first(&self) -> Option<(&'p [u8], &'p [u8])> {
         let (length, rest) = self.rest.split_first_chunk::<4>()?;
         rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+    }
+}
+
+/// Texts one behind the other, all behind their lengths.
+#[derive(Debug)]
+pub(super) struct Apart<'p> {
+    lengths: Deltas<'p>,
+    /// Of each text, if all have the same, as ids have.
+    length: Option<usize>,
+    texts: &'p [u8],
+    /// A text, and where it begins.
+    place: usize,
+    start: usize,
+}
+
+impl<'p> Apart<'p> {
+    fn new(bytes: &'p [u8]) -> Option<Self> {
+        let mut lengths = Deltas::new(bytes)?;
+        let (texts, are_same) = lengths.behind()?;
+        let first = lengths.at(0).and_then(|length| usize::try_from(length).ok());
+        let length = first.filter(|_| are_same);
+        Some(Self { lengths, length, texts, place: 0, start: 0 })
+    }
+
+    fn at(&mut self, place: usize) -> Option<&'p [u8]> {
+        if let Some(length) = self.length {
+            // There is no such text unless it has a length.
+            self.lengths.has(place).then_some(())?;
+            let start = place.checked_mul(length)?;
+            return self.texts.get(start..start.checked_add(length)?);
+        }
+        while self.place < place {
+            self.start = self.start.checked_add(self.length_of(self.place)?)?;
+            self.place += 1;
+        }
+        let end = self.start.checked_add(self.length_of(place)?)?;
+        self.texts.get(self.start..end)
+    }
+
+    fn length_of(&mut self, place: usize) -> Option<usize> {
+        usize::try_from(self.lengths.at(place)?).ok()
     }
 }
