@@ -51,7 +51,7 @@ impl Part {
 }
 
 /// Rows that are read at once: as many columns of them are in memory.
-const ROWS_AT_ONCE: usize = 65_536;
+const ROWS_AT_ONCE: usize = 16_384;
 
 /// A file whose footer was read.
 pub(super) struct OpenFile {
