@@ -386,6 +386,16 @@ impl TestSource {
         Self::set(snapshot, Arc::clone(&self.store))
     }
 
+    /// The same, as if the log did not tell from when to when the rows of these segments of `spans` are.
+    pub fn undated(&self, spans: &[usize]) -> Arc<Self> {
+        let mut snapshot = self.snapshot.clone();
+        for (_, segment) in snapshot.spans.segments.iter_mut().enumerate().filter(|(number, _)| spans.contains(number))
+        {
+            *segment = Arc::new(Segment { start_range: None, ..segment.as_ref().clone() });
+        }
+        Self::set(snapshot, Arc::clone(&self.store))
+    }
+
     pub fn set(snapshot: Snapshot, store: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self { snapshot, store })
     }

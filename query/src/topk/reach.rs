@@ -95,7 +95,8 @@ impl Reach {
         let filter = scan.source.filter();
         let conditions: Vec<Option<Condition>> = filter.iter().flat_map(split_conjunction).map(Condition::of).collect();
         let mut files = scan.files();
-        files.sort_by_key(|file| std::cmp::Reverse(key.farthest(file)));
+        // Those of which it is not known come first: behind one that is too near there is none to look into.
+        files.sort_by_key(|file| key.farthest(file).map(std::cmp::Reverse));
         for (looked_into, file) in files.into_iter().enumerate() {
             let farthest = key.farthest(file);
             if farthest.zip(self.rank_of_first(fetch)).is_some_and(|(farthest, reached)| farthest < reached) {

@@ -264,3 +264,21 @@ async fn a_segment_that_is_read_twice_is_read_for_each() {
     assert_eq!(plan.matches("known rows").count(), 2, "{plan}");
     assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap());
 }
+
+#[tokio::test]
+async fn a_segment_whose_times_are_not_known_may_have_the_first_rows() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let mut parts: Vec<Vec<TestSpan>> = (0..4).map(spans).collect();
+    for (part, hours) in parts.iter_mut().zip(0..) {
+        part.iter_mut().for_each(|span| span.start += hours * HOUR);
+    }
+    let memory = Engine::new(config(), TestSource::new(&parts.concat(), &[]).await).unwrap();
+    let source = TestSource::new(&parts[0], &parts[1..]).await.undated(&[2]);
+    for max_picked_rows in [0, 2_000] {
+        let segments = Engine::new(Config { max_picked_rows, ..config() }, source.clone()).unwrap();
+        ask(&segments, "SELECT max(duration_ns) FROM spans WHERE kind <> 'x'").await.unwrap();
+        let sql = "SELECT span_id, trace_id, kind, span_name FROM spans ORDER BY start_time DESC, span_id LIMIT 9";
+        assert_eq!(plan(&segments, sql).await.contains("known rows"), max_picked_rows > 0);
+        assert_eq!(ask(&segments, sql).await.unwrap(), ask(&memory, sql).await.unwrap(), "{max_picked_rows}");
+    }
+}
