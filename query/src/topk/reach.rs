@@ -58,7 +58,7 @@ pub(super) struct Candidates {
     pub(super) rank: Option<i64>,
     /// Of the pages that may have such rows. `usize::MAX` where these are not known.
     pub(super) row_count: usize,
-    /// By scan, in the order in which they were added.
+    /// By scan, in the order in which they were added; of none where not all rows are known.
     pub(super) scans: Vec<RowsOfScan>,
 }
 
@@ -132,7 +132,7 @@ impl Reach {
                 scan.add(file, &page.rows);
             }
         }
-        let row_count = if self.is_partial { usize::MAX } else { row_count };
+        let (row_count, scans) = if self.is_partial { (usize::MAX, Vec::new()) } else { (row_count, scans) };
         Candidates { rank, row_count, scans }
     }
 

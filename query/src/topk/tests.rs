@@ -282,3 +282,11 @@ async fn a_segment_whose_times_are_not_known_may_have_the_first_rows() {
         assert_eq!(ask(&segments, sql).await.unwrap(), ask(&memory, sql).await.unwrap(), "{max_picked_rows}");
     }
 }
+
+#[tokio::test]
+async fn rows_that_are_not_known_are_not_picked_however_many_may_be() {
+    let (memory, segments) = both_known(usize::MAX).await;
+    let sql = "SELECT span_id, trace_id, kind, span_name FROM spans ORDER BY parent_span_id, span_id LIMIT 9";
+    assert!(!plan(&segments, sql).await.contains("known rows"));
+    assert_eq!(ask(&segments, sql).await.unwrap(), ask(&memory, sql).await.unwrap());
+}
