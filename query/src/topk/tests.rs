@@ -290,3 +290,40 @@ async fn rows_that_are_not_known_are_not_picked_however_many_may_be() {
     assert!(!plan(&segments, sql).await.contains("known rows"));
     assert_eq!(ask(&segments, sql).await.unwrap(), ask(&memory, sql).await.unwrap());
 }
+
+#[tokio::test]
+async fn rows_at_the_bound_are_first_in_whatever_segment_they_are() {
+    let mut parts: Vec<Vec<TestSpan>> = (0..3).map(spans).collect();
+    // No segment is farther than another.
+    parts.iter_mut().flatten().for_each(|span| span.start = 1_700_000_000_000_000_000);
+    let memory = Engine::new(config(), TestSource::new(&parts.concat(), &[]).await).unwrap();
+    let source = TestSource::new(&parts[1], &[parts[0].clone(), parts[2].clone()]).await;
+    for max_picked_rows in [0, usize::MAX] {
+        let segments = Engine::new(Config { max_picked_rows, ..config() }, source.clone()).unwrap();
+        ask(&segments, "SELECT max(duration_ns) FROM spans WHERE kind <> 'x'").await.unwrap();
+        for order in ["start_time DESC, span_id", "start_time DESC, span_id DESC", "start_time, span_id"] {
+            let sql = format!("SELECT span_id, trace_id, kind, span_name FROM spans ORDER BY {order} LIMIT 9");
+            assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap(), "{sql}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_are_those_of_their_segment_beside_others_that_have_none() {
+    let mut parts: Vec<Vec<TestSpan>> = (0..4).map(spans).collect();
+    for (part, service) in parts.iter_mut().zip(["a", "b", "c", "d"]) {
+        part.iter_mut().for_each(|span| span.service = service.to_owned());
+    }
+    let memory = Engine::new(config(), TestSource::new(&parts.concat(), &[]).await).unwrap();
+    let segments = Engine::new(config(), TestSource::new(&parts[0], &parts[1..]).await).unwrap();
+    ask(&segments, "SELECT max(duration_ns) FROM spans WHERE kind <> 'x'").await.unwrap();
+    for service in ["b", "c", "d"] {
+        let sql = format!(
+            "SELECT span_id, trace_id, kind, span_name FROM spans WHERE service_name = '{service}' \
+             ORDER BY start_time DESC, span_id LIMIT 9"
+        );
+        let plan = plan(&segments, &sql).await;
+        assert!(plan.contains("known rows"), "{plan}");
+        assert_eq!(ask(&segments, &sql).await.unwrap(), ask(&memory, &sql).await.unwrap(), "{sql}");
+    }
+}

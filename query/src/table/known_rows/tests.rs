@@ -265,6 +265,22 @@ async fn a_dictionary_is_read_once_as_far_as_there_is_room() {
     }
 }
 
+#[tokio::test]
+async fn many_rows_are_read_some_after_the_others() {
+    let count = 70_000_u32;
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..i64::from(count)).map(|row| row * 3)));
+    let whole = RecordBatch::try_from_iter([("number", numbers)]).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, whole.schema(), None).unwrap();
+    writer.write(&whole).unwrap();
+    writer.close().unwrap();
+    let (file, dictionaries) = (Bytes::from(bytes), Arc::new(Dictionaries::new(0).unwrap()));
+    for rows in [(0..count).collect::<Vec<_>>(), (1..count).step_by(2).collect()] {
+        let (read, _) = read_with(&dictionaries, &file, count as usize, &rows, &whole.schema()).await.unwrap();
+        assert!(read == expected(&whole, &rows, &whole.schema()), "{} rows", rows.len());
+    }
+}
+
 /// What a column is made of: short runs of few values or many.
 fn numbers() -> impl Strategy<Value = Vec<Option<i64>>> {
     let value = prop_oneof![
@@ -364,7 +380,7 @@ proptest! {
         is_second in any::<bool>(),
         is_deltas in any::<bool>(),
         is_apart in any::<bool>(),
-        page_rows in 1_usize..300,
+        page_rows in prop_oneof![4 => 1_usize..300, 1 => Just(20_000)],
         asked in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
     ) {
         let batch = flat(&numbers);

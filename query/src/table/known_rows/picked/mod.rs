@@ -36,3 +36,6 @@ pub(super) trait Filled {
         dictionary: Option<&Dictionary>,
     ) -> Result<()>;
 }
+
+#[cfg(test)]
+mod tests;
