@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::AsArray;
 use arrow::datatypes::{DataType, TimeUnit};
 use bytes::Bytes;
 use datafusion::parquet::basic::{Encoding, Type};
@@ -143,6 +144,26 @@ fn a_page_with_other_rows_than_the_index_says_is_an_error() {
     let add = |rows| Nested::new(&chunk(LIST)).unwrap().add(&page, rows, 0..1, None);
     add(1).unwrap();
     assert_eq!(said(add(4)), "Parquet error: a page has other rows than the index says");
+}
+
+#[test]
+fn texts_whose_lengths_grow_are_not_of_one_length() {
+    // Lengths of 1, and 1 more each, without a bit for any of them.
+    let bytes = [&[8, 1, 3, 2, 2, 0][..], b"abcdef"].concat();
+    let page = Page::DataPage {
+        buf: bytes.into(),
+        num_values: 3,
+        encoding: Encoding::DELTA_LENGTH_BYTE_ARRAY,
+        def_level_encoding: Encoding::RLE,
+        rep_level_encoding: Encoding::RLE,
+        statistics: None,
+    };
+    for (rows, expected) in [(vec![0, 1, 2], vec!["a", "bc", "def"]), (vec![2], vec!["def"])] {
+        let mut texts = Flat::new(&chunk("required binary a (STRING);"), &DataType::Utf8View, 3).unwrap();
+        texts.add(&page, 3, rows.into_iter(), None).unwrap();
+        let texts = texts.finish();
+        assert_eq!(texts.as_string_view().iter().flatten().collect::<Vec<_>>(), expected);
+    }
 }
 
 #[test]
