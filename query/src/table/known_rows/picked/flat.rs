@@ -14,9 +14,8 @@ use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 
 use super::super::chunk::wrong;
-use super::page::Levels;
 use super::values::{Value, Values};
-use super::{Dictionary, Filled};
+use super::{Dictionary, Filled, ended, parts};
 
 pub(in super::super) struct Flat {
     column: ColumnDescPtr,
@@ -45,15 +44,10 @@ impl Filled for Flat {
         rows: impl Iterator<Item = usize>,
         dictionary: Option<&Dictionary>,
     ) -> Result<()> {
-        let ends = || wrong("a page ends too early");
-        let (mut levels, values) = Levels::split(page, &self.column).ok_or_else(ends)?;
-        if !levels.may_have(row_count) {
-            return Err(wrong("a page has other rows than the index says"));
-        }
-        let mut values = Values::of(page, values, &self.column, dictionary)?;
+        let (mut levels, mut values) = parts(page, row_count, &self.column, dictionary)?;
         for row in rows {
-            match levels.value_of(row).ok_or_else(ends)? {
-                Some(place) => self.values.push(values.at(place).ok_or_else(ends)?)?,
+            match levels.value_of(row).ok_or_else(ended)? {
+                Some(place) => self.values.push(values.at(place).ok_or_else(ended)?)?,
                 None => self.values.push_null(),
             }
         }

@@ -19,11 +19,33 @@ mod page;
 mod values;
 
 use datafusion::parquet::column::page::Page;
-use datafusion::parquet::errors::Result;
+use datafusion::parquet::errors::{ParquetError, Result};
+use datafusion::parquet::schema::types::ColumnDescriptor;
 
+use super::chunk::wrong;
 pub(in crate::table) use dictionary::Dictionary;
 pub(super) use flat::Flat;
 pub(super) use nested::Nested;
+use page::Levels;
+use values::Values;
+
+/// The levels of a page, which has so many rows, and its values.
+fn parts<'p>(
+    page: &'p Page,
+    row_count: usize,
+    column: &ColumnDescriptor,
+    dictionary: Option<&'p Dictionary>,
+) -> Result<(Levels<'p>, Values<'p>)> {
+    let (levels, values) = Levels::split(page, column).ok_or_else(ended)?;
+    if !levels.may_have(row_count) {
+        return Err(wrong("a page has other rows than the index says"));
+    }
+    Ok((levels, Values::of(page, values, column, dictionary)?))
+}
+
+fn ended() -> ParquetError {
+    wrong("a page ends too early")
+}
 
 /// What is filled with the values of rows.
 pub(super) trait Filled {

@@ -7,10 +7,9 @@ use datafusion::parquet::errors::Result;
 use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::schema::types::ColumnDescPtr;
 
-use super::super::chunk::wrong;
-use super::page::{Levels, bit_width};
+use super::page::bit_width;
 use super::values::{Value, Values};
-use super::{Dictionary, Filled};
+use super::{Dictionary, Filled, ended, parts};
 
 /// Levels and values as pages have them, the values without a dictionary.
 pub(in super::super) struct Nested {
@@ -78,19 +77,14 @@ impl Filled for Nested {
         rows: impl Iterator<Item = usize>,
         dictionary: Option<&Dictionary>,
     ) -> Result<()> {
-        let ends = || wrong("a page ends too early");
-        let (mut levels, values) = Levels::split(page, &self.column).ok_or_else(ends)?;
-        if !levels.may_have(row_count) {
-            return Err(wrong("a page has other rows than the index says"));
-        }
-        let mut values = Values::of(page, values, &self.column, dictionary)?;
+        let (mut levels, mut values) = parts(page, row_count, &self.column, dictionary)?;
         for row in rows {
-            for place in levels.of_row(row).ok_or_else(ends)? {
-                let level = levels.at(place).ok_or_else(ends)?;
+            for place in levels.of_row(row).ok_or_else(ended)? {
+                let level = levels.at(place).ok_or_else(ended)?;
                 self.repetitions.push(level.repetition);
                 self.definitions.push(level.definition);
                 if let Some(place) = level.value {
-                    self.push(values.at(place).ok_or_else(ends)?)?;
+                    self.push(values.at(place).ok_or_else(ended)?)?;
                 }
             }
         }
@@ -101,20 +95,17 @@ impl Filled for Nested {
 /// Levels as one run of packed groups.
 fn packed(levels: &[u32], width: u8) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut header = (levels.len().div_ceil(8) as u64) << 1 | 1;
+    let groups = levels.len().div_ceil(8);
+    let mut header = (groups as u64) << 1 | 1;
     while header >= 0x80 {
         out.push(header as u8 | 0x80);
         header >>= 7;
     }
     out.push(header as u8);
+    let end = out.len() + groups * usize::from(width);
     pack(levels, width, &mut out);
     // Groups are whole.
-    out.resize(
-        out.len()
-            + (levels.len().next_multiple_of(8) * usize::from(width) / 8
-                - (levels.len() * usize::from(width)).div_ceil(8)),
-        0,
-    );
+    out.resize(end, 0);
     out
 }
 

@@ -55,10 +55,10 @@ fn values_of_any_width_are_counted_across_runs() {
         let places: Vec<usize> = (0..values.len()).filter(|place| values[*place] == counted).collect();
         for first in 0..values.len() {
             let mut counting = Hybrid::counting(&runs, 2, counted);
-            for place in first..values.len() {
+            for (place, value) in values.iter().enumerate().skip(first) {
                 let before = places.iter().filter(|at| **at < place).count();
-                assert_eq!(counting.rank(place), Some((before, values[place] == counted)), "{counted} at {place}");
-                assert_eq!(counting.at(place), Some(values[place]));
+                assert_eq!(counting.rank(place), Some((before, *value == counted)), "{counted} at {place}");
+                assert_eq!(counting.at(place), Some(*value));
             }
         }
         for first in 0..=places.len() {
