@@ -29,6 +29,6 @@ fn a_start_learns_where_traces_are_before_anybody_asks() -> anyhow::Result<()> {
             && metric(server, "spanhouse_trace_index_segments_with_rows")? >= 2
             && metric(server, "spanhouse_trace_index_bytes")? > 0)
     })?;
-    ensure!(metric(&server, "spanhouse_trace_index_budget_bytes")? == 64 << 20);
+    ensure!(metric(&server, "spanhouse_trace_index_budget_bytes")? == 128 << 20);
     Ok(())
 }
