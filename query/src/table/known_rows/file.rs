@@ -1,6 +1,7 @@
 //! Known rows of one file, some of a row group after the other.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
@@ -108,16 +109,26 @@ impl OpenFile {
     }
 
     async fn read(&mut self, part: &Part) -> ParquetResult<RecordBatch> {
+        let mut ranges = Vec::new();
+        let plan = self.plan(part, &mut ranges)?;
+        let starts: Vec<u64> = ranges.iter().map(|range| range.start).collect();
+        let bytes = if ranges.is_empty() { Vec::new() } else { self.reader.get_byte_ranges(ranges).await? };
+        let bytes = Arc::new(Parts::new(self.file.segment.size_bytes, starts.into_iter().zip(bytes).collect()));
+        self.columns(part, plan, bytes)
+    }
+
+    /// How each leaf is read; adds the bytes to read to `ranges`.
+    fn plan(&self, part: &Part, ranges: &mut Vec<Range<u64>>) -> ParquetResult<Plan> {
         let (group, rows) = (part.group, part.rows.as_slice());
         let known = self.dictionaries.as_deref();
         let of = |leaf: usize| OfColumn { location: self.file.segment.location.clone(), group, leaf };
-        let (mut ranges, mut flat, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut flat, mut others) = (Vec::new(), Vec::new());
         for leaf in &self.leaves {
             let chunk = Chunk::of(&self.footer, group, leaf.number)?;
             let wanted = self.schema.field(leaf.place).data_type();
             match Flat::new(chunk.column, wanted, rows.len()).filter(|_| chunk.has_index()) {
                 Some(filled) => {
-                    flat.push((leaf.place, Pick::plan(&chunk, of(leaf.number), filled, rows, known, &mut ranges)?));
+                    flat.push((leaf.place, Pick::plan(&chunk, of(leaf.number), filled, rows, known, ranges)?));
                 }
                 None => others.push((leaf.number, chunk)),
             }
@@ -128,31 +139,33 @@ impl OpenFile {
         let others = match nested {
             Some(nested) => {
                 let pick = |((leaf, chunk), filled): (&(usize, Chunk<'_>), Nested)| {
-                    Ok((*leaf, Pick::plan(chunk, of(*leaf), filled, rows, known, &mut ranges)?))
+                    Ok((*leaf, Pick::plan(chunk, of(*leaf), filled, rows, known, ranges)?))
                 };
                 Others::Picked(others.iter().zip(nested).map(pick).collect::<ParquetResult<Vec<_>>>()?)
             }
             None => {
-                let thin = |(leaf, chunk): &(usize, Chunk<'_>)| chunk.thin(*leaf, rows, &mut ranges);
+                let thin = |(leaf, chunk): &(usize, Chunk<'_>)| chunk.thin(*leaf, rows, ranges);
                 Others::Thin(others.iter().map(thin).collect::<ParquetResult<Vec<_>>>()?)
             }
         };
-        let starts: Vec<u64> = ranges.iter().map(|range| range.start).collect();
-        let parts = if ranges.is_empty() { Vec::new() } else { self.reader.get_byte_ranges(ranges).await? };
-        let parts = Arc::new(Parts::new(self.file.segment.size_bytes, starts.into_iter().zip(parts).collect()));
-        let known = self.dictionaries.as_deref();
-        let mut flat = flat
-            .into_iter()
-            .map(|(place, pick)| {
-                let named = |error| wrong(&format!("{}: {error}", self.schema.field(place).name()));
-                Ok((place, pick.read(rows, &parts, &self.zstd, known).map_err(named)?.finish()))
-            })
-            .collect::<ParquetResult<Vec<_>>>()?;
+        Ok(Plan { flat, leaves, others })
+    }
+
+    /// The columns of the table, from the bytes that were planned for.
+    fn columns(&self, part: &Part, plan: Plan, bytes: Arc<Parts>) -> ParquetResult<RecordBatch> {
+        let Plan { flat, leaves, others } = plan;
+        let rows = part.rows.as_slice();
+        let picked = |(place, pick): (usize, Pick<Flat>)| {
+            let named = |error| wrong(&format!("{}: {error}", self.schema.field(place).name()));
+            let filled = pick.read(rows, &bytes, &self.zstd, self.dictionaries.as_deref()).map_err(named)?;
+            Ok((place, filled.finish()))
+        };
+        let mut flat = flat.into_iter().map(picked).collect::<ParquetResult<Vec<_>>>()?;
         if let Some((number, place)) = self.file.number.zip(self.schema.fields().len().checked_sub(2)) {
             flat.push((place, Arc::new(UInt32Array::from_value(number, rows.len()))));
             flat.push((place + 1, Arc::new(part.of_file()?)));
         }
-        let nested = if leaves.is_empty() { None } else { Some(self.made(part, &leaves, others, parts)?) };
+        let nested = if leaves.is_empty() { None } else { Some(self.made(part, &leaves, others, bytes)?) };
         Ok(columns::as_wanted(rows.len(), flat, nested.as_ref(), &self.schema)?)
     }
 
@@ -189,7 +202,15 @@ impl OpenFile {
     }
 }
 
-/// Leaves of columns that are not picked as they are.
+/// How the rows of a part are read.
+struct Plan {
+    /// Columns of single values, by their places among the wanted ones.
+    flat: Vec<(usize, Pick<Flat>)>,
+    /// Of all other columns.
+    leaves: Vec<usize>,
+    others: Others,
+}
+
 enum Others {
     Picked(Vec<(usize, Pick<Nested>)>),
     /// One of them cannot be: pages that hold rows.
