@@ -33,7 +33,8 @@ pub(super) fn files_behind(
     let Some((prefix, folder)) = prefix.and_then(folder_of) else { return files.list_with_offset(prefix, offset) };
     let offset = offset.clone();
     let listed = async move {
-        let read = tokio::task::spawn_blocking(move || entries(folder, &prefix)).await;
+        let behind = offset.clone();
+        let read = tokio::task::spawn_blocking(move || entries(folder, &prefix, &behind)).await;
         let entries = read.map_err(|source| Error::JoinError { source })?;
         let entries = entries.map_err(|error| Error::Generic { store: "SyncedStore", source: Box::new(error) })?;
         let (folders, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.is_folder);
@@ -55,7 +56,15 @@ pub(super) fn files_behind(
     stream::once(listed).try_flatten().boxed()
 }
 
-fn entries(folder: PathBuf, prefix: &Path) -> io::Result<Vec<Entry>> {
+/// Folders, and files behind `offset`, and maybe some others.
+fn entries(folder: PathBuf, prefix: &Path, offset: &Path) -> io::Result<Vec<Entry>> {
+    // Locations are compared as texts. Most names of a log lie before the offset, and making a location of each would be most of the
+    // work.
+    let offset = match prefix.as_ref() {
+        "" => Some(offset.as_ref()),
+        prefix => offset.as_ref().strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
+    };
+    let is_before = |name: &str| offset.is_some_and(|offset| name <= offset) && is_plain(name);
     let read = match std::fs::read_dir(folder) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -66,6 +75,9 @@ fn entries(folder: PathBuf, prefix: &Path) -> io::Result<Vec<Entry>> {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| !is_temporary(name)) else { continue };
+        if is_before(name) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
         let kind = match kind(&entry) {
             Ok(kind) => kind,
             // It went meanwhile, or is a link to what is not there.
@@ -77,6 +89,11 @@ fn entries(folder: PathBuf, prefix: &Path) -> io::Result<Vec<Entry>> {
         }
     }
     Ok(entries)
+}
+
+/// Whether a name is in a location as it is.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 /// Of a link, what it leads to, as `object_store` has it.
