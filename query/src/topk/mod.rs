@@ -11,14 +11,15 @@
 //! ```
 //!
 //! Where the segments' pages say how far the first rows reach, the scan leaves out what lies beyond. Often so little remains that
-//! it is read at once.
+//! no scan is needed: the rows that may be first are known, and their first key is picked out of their pages.
 //!
 //! - `rule`: finds such sorts, and decides how the scans below them read.
 //! - `scan`: such a scan.
 //! - `reach`: how far the first rows reach by their `key`; `pages`: what it is told by; `certain`: which filters it understands;
 //!   `ranges`: the rows that they let through.
 //! - `bounded`: the scan without what lies beyond.
-//! - `few`: the few rows that may be first, where these are known. `places`: else the scan that gives sort keys and the place of each row.
+//! - `few`: the few rows that may be first, where these are known. `places`: else the scan that gives sort keys and the place of
+//!   each row.
 //! - `late`: reads the rows in these places; `first`: of few rows, those that are first.
 //!
 //! Invariants: what is first among all rows is among the first of each scan, so a scan may leave out the rest; a scan that is

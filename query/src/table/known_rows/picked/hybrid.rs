@@ -5,14 +5,15 @@
 pub(super) struct Hybrid<'b> {
     rest: &'b [u8],
     width: u8,
-    /// The value whose places are counted.
-    counted: u32,
+    /// The value whose places are counted, if any are.
+    counted: Option<u32>,
     run: Run<'b>,
     /// The places of the run.
     start: usize,
     end: usize,
-    /// How many values before the run are counted.
+    /// How many values before the run are counted, and before its end.
     before: usize,
+    through: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +25,12 @@ enum Run<'b> {
 impl<'b> Hybrid<'b> {
     /// Of values of so many bits, 32 at most.
     pub fn new(bytes: &'b [u8], width: u8) -> Self {
-        Self::counting(bytes, width, 0)
+        Self { rest: bytes, width, counted: None, run: Run::Same(0), start: 0, end: 0, before: 0, through: 0 }
     }
 
     /// The same; `counted` can be counted.
     pub fn counting(bytes: &'b [u8], width: u8, counted: u32) -> Self {
-        Self { rest: bytes, width, counted, run: Run::Same(0), start: 0, end: 0, before: 0 }
+        Self { counted: Some(counted), ..Self::new(bytes, width) }
     }
 
     /// `None` if the bytes have no such place. It is not before one that was asked for.
@@ -49,16 +50,16 @@ impl<'b> Hybrid<'b> {
         self.seek(place)?;
         let within = place.checked_sub(self.start)?;
         let (of_run, value) = match self.run {
-            Run::Same(value) if value == self.counted => (within, value),
+            Run::Same(value) if Some(value) == self.counted => (within, value),
             Run::Same(value) => (0, value),
             Run::Packed(packed) => (self.count(packed, within)?, value_at(packed, within, self.width)?),
         };
-        Some((self.before + of_run, value == self.counted))
+        Some((self.before + of_run, Some(value) == self.counted))
     }
 
     /// The place of the counted value that has so many before it. It is not before one that was asked for.
     pub fn nth(&mut self, number: usize) -> Option<usize> {
-        while number >= self.through_run()? {
+        while number >= self.through {
             self.next()?;
         }
         let mut left = number.checked_sub(self.before)?;
@@ -68,7 +69,7 @@ impl<'b> Hybrid<'b> {
             let values = eight.len() * 8 / usize::from(self.width);
             let counted = self.count(eight, values)?;
             if left < counted {
-                let is_counted = |within: &usize| value_at(eight, *within, self.width) == Some(self.counted);
+                let is_counted = |within: &usize| value_at(eight, *within, self.width) == self.counted;
                 return self.start.checked_add(at * 8 + (0..values).filter(is_counted).nth(left)?);
             }
             left -= counted;
@@ -81,28 +82,28 @@ impl<'b> Hybrid<'b> {
         if self.width != 1 {
             let mut count = 0;
             for within in 0..values {
-                count += usize::from(value_at(packed, within, self.width)? == self.counted);
+                count += usize::from(Some(value_at(packed, within, self.width)?) == self.counted);
             }
             return Some(count);
         }
         let (whole, rest) = (values / 8, values % 8);
         let last = if rest > 0 { *packed.get(whole)? & ((1 << rest) - 1) } else { 0 };
         let ones = count_ones(packed.get(..whole)?) + last.count_ones() as usize;
-        Some(if self.counted == 1 { ones } else { values - ones })
+        Some(if self.counted == Some(1) { ones } else { values - ones })
     }
 
-    /// How many are counted before the run's end.
-    fn through_run(&self) -> Option<usize> {
-        let of_run = match self.run {
-            Run::Same(value) if value == self.counted => self.end - self.start,
-            Run::Same(_) => 0,
+    /// How many of the run are counted.
+    fn of_run(&self) -> Option<usize> {
+        match self.run {
+            _ if self.counted.is_none() => Some(0),
+            Run::Same(value) if Some(value) == self.counted => Some(self.end - self.start),
+            Run::Same(_) => Some(0),
             // A run that is cut off has fewer values than it says.
             Run::Packed(packed) => {
                 let values = packed.len() * 8 / usize::from(self.width);
-                self.count(packed, values.min(self.end - self.start))?
+                self.count(packed, values.min(self.end - self.start))
             }
-        };
-        self.before.checked_add(of_run)
+        }
     }
 
     fn seek(&mut self, place: usize) -> Option<()> {
@@ -113,7 +114,7 @@ impl<'b> Hybrid<'b> {
     }
 
     fn next(&mut self) -> Option<()> {
-        self.before = self.through_run()?;
+        self.before = self.through;
         let header = varint(&mut self.rest)?;
         let length = usize::try_from(header >> 1).ok().filter(|length| *length > 0)?;
         self.start = self.end;
@@ -130,6 +131,7 @@ impl<'b> Hybrid<'b> {
             self.run = Run::Packed(packed);
             self.end = self.end.checked_add(length.checked_mul(8)?)?;
         }
+        self.through = self.before.checked_add(self.of_run()?)?;
         Some(())
     }
 }
